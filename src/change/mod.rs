@@ -1,0 +1,97 @@
+//! Change records and their bytes: RedDB's JSON with exact numbers, and the payload envelope
+//! that says where a frame stands in its transaction.
+//!
+//! It does not know files, LSN assignment or subscribers.
+
+use bytes::Bytes;
+
+use crate::lsn::Lsn;
+
+/// What a change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A new row.
+    Insert,
+    /// A changed row.
+    Update,
+    /// A removed row.
+    Delete,
+    /// All rows of the collection are replaced.
+    Refresh,
+}
+
+/// One change of one row (or of a whole collection).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeRecord {
+    /// Leadership term.
+    pub term: u64,
+    /// The record's own position.
+    pub lsn: u64,
+    /// Unix milliseconds.
+    pub timestamp: u64,
+    /// What it does.
+    pub operation: Operation,
+    /// Where the row lives.
+    pub collection: String,
+    /// The row's key (`rid`).
+    pub entity_id: u64,
+    /// Kind of row (`kind`), as given; encoding maps it to the public kinds.
+    pub entity_kind: String,
+    /// The row (`entity_bytes_hex`).
+    pub entity_bytes: Option<Vec<u8>>,
+    /// Free data beside the row; `Some(Null)` differs from `None`.
+    pub metadata: Option<serde_json::Value>,
+    /// The rows of a refresh (`refresh_records_hex`).
+    pub refresh_records: Option<Vec<Vec<u8>>>,
+    /// Names of the changed columns of an update (ours: `changed_columns`).
+    pub changed_columns: Option<Vec<String>>,
+}
+
+/// A payload that is not a change record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(pub String);
+
+/// A record encoded but for the digits of its LSN.
+#[derive(Debug, Clone)]
+pub struct EncodedRecord {
+    /// The payload without the digits of `lsn`.
+    pub bytes: Bytes,
+    /// Where the digits of `lsn` go.
+    pub lsn_at: usize,
+}
+
+/// Where a frame's payload stands in its transaction, and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// A bare JSON change record: a whole transaction.
+    Whole(Bytes),
+    /// One JSON change record of a transaction of several (payload version 2).
+    Part {
+        /// First of its transaction.
+        first: bool,
+        /// Last of its transaction.
+        last: bool,
+        /// The JSON.
+        json: Bytes,
+    },
+    /// Anything else: delivered as it is, a whole transaction.
+    Opaque(Bytes),
+}
+
+/// LSN of the only change in the transaction that ends at `end`: `end - 56`. It lies at least 8
+/// above the previous transaction's end and below the final LSN, since ends are 64 apart.
+pub fn only_change_lsn(end: Lsn) -> Lsn {
+    end.saturating_sub(56)
+}
+
+/// The LSN that Begin and Commit call `final_lsn` / `commit_lsn`: `end - 8`.
+pub fn final_lsn(end: Lsn) -> Lsn {
+    end.saturating_sub(8)
+}
+
+/// Transaction id of a local transaction: the low 32 bits of `end / 8`, plus 3 if below 3.
+pub fn xid(end: Lsn) -> u32 {
+    let low = u32::try_from((end.get() / 8) & 0xFFFF_FFFF).unwrap_or(u32::MAX);
+    if low < 3 { low + 3 } else { low }
+}

@@ -1,0 +1,103 @@
+//! The only door to the file system.
+//!
+//! Everything that pgspool keeps goes through [`Disk`] and [`DiskFile`]: [`RealDisk`] in
+//! production, [`FakeDisk`] where a test needs torn writes, lost syncs, ENOSPC or EIO.
+//!
+//! The contract is POSIX's, said plainly: written bytes survive a crash only after
+//! [`DiskFile::sync`] returned; a created, renamed or removed name survives only after
+//! [`Disk::sync_dir`] of its directory returned. A failed sync must never be retried: what it
+//! was to make durable is in an unknown state. An open file stays readable after its name is
+//! removed.
+
+mod fake;
+mod real;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use fake::FakeDisk;
+pub use real::{DirLock, RealDisk};
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Existing file, reading only.
+    Read,
+    /// Existing file, reading and writing.
+    Write,
+    /// New file, reading and writing; fails with `AlreadyExists` when the name is taken.
+    CreateNew,
+}
+
+/// A file system, real or fake. All paths are as the caller gives them.
+pub trait Disk: fmt::Debug + Send + Sync + 'static {
+    /// Creates `dir` and its missing parents, each synced into its parent.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// The names in `dir` (files and directories), sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Whether something has this name.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// The whole content of a small file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Opens or creates a file. A created name is durable only after `sync_dir`.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+    /// Renames over whatever has the name `to`. Durable only after `sync_dir`.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file's name. Durable only after `sync_dir`; open handles go on reading.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes created, renamed and removed names of `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// An open file. Positions are explicit; there is no cursor.
+pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
+    /// Reads at most `buf.len()` bytes at `offset`; 0 means end of file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `buf` at `offset`, or fails having written some prefix of it.
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes everything written so far durable, with the length (fdatasync).
+    fn sync(&self) -> io::Result<()>;
+    /// Cuts or extends (with zeros) the file. Durable after `sync`.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `buf` from `offset` as far as the file reaches; returns the bytes read.
+    fn read_full_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+            match self.read_at(rest, at) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Replaces the file `path` with `bytes`, all or nothing: temporary file beside it, sync, rename,
+/// directory sync. On an error the old content or the new stands; the temporary may be left.
+pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temp = dir.join(name);
+    if disk.exists(&temp)? {
+        disk.remove(&temp)?;
+    }
+    let file = disk.open(&temp, OpenMode::CreateNew)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(&temp, path)?;
+    disk.sync_dir(dir)
+}

@@ -1,0 +1,1 @@
+//! Decide where a subscriber may start. Pure.
