@@ -13,6 +13,7 @@ pub mod reddb;
 pub mod retention;
 mod store;
 mod table;
+mod writer;
 
 use std::time::Duration;
 
