@@ -170,10 +170,11 @@ mod tests {
         let mut lexer = Lexer::new(text);
         let mut found = Vec::new();
         loop {
-            match lexer.next().unwrap() {
-                Token::End => return found,
-                token => found.push(token),
+            let token = lexer.next().unwrap();
+            if token == Token::End {
+                return found;
             }
+            found.push(token);
         }
     }
 

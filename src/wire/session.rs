@@ -232,9 +232,12 @@ impl StreamSession {
         now: Moment,
     ) -> Result<Option<Progress>, StreamEnd> {
         match &self.phase {
-            Phase::Running { .. } => self.received(now),
-            Phase::Draining { .. } => return Ok(None),
             Phase::Ended(end) => return Err(end.clone()),
+            Phase::Draining {
+                end: StreamEnd::ClientDone,
+                ..
+            } => return Ok(None),
+            Phase::Running { .. } | Phase::Draining { .. } => self.received(now),
         }
         match StandbyMessage::parse(body) {
             Ok(StandbyMessage::StatusUpdate {
@@ -258,8 +261,13 @@ impl StreamSession {
     /// the out-buffer is drained. What was read after the CopyDone is a command, not the
     /// stream's: the driver reads no further message for the stream.
     pub fn handle_copy_done(&mut self, now: Moment) {
-        let Phase::Running { deadline } = self.phase else {
+        if self.end().is_some() {
             return;
+        }
+        let deadline = match &self.phase {
+            Phase::Running { deadline } => *deadline,
+            Phase::Draining { end, deadline } if *end != StreamEnd::ClientDone => *deadline,
+            Phase::Draining { .. } | Phase::Ended(_) => return,
         };
         self.received(now);
         frames::copy_done(&mut self.out);
@@ -388,6 +396,9 @@ impl StreamSession {
     /// Answers a client that asked for a reply; in a full out-buffer one answer waits for room,
     /// so that a client which asks and never reads costs nothing.
     fn answer(&mut self) {
+        if !self.is_running() {
+            return;
+        }
         if self.out.len() < OUT_BUFFER_LIMIT {
             self.append_keepalive(false);
         } else {
