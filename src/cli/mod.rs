@@ -9,6 +9,7 @@ mod data_dir;
 mod export;
 mod import;
 mod inspect;
+mod offline;
 mod repair;
 mod serve;
 mod settings;
