@@ -31,7 +31,7 @@ fn record() -> ChangeRecord {
 
 #[divan::bench]
 fn encode_frame(bencher: Bencher<'_, '_>) {
-    let payload = change::encode(&record());
+    let payload = change::encode(&record()).unwrap();
     let mut out = Vec::with_capacity(1024);
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         out.clear();
@@ -42,7 +42,7 @@ fn encode_frame(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decode_frame(bencher: Bencher<'_, '_>) {
     let mut bytes = Vec::new();
-    frame::encode(&mut bytes, 1, Lsn::new(0x100_0100), 7, &change::encode(&record()));
+    frame::encode(&mut bytes, 1, Lsn::new(0x100_0100), 7, &change::encode(&record()).unwrap());
     bencher
         .counter(ItemsCount::new(1_usize))
         .bench_local(|| matches!(frame::decode_v3(black_box(&bytes)), frame::Decoded::Frame(_)));
@@ -50,7 +50,7 @@ fn decode_frame(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn decode_record(bencher: Bencher<'_, '_>) {
-    let payload = change::encode(&record());
+    let payload = change::encode(&record()).unwrap();
     bencher
         .counter(ItemsCount::new(1_usize))
         .bench_local(|| change::decode(black_box(&payload)).unwrap());
@@ -58,7 +58,7 @@ fn decode_record(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = [Plugin::Json.name(), Plugin::TestDecoding.name()])]
 fn render(bencher: Bencher<'_, '_>, plugin: &str) {
-    let payload = Bytes::from(change::encode(&record()));
+    let payload = Bytes::from(change::encode(&record()).unwrap());
     let mut renderer = Renderer::start(Plugin::parse(plugin).unwrap(), &[]).unwrap();
     let mut messages = Messages::default();
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {

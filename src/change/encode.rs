@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::canonical::Style;
 use super::fields::{Fields, Hex};
-use super::json::{Json, write_string};
+use super::json::write_string;
 use super::{ChangeRecord, EncodedRecord};
 
 /// A record appended to a buffer, complete but for the digits of its LSN.
@@ -99,9 +99,9 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
     if let Some(lsn) = lsn {
         write_u64(lsn, out);
     }
-    if let Some(metadata) = &fields.metadata {
+    if let Some(metadata) = fields.metadata() {
         put(out, b",\"metadata\":");
-        Json::trusted(metadata).write(Style::RedDb, out);
+        metadata.write(Style::RedDb, out);
     }
     put(out, b",\"operation\":\"");
     put(out, fields.operation.name().as_bytes());

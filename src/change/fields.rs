@@ -214,6 +214,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The metadata as checked JSON.
+    pub(crate) fn metadata(&self) -> Option<Json<'_>> {
+        self.metadata.as_deref().map(Json::trusted)
+    }
+
     /// The parts of `record`.
     pub(crate) fn of(record: &'a ChangeRecord) -> Result<Self, EncodeError> {
         let metadata = record.metadata.as_ref().map(serde_json::Value::to_string);
@@ -240,8 +245,8 @@ impl<'a> Fields<'a> {
     /// The record, no longer borrowed.
     pub(crate) fn into_record(self) -> ChangeRecord {
         let owned = |bytes: Hex<'a>| bytes.to_bytes().into_owned();
-        let metadata = self.metadata.as_deref().map(Json::trusted);
         ChangeRecord {
+            metadata: self.metadata().map(Json::to_value),
             term: self.term,
             lsn: self.lsn,
             timestamp: self.timestamp,
@@ -250,7 +255,6 @@ impl<'a> Fields<'a> {
             entity_id: self.entity_id,
             entity_kind: self.entity_kind.into_owned(),
             entity_bytes: self.entity_bytes.map(owned),
-            metadata: metadata.map(Json::to_value),
             refresh_records: self
                 .refresh_records
                 .map(|rows| rows.into_iter().map(owned).collect()),

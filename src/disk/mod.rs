@@ -17,7 +17,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use fake::FakeDisk;
+pub use fake::{FakeCounters, FakeDisk, FakeError, FakeOp};
 pub use real::{DirLock, RealDisk};
 
 /// How a file is opened.

@@ -67,9 +67,10 @@ impl Batch {
     /// Adds a record as a transaction of its own. Its `lsn` and `term` are assigned by the
     /// engine; a `timestamp` of 0 becomes the time of publishing.
     pub fn push(&mut self, record: &ChangeRecord) -> Result<(), PublishError> {
-        let term = self.term;
-        let unix_ms = self.unix_ms;
-        self.push_with(|out| change::encode_open_into(out, record, term, unix_ms))
+        let (term, unix_ms) = (self.term, self.unix_ms);
+        self.push_with(|out| {
+            Ok(change::encode_open_into(record, term, unix_ms, out)?.lsn_at)
+        })
     }
 
     /// Adds a transaction of one record that `encode` appends to the buffer; it returns where in
@@ -128,9 +129,10 @@ impl Batch {
         let encode = |out: &mut Vec<u8>| {
             let start = out.len();
             if part.several {
-                out.extend_from_slice(&change::part_prefix(first, !part.continues));
+                out.extend_from_slice(&change::frame_part_prefix(first, !part.continues));
             }
-            change::encode_open_into(out, record, term, unix_ms).map(|at| at + (start_of(start)))
+            let open = change::encode_open_into(record, term, unix_ms, out)?;
+            Ok::<_, PublishError>(open.start - start + open.lsn_at)
         };
         self.append(encode, part, chosen)
     }

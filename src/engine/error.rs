@@ -1,6 +1,7 @@
 //! What the engine's verbs can answer instead of success: one enum per verb, with the variants a
 //! caller can tell apart.
 
+use crate::change::EncodeError;
 use crate::lsn::Lsn;
 use crate::slots::{
     AcquireError, CreateError, InvalidationCause, PersistError, SlotName, SlotStoreError,
@@ -55,6 +56,9 @@ pub enum PublishError {
         /// How far.
         lag: u64,
     },
+    /// The record cannot be stored in a way that reads back.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// An empty transaction.
     #[error("a transaction needs at least one record")]
     Empty,

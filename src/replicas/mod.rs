@@ -2,4 +2,26 @@
 //!
 //! Registry with regions and topology epoch, commit waiter, commit policies and quorum, flow
 //! control, causal bookmarks. All in memory; positions it is given are already clamped to what
-//! was sent. It knows no slots, no disk and no clock.
+//! was sent. It knows no slots, no disk and no clock. [`Replicas`] is the one door for a
+//! database; the rest are its parts.
+
+mod applied;
+mod bookmark;
+mod facade;
+mod flow;
+mod policy;
+pub mod quorum;
+mod registry;
+mod waiter;
+mod waits;
+
+pub use applied::{AppliedTracker, Gap};
+pub use bookmark::{Bookmark, BookmarkError, ParseBookmarkError};
+pub use facade::{QuorumTimeout, Replicas};
+pub use flow::{FlowControl, Throttled};
+pub use policy::{
+    CommitPolicy, CommitSettings, CommitSettingsError, ParseCommitPolicyError, QuorumMode,
+};
+pub use quorum::{Member, QuorumUnmet, Requirement};
+pub use registry::{Registry, ReplicaSnapshot, ReplicationProgress, UnknownReplica};
+pub use waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};

@@ -5,81 +5,23 @@
 //! apart: acknowledgements change memory only; [`SlotStore::retention_floor`] looks at what was
 //! persisted. It knows no spool and no clock.
 
-use std::path::Path;
-use std::sync::Arc;
+mod cause;
+mod file;
+mod guard;
+mod name;
+pub mod reddb;
+pub mod retention;
+mod store;
+mod table;
+
 use std::time::Duration;
 
-use crate::clock::Moment;
-use crate::disk::Disk;
 use crate::lsn::Lsn;
 
-/// A slot's name: `[a-z0-9_]{1,63}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SlotName(String);
-
-/// Not a slot name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SlotNameError {
-    /// Empty.
-    #[error("replication slot name \"{0}\" is too short")]
-    TooShort(String),
-    /// Longer than 63 bytes.
-    #[error("replication slot name \"{0}\" is too long")]
-    TooLong(String),
-    /// A character that is not allowed.
-    #[error("replication slot name \"{0}\" contains invalid character")]
-    InvalidCharacter(String),
-}
-
-impl SlotName {
-    /// Checks a name.
-    pub fn parse(name: &str) -> Result<Self, SlotNameError> {
-        if name.is_empty() {
-            return Err(SlotNameError::TooShort(name.to_owned()));
-        }
-        if name.len() > 63 {
-            return Err(SlotNameError::TooLong(name.to_owned()));
-        }
-        if !name
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        {
-            return Err(SlotNameError::InvalidCharacter(name.to_owned()));
-        }
-        Ok(Self(name.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for SlotName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Why a slot was invalidated (RedDB's causes and strings).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum InvalidationCause {
-    /// `wal-removed`: data the slot needs is gone.
-    WalRemoved,
-    /// `horizon`: further behind the head than the limit.
-    Horizon,
-    /// `idle-timeout`: unused for longer than the limit.
-    IdleTimeout,
-}
-
-/// When and why a slot became invalid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Invalidation {
-    /// The cause.
-    pub cause: InvalidationCause,
-    /// Unix milliseconds.
-    pub at_unix_ms: u64,
-}
+pub use cause::{Invalidation, InvalidationCause};
+pub use guard::SlotGuard;
+pub use name::{SlotName, SlotNameError};
+pub use store::SlotStore;
 
 /// One slot, as a plain copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +63,32 @@ pub struct NewSlot {
     pub temporary: Option<u32>,
     /// TWO_PHASE.
     pub two_phase: bool,
+}
+
+/// A slot that lived elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportSlot {
+    /// Name.
+    pub name: SlotName,
+    /// Output plugin to serve it with.
+    pub plugin: String,
+    /// Everything at or below is confirmed.
+    pub restart_lsn: Lsn,
+    /// Highest applied position.
+    pub confirmed_lsn: Lsn,
+    /// Last use, unix milliseconds.
+    pub last_seen_unix_ms: u64,
+    /// Set when it was invalid there.
+    pub invalidation: Option<Invalidation>,
+}
+
+/// What enforcing the limits did, and what may be removed now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RetentionOutcome {
+    /// Slots that were invalidated, on disk.
+    pub invalidated: Vec<(SlotName, InvalidationCause)>,
+    /// Everything at or below may be removed; `None` for nothing.
+    pub prune_to: Option<Lsn>,
 }
 
 /// Limits that invalidate slots. Zero or `None` means no limit.
@@ -214,126 +182,3 @@ pub enum AcquireError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("replication slot \"{0}\" does not exist")]
 pub struct UnknownSlot(pub SlotName);
-
-/// The exclusive use of a slot; frees it when dropped (and drops a temporary slot's hold).
-#[derive(Debug)]
-pub struct SlotGuard {
-    _private: (),
-}
-
-/// The slots of one database. Clones share them.
-#[derive(Debug, Clone)]
-pub struct SlotStore {
-    _private: (),
-}
-
-impl SlotStore {
-    /// Opens the store at `path` (missing: no slots). Every open raises the generation durably.
-    pub fn open(_disk: Arc<dyn Disk>, _path: &Path, _now: Moment) -> Result<Self, SlotStoreError> {
-        todo!()
-    }
-
-    /// Counts the opens of this store; rises with each, so epochs built on it never go back.
-    pub fn generation(&self) -> u64 {
-        todo!()
-    }
-
-    /// Creates a slot, durably before it returns (temporary ones in memory).
-    pub fn create(
-        &self,
-        _new: NewSlot,
-        _limits: &SlotLimits,
-        _now: Moment,
-    ) -> Result<SlotSnapshot, CreateError> {
-        todo!()
-    }
-
-    /// Drops a slot, durably before it returns. Refused while in use (unless by `by_pid`).
-    pub fn drop_slot(&self, _name: &SlotName, _by_pid: Option<u32>) -> Result<(), DropError> {
-        todo!()
-    }
-
-    /// Drops all temporary slots of a session that ended.
-    pub fn drop_temporary(&self, _pid: u32) {
-        todo!()
-    }
-
-    /// Takes a slot for a stream. Invalid slots can be taken: the planner tells what to do.
-    pub fn acquire(
-        &self,
-        _name: &SlotName,
-        _pid: u32,
-        _now: Moment,
-    ) -> Result<SlotGuard, AcquireError> {
-        todo!()
-    }
-
-    /// One slot.
-    pub fn slot(&self, _name: &SlotName) -> Option<SlotSnapshot> {
-        todo!()
-    }
-
-    /// All slots by name.
-    pub fn snapshot(&self) -> Vec<SlotSnapshot> {
-        todo!()
-    }
-
-    /// Moves a slot forward (never back) in memory. An invalid slot is left alone.
-    /// `confirmed` becomes the highest of old, `applied` and `durable`; `restart` the highest of
-    /// old and `durable`. Returns the slot afterwards.
-    pub fn advance(
-        &self,
-        _name: &SlotName,
-        _applied: Lsn,
-        _durable: Lsn,
-        _now: Moment,
-    ) -> Result<SlotSnapshot, UnknownSlot> {
-        todo!()
-    }
-
-    /// Notes that a slot is in use, in memory. Invalid or unknown slots are left alone.
-    pub fn touch(&self, _name: &SlotName, _now: Moment) {
-        todo!()
-    }
-
-    /// The highest restart position in memory that is not on disk yet, if any.
-    pub fn highest_dirty(&self) -> Option<Lsn> {
-        todo!()
-    }
-
-    /// Writes the store when something changed; true when it wrote.
-    pub fn persist(&self) -> Result<bool, PersistError> {
-        todo!()
-    }
-
-    /// Invalidates what is past the limits (RedDB's order: horizon, then idle), durably before it
-    /// returns. A slot held by a stream is never idle.
-    pub fn enforce_limits(
-        &self,
-        _head: Lsn,
-        _limits: &SlotLimits,
-        _now: Moment,
-    ) -> Result<Vec<(SlotName, InvalidationCause)>, PersistError> {
-        todo!()
-    }
-
-    /// Invalidates one slot, durably before it returns. False when unknown or already invalid.
-    pub fn invalidate(
-        &self,
-        _name: &SlotName,
-        _cause: InvalidationCause,
-        _now: Moment,
-    ) -> Result<bool, PersistError> {
-        todo!()
-    }
-
-    /// The lowest persisted restart position of all valid slots; `None` without valid slots.
-    pub fn retention_floor(&self) -> Option<Lsn> {
-        todo!()
-    }
-
-    /// The highest persisted restart position of all slots.
-    pub fn highest_persisted(&self) -> Lsn {
-        todo!()
-    }
-}

@@ -17,6 +17,7 @@ use crate::disk::Disk;
 use crate::lsn::Lsn;
 
 pub mod frame;
+pub mod reddb_file;
 
 /// The largest payload, inclusive, on both the writing and the reading side: 256 MiB.
 pub const MAX_PAYLOAD: usize = 256 << 20;

@@ -18,7 +18,7 @@ const MESSAGE: usize = 64 << 10;
 
 /// The row, the disk's ceiling beside it.
 pub(super) fn run(scratch: &Path, bin: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
-    let lines = super::sample_lines(RECORDS);
+    let lines = super::sample_lines(RECORDS)?;
     let ours = ServerProcess::start(exe, scratch)?;
     let postgres = Postgres::start(bin, scratch)?;
     let (mut ours_client, mut theirs_client) = (ours.connect()?, postgres.connect()?);

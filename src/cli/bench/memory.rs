@@ -17,7 +17,7 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
     stalled.query("CREATE_REPLICATION_SLOT stalled LOGICAL json (SNAPSHOT 'nothing')")?;
     stalled.send_query("START_REPLICATION SLOT stalled LOGICAL 0/0")?;
     stalled.expect(b'W')?;
-    let lines = super::sample_lines(PER_COPY);
+    let lines = super::sample_lines(PER_COPY)?;
     let mut producer = server.connect()?;
     let (mut first, mut largest) = (0, 0);
     for _ in 0..RECORDS / PER_COPY {

@@ -149,14 +149,14 @@ fn sample_record(id: u64) -> ChangeRecord {
 }
 
 /// `count` lines of about 200 bytes for COPY.
-fn sample_lines(count: u64) -> Vec<u8> {
+fn sample_lines(count: u64) -> Result<Vec<u8>, BenchError> {
     let mut lines = Vec::new();
     for id in 0..count {
         let record = sample_record(id);
-        lines.extend_from_slice(&crate::change::encode(&record));
+        lines.extend_from_slice(&crate::change::encode(&record)?);
         lines.push(b'\n');
     }
-    lines
+    Ok(lines)
 }
 
 /// A thread's result; a panic in it goes on here.

@@ -24,7 +24,7 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
     for name in &names {
         control.query(&format!("CREATE_REPLICATION_SLOT {name} LOGICAL json (SNAPSHOT 'nothing')"))?;
     }
-    let lines = super::sample_lines(RECORDS);
+    let lines = super::sample_lines(RECORDS)?;
     let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)";
     server.connect()?.copy_in(copy, &lines, 64 << 10)?;
     drop(lines);

@@ -1,0 +1,375 @@
+//! The commit waiter: which positions enough members confirmed, and who waits for them.
+//!
+//! It knows acknowledgements only: a member exists from its first one to its drop. A new
+//! acknowledgement looks at waiters only when it passes the lowest position waited for, and wakes
+//! only those whose position is confirmed. Waiting costs no thread.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::lsn::Lsn;
+
+use super::quorum::{self, Member, QuorumUnmet, Requirement};
+use super::waits::{WaitCell, WaitKey, WaitQueue};
+
+/// How a wait for confirmation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// Nobody has to confirm.
+    NotRequired,
+    /// Confirmed, by this many members (or regions).
+    Reached(usize),
+    /// Committed here, not confirmed there in time.
+    TimedOut {
+        /// Confirmations there were.
+        observed: usize,
+        /// Confirmations needed.
+        required: usize,
+    },
+    /// Committed here; the quorum cannot be met by those who are connected, so nothing was
+    /// waited for.
+    Unmet(QuorumUnmet),
+}
+
+/// Counters of a [`CommitWaiter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CommitWaitMetrics {
+    /// Waits that ended confirmed.
+    pub reached: u64,
+    /// Waits that ended unconfirmed.
+    pub timed_out: u64,
+    /// Waits that were none.
+    pub not_required: u64,
+    /// How long the last wait took, at least 1.
+    pub last_wait_micros: u64,
+}
+
+/// Acknowledged positions, and commits waiting for them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct CommitWaiter {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: HashMap<String, Acked>,
+    groups: Vec<Group>,
+    metrics: CommitWaitMetrics,
+}
+
+#[derive(Debug)]
+struct Acked {
+    region: Option<String>,
+    durable_lsn: Lsn,
+}
+
+/// All who wait for the same requirement; there are as many groups as there are requirements in
+/// use, usually one.
+#[derive(Debug)]
+struct Group {
+    requirement: Requirement,
+    waits: WaitQueue<Fired>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fired {
+    confirmations: usize,
+}
+
+impl CommitWaiter {
+    /// Nobody has acknowledged anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes what `id` (in `region`) made durable. Lower than before changes nothing.
+    pub fn record_ack(&self, id: &str, region: Option<&str>, durable: Lsn) {
+        let woken = {
+            let mut state = self.lock();
+            let (before, moved) = state.raise(id, region, durable);
+            state.release(|lowest| moved || (before < lowest && lowest <= durable))
+        };
+        for (cell, fired) in woken {
+            cell.fire(fired);
+        }
+    }
+
+    /// Forgets a member. Waits may lose a confirmation and go on.
+    pub fn drop_member(&self, id: &str) {
+        self.lock().members.remove(id);
+    }
+
+    /// Members and their positions, by id.
+    pub fn snapshot(&self) -> Vec<(String, Lsn)> {
+        let state = self.lock();
+        let all = state.members.iter();
+        let mut all: Vec<_> = all.map(|(id, m)| (id.clone(), m.durable_lsn)).collect();
+        all.sort();
+        all
+    }
+
+    /// The highest position that is confirmed as required.
+    pub fn released_lsn(&self, requirement: &Requirement) -> Lsn {
+        quorum::released_lsn(requirement, self.lock().members())
+    }
+
+    /// The `n`-th highest position; `0/0` for none.
+    pub fn watermark(&self, n: u32) -> Lsn {
+        self.released_lsn(&Requirement::Count(n))
+    }
+
+    /// The confirmations `target` has.
+    pub fn confirmations(&self, requirement: &Requirement, target: Lsn) -> usize {
+        quorum::confirmations(requirement, target, self.lock().members())
+    }
+
+    /// The listed regions that confirmed `target`, by name.
+    pub fn acked_regions(&self, requirement: &Requirement, target: Lsn) -> Vec<String> {
+        match requirement {
+            Requirement::Count(_) => Vec::new(),
+            Requirement::Regions(regions) => {
+                quorum::acked_regions(regions, target, self.lock().members())
+                    .into_iter()
+                    .collect()
+            }
+        }
+    }
+
+    /// Begins to wait until `target` is confirmed as required.
+    pub fn wait(&self, target: Lsn, requirement: Requirement) -> CommitWait {
+        let mut state = self.lock();
+        if requirement.is_none() {
+            state.metrics.not_required += 1;
+            return CommitWait::over(CommitOutcome::NotRequired);
+        }
+        if quorum::released_lsn(&requirement, state.members()) >= target {
+            let reached = quorum::confirmations(&requirement, target, state.members());
+            state.count_reached(Duration::ZERO);
+            return CommitWait::over(CommitOutcome::Reached(reached));
+        }
+        let cell = Arc::new(WaitCell::default());
+        let key = state.enter(&requirement, target, Arc::clone(&cell));
+        CommitWait(Wait::Pending(PendingWait {
+            shared: Arc::clone(&self.shared),
+            cell,
+            key,
+            requirement,
+            since: Instant::now(),
+        }))
+    }
+
+    /// Blocks until `target` is durable at `required` members, at most `timeout`.
+    /// Not for async tasks.
+    pub fn await_acks(&self, target: Lsn, required: u32, timeout: Duration) -> CommitOutcome {
+        self.wait(target, Requirement::Count(required))
+            .block(Some(timeout))
+    }
+
+    /// Waits under way.
+    pub fn num_waiting(&self) -> usize {
+        self.lock()
+            .groups
+            .iter()
+            .map(|group| group.waits.len())
+            .sum()
+    }
+
+    /// Counters.
+    pub fn metrics(&self) -> CommitWaitMetrics {
+        self.lock().metrics
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared)
+    }
+}
+
+fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        self.members.values().map(|member| Member {
+            region: member.region.as_deref(),
+            durable_lsn: member.durable_lsn,
+        })
+    }
+
+    /// Raises a member; returns its position before, and whether it changed its region.
+    fn raise(&mut self, id: &str, region: Option<&str>, durable: Lsn) -> (Lsn, bool) {
+        if let Some(member) = self.members.get_mut(id) {
+            let before = member.durable_lsn;
+            member.durable_lsn = before.max(durable);
+            let moved = member.region.as_deref() != region;
+            if moved {
+                member.region = region.map(str::to_owned);
+            }
+            return (before, moved);
+        }
+        let member = Acked {
+            region: region.map(str::to_owned),
+            durable_lsn: durable,
+        };
+        self.members.insert(id.to_owned(), member);
+        (Lsn::ZERO, false)
+    }
+
+    /// Takes out all whose position is confirmed now, in groups where that can have changed:
+    /// where `passed` says so of the lowest position waited for. To be fired without the lock.
+    fn release(&mut self, passed: impl Fn(Lsn) -> bool) -> Vec<(Arc<WaitCell<Fired>>, Fired)> {
+        let mut groups = std::mem::take(&mut self.groups);
+        let mut woken = Vec::new();
+        for group in &mut groups {
+            if !group.waits.lowest().is_some_and(&passed) {
+                continue;
+            }
+            let released = quorum::released_lsn(&group.requirement, self.members());
+            let confirmations = quorum::confirmations(&group.requirement, released, self.members());
+            let cells = group.waits.take_through(released).into_iter();
+            woken.extend(cells.map(|cell| (cell, Fired { confirmations })));
+        }
+        groups.retain(|group| !group.waits.is_empty());
+        self.groups = groups;
+        woken
+    }
+
+    fn enter(
+        &mut self,
+        requirement: &Requirement,
+        target: Lsn,
+        cell: Arc<WaitCell<Fired>>,
+    ) -> WaitKey {
+        let found = self
+            .groups
+            .iter_mut()
+            .find(|g| g.requirement == *requirement);
+        if let Some(group) = found {
+            return group.waits.insert(target, cell);
+        }
+        let mut waits = WaitQueue::default();
+        let key = waits.insert(target, cell);
+        self.groups.push(Group {
+            requirement: requirement.clone(),
+            waits,
+        });
+        key
+    }
+
+    /// Takes a waiter out, if it is still in.
+    fn leave(&mut self, requirement: &Requirement, key: WaitKey) {
+        self.groups.retain_mut(|group| {
+            if group.requirement == *requirement {
+                group.waits.remove(key);
+            }
+            !group.waits.is_empty()
+        });
+    }
+
+    fn count_reached(&mut self, waited: Duration) {
+        self.metrics.reached += 1;
+        self.metrics.last_wait_micros = micros(waited);
+    }
+}
+
+fn micros(waited: Duration) -> u64 {
+    u64::try_from(waited.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
+/// A commit waiting for its confirmation: a future, or something to block on. Dropping it ends
+/// the wait without a trace; [`CommitWait::time_out`] ends it with an outcome.
+#[derive(Debug)]
+#[must_use = "a wait that is dropped has no outcome"]
+pub struct CommitWait(Wait);
+
+#[derive(Debug)]
+enum Wait {
+    Over(CommitOutcome),
+    Pending(PendingWait),
+}
+
+#[derive(Debug)]
+struct PendingWait {
+    shared: Arc<Mutex<State>>,
+    cell: Arc<WaitCell<Fired>>,
+    key: WaitKey,
+    requirement: Requirement,
+    /// For the metric only; nothing is decided by it.
+    since: Instant,
+}
+
+impl CommitWait {
+    /// A wait that is over before it begins.
+    pub(super) fn over(outcome: CommitOutcome) -> Self {
+        Self(Wait::Over(outcome))
+    }
+
+    /// Blocks until the end, at most `timeout` (`None`: for ever). Not for async tasks.
+    pub fn block(mut self, timeout: Option<Duration>) -> CommitOutcome {
+        if let Wait::Pending(pending) = &self.0 {
+            pending.cell.block(timeout);
+        }
+        self.time_out()
+    }
+
+    /// Ends the wait now. When the confirmation came first, it stands.
+    pub fn time_out(&mut self) -> CommitOutcome {
+        let outcome = match &self.0 {
+            Wait::Over(outcome) => outcome.clone(),
+            Wait::Pending(pending) => pending.end(),
+        };
+        self.0 = Wait::Over(outcome.clone());
+        outcome
+    }
+}
+
+impl PendingWait {
+    fn end(&self) -> CommitOutcome {
+        let mut state = lock(&self.shared);
+        let waited = self.since.elapsed();
+        state.leave(&self.requirement, self.key);
+        if let Some(fired) = self.cell.fired() {
+            state.count_reached(waited);
+            return CommitOutcome::Reached(fired.confirmations);
+        }
+        let (target, _) = self.key;
+        let observed = quorum::confirmations(&self.requirement, target, state.members());
+        if quorum::released_lsn(&self.requirement, state.members()) >= target {
+            // Confirmed, and about to be woken.
+            state.count_reached(waited);
+            return CommitOutcome::Reached(observed);
+        }
+        state.metrics.timed_out += 1;
+        state.metrics.last_wait_micros = micros(waited);
+        CommitOutcome::TimedOut {
+            observed,
+            required: self.requirement.required(),
+        }
+    }
+}
+
+impl Drop for PendingWait {
+    fn drop(&mut self) {
+        lock(&self.shared).leave(&self.requirement, self.key);
+    }
+}
+
+impl Future for CommitWait {
+    type Output = CommitOutcome;
+
+    /// Cancel-safe: a dropped wait leaves nothing behind.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<CommitOutcome> {
+        let ready = match &self.0 {
+            Wait::Over(_) => true,
+            Wait::Pending(pending) => pending.cell.poll(context).is_ready(),
+        };
+        if ready {
+            Poll::Ready(self.time_out())
+        } else {
+            Poll::Pending
+        }
+    }
+}
