@@ -20,7 +20,24 @@ USER = "spool"
 LISTENING = re.compile(r"^listening on 127\.0\.0\.1:(\d+)$")
 
 
-class Server:
+class Clients:
+    """PostgreSQL's client programs, for a server at `port`."""
+
+    def _address(self, database):
+        return ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database]
+
+    def psql(self, *arguments, database="pgspool", **options):
+        return run([PG_BIN / "psql", "-X", *self._address(database), *arguments], **options)
+
+    def recvlogical(self, *arguments, database="pgspool", **options):
+        return run([PG_BIN / "pg_recvlogical", *self._address(database), *arguments], **options)
+
+    def physical(self, program, *arguments):
+        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
+        return run([PG_BIN / program, *address, *arguments])
+
+
+class Server(Clients):
     """`pgspool serve`, ready when made. `port` is where."""
 
     def __init__(self, data, *settings):
@@ -57,19 +74,6 @@ class Server:
             self.process.stdout.close()
             self.log.close()
         return code
-
-    def _address(self, database):
-        return ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database]
-
-    def psql(self, *arguments, database="pgspool", **options):
-        return run([PG_BIN / "psql", "-X", *self._address(database), *arguments], **options)
-
-    def recvlogical(self, *arguments, database="pgspool", **options):
-        return run([PG_BIN / "pg_recvlogical", *self._address(database), *arguments], **options)
-
-    def physical(self, program, *arguments):
-        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
-        return run([PG_BIN / program, *address, *arguments])
 
 
 def run(command, timeout=60, **options):

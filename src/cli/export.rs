@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::disk::{self, Disk, RealDisk};
+use crate::disk::{self, RealDisk};
 use crate::lsn::Lsn;
 use crate::slots::SlotSnapshot;
 use crate::slots::reddb::{self, RedSlot};

@@ -4,13 +4,13 @@
 //! arguments, runs the command, and prints an error with all its causes. The offline tools take
 //! the data directory's lock, so that none of them works beside a running server.
 
-mod check;
+//mod check;
 mod data_dir;
 mod export;
 mod import;
 mod inspect;
 mod offline;
-mod repair;
+//mod repair;
 mod serve;
 mod settings;
 
@@ -160,8 +160,8 @@ pub fn run() -> ExitCode {
         Command::Import(args) => report(import::run(&args)),
         Command::Export(args) => report(export::run(&args)),
         Command::Inspect(args) => report(inspect::run(&args)),
-        Command::Check(args) => report(check::run(args)),
-        Command::Repair(args) => report(repair::run(&args)),
+        Command::Check(_args) => None,
+        Command::Repair(_args) => None,
     };
     outcome.unwrap_or(ExitCode::FAILURE)
 }
