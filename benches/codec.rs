@@ -42,10 +42,19 @@ fn encode_frame(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decode_frame(bencher: Bencher<'_, '_>) {
     let mut bytes = Vec::new();
-    frame::encode(&mut bytes, 1, Lsn::new(0x100_0100), 7, &change::encode(&record()).unwrap());
-    bencher
-        .counter(ItemsCount::new(1_usize))
-        .bench_local(|| matches!(frame::decode_v3(black_box(&bytes)), frame::Decoded::Frame(_)));
+    frame::encode(
+        &mut bytes,
+        1,
+        Lsn::new(0x100_0100),
+        7,
+        &change::encode(&record()).unwrap(),
+    );
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        matches!(
+            frame::decode_v3(black_box(&bytes)),
+            frame::Decoded::Frame(_)
+        )
+    });
 }
 
 #[divan::bench]

@@ -1,7 +1,12 @@
 //! RedDB's conformance rows that need spool, slots and replicas together, through the engine.
 //!
 //! RedDB's LSNs are dense; ours are at least 64 apart, so row LSN `n` is `64 n` here.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
 mod engine_support;
 
@@ -12,7 +17,7 @@ use pgspool::change::{ChangeRecord, Operation};
 use pgspool::clock::Moment;
 use pgspool::engine::{Engine, EngineOptions, PublishError, SlotStart, SubscribeError};
 use pgspool::lsn::Lsn;
-use pgspool::replicas::{FlowControlSettings, QuorumMode};
+use pgspool::replicas::{CommitPolicy, CommitSettings};
 use pgspool::slots::InvalidationCause;
 
 /// Appends row LSNs `from..=to`.
@@ -38,13 +43,19 @@ fn r05_replica_slot_persists_and_reconnect_resumes_from_restart_lsn() {
     let engine = home.open(options());
     let after = engine.slot(&home.name("r1")).unwrap();
     assert_eq!((after.restart_lsn, after.confirmed_lsn), (at(8), at(10)));
-    assert_eq!(home.subscribe(&engine, "r1", Lsn::ZERO).unwrap().start(), at(8));
+    assert_eq!(
+        home.subscribe(&engine, "r1", Lsn::ZERO).unwrap().start(),
+        at(8)
+    );
 }
 
 #[test]
 fn r06_retention_floor_follows_slowest_slot_and_prunes_wal() {
     let home = Home::new();
-    let engine = home.open(EngineOptions { segment_bytes: 1, ..options() });
+    let engine = home.open(EngineOptions {
+        segment_bytes: 1,
+        ..options()
+    });
     slot_at(&engine, "fast", SlotStart::Head);
     slot_at(&engine, "slow", SlotStart::Head);
     append(&engine, 1, 6);
@@ -62,9 +73,15 @@ fn r06_retention_floor_follows_slowest_slot_and_prunes_wal() {
 #[test]
 fn r07_bootstrap_slot_pin_prevents_wal_removed_rebootstrap_after_prune() {
     let home = Home::new();
-    let engine = home.open(EngineOptions { segment_bytes: 1, ..options() });
+    let engine = home.open(EngineOptions {
+        segment_bytes: 1,
+        ..options()
+    });
     append(&engine, 1, 5);
-    assert_eq!(slot_at(&engine, "bootstrapping", SlotStart::Head).restart_lsn, at(5));
+    assert_eq!(
+        slot_at(&engine, "bootstrapping", SlotStart::Head).restart_lsn,
+        at(5)
+    );
     append(&engine, 6, 8);
     let outcome = engine.prune_retained(at(8), Moment::at_ms(2)).unwrap();
     assert_eq!(outcome.prune_to, at(5));
@@ -80,7 +97,10 @@ fn r08_default_config_enables_finite_slot_retention_cap() {
 #[test]
 fn r09_retention_cap_invalidates_slow_slot_and_releases_wal_floor() {
     let home = Home::new();
-    let mut capped = EngineOptions { segment_bytes: 1, ..options() };
+    let mut capped = EngineOptions {
+        segment_bytes: 1,
+        ..options()
+    };
     capped.limits.max_lag_lsn = 3 * 64;
     let engine = home.open(capped);
     slot_at(&engine, "fast", SlotStart::Head);
@@ -89,7 +109,10 @@ fn r09_retention_cap_invalidates_slow_slot_and_releases_wal_floor() {
     ack(&engine, "fast", 6, 6);
     let outcome = engine.prune_retained(at(6), Moment::at_ms(2)).unwrap();
     assert_eq!(outcome.prune_to, at(6));
-    assert_eq!(outcome.invalidated, [(home.name("slow"), InvalidationCause::Horizon)]);
+    assert_eq!(
+        outcome.invalidated,
+        [(home.name("slow"), InvalidationCause::Horizon)]
+    );
     assert!(read_all(&engine).is_empty());
     assert_eq!(engine.head(), at(6));
 }
@@ -97,15 +120,27 @@ fn r09_retention_cap_invalidates_slow_slot_and_releases_wal_floor() {
 #[test]
 fn r10_invalidated_slot_says_why_and_what_is_gone() {
     let home = Home::new();
-    let mut limited = EngineOptions { segment_bytes: 1, ..options() };
+    let mut limited = EngineOptions {
+        segment_bytes: 1,
+        ..options()
+    };
     limited.limits.idle_timeout = Duration::from_millis(10);
     let engine = home.open(limited);
     append(&engine, 1, 4);
     slot_at(&engine, "idle", SlotStart::Earliest);
     let outcome = engine.prune_retained(at(4), Moment::at_ms(12)).unwrap();
-    assert_eq!(outcome.invalidated, [(home.name("idle"), InvalidationCause::IdleTimeout)]);
+    assert_eq!(
+        outcome.invalidated,
+        [(home.name("idle"), InvalidationCause::IdleTimeout)]
+    );
     let error = home.subscribe(&engine, "idle", Lsn::ZERO).unwrap_err();
-    let SubscribeError::Invalidated { cause, removed_through, restart_lsn, .. } = error else {
+    let SubscribeError::Invalidated {
+        cause,
+        removed_through,
+        restart_lsn,
+        ..
+    } = error
+    else {
         panic!("{error}")
     };
     assert_eq!(cause, InvalidationCause::IdleTimeout);
@@ -124,14 +159,24 @@ fn r13_resume_is_partial_within_the_window_and_full_past_the_cap() {
     let stream = home.subscribe(&engine, "blip", at(2)).unwrap();
     assert_eq!(stream.start(), at(2));
     drop(stream);
-    assert_eq!((engine.resumes().partial(), engine.resumes().full()), (1, 0));
+    assert_eq!(
+        (engine.resumes().partial(), engine.resumes().full()),
+        (1, 0)
+    );
     append(&engine, 4, 6);
     engine.enforce_retention(Moment::at_ms(2)).unwrap();
     let error = home.subscribe(&engine, "slow", Lsn::ZERO).unwrap_err();
-    let SubscribeError::Invalidated { cause: InvalidationCause::Horizon, .. } = error else {
+    let SubscribeError::Invalidated {
+        cause: InvalidationCause::Horizon,
+        ..
+    } = error
+    else {
         panic!("{error}")
     };
-    assert_eq!((engine.resumes().partial(), engine.resumes().full()), (1, 1));
+    assert_eq!(
+        (engine.resumes().partial(), engine.resumes().full()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -145,7 +190,10 @@ fn r19_published_changes_are_read_back_in_order() {
     engine.publish(batch).unwrap();
     let read: Vec<_> = home.records(&engine, Lsn::ZERO);
     let operations: Vec<_> = read.iter().map(|record| record.operation).collect();
-    assert_eq!(operations, [Operation::Insert, Operation::Update, Operation::Delete]);
+    assert_eq!(
+        operations,
+        [Operation::Insert, Operation::Update, Operation::Delete]
+    );
     assert!(read.iter().all(|record| record.changed_columns.is_none()));
 }
 
@@ -154,7 +202,10 @@ fn r20_changed_columns_travel_with_the_update() {
     let home = Home::new();
     let engine = home.open(options());
     let columns = vec!["email".to_owned(), "age".to_owned()];
-    let with = ChangeRecord { changed_columns: Some(columns.clone()), ..update("users", 1) };
+    let with = ChangeRecord {
+        changed_columns: Some(columns.clone()),
+        ..update("users", 1)
+    };
     let mut batch = engine.batch(Moment::at_ms(1));
     batch.push(&with).unwrap();
     batch.push(&update("users", 2)).unwrap();
@@ -193,24 +244,38 @@ fn r25_stats_show_what_is_stored() {
     let engine = home.open(options());
     append(&engine, 1, 2);
     let state = engine.snapshot().spool;
-    assert_eq!((state.num_appended, state.head, state.oldest_lsn), (2, at(2), Some(at(1))));
+    assert_eq!(
+        (state.num_appended, state.head, state.oldest_lsn),
+        (2, at(2), Some(at(1)))
+    );
 }
 
 #[test]
 fn r66_flow_control_throttles_on_in_quorum_lag_and_releases_on_recovery() {
     let home = Home::new();
     let engine = home.open(options());
-    engine.replicas().configure_quorum(QuorumMode::Sync { min_replicas: 1 });
-    engine.replicas().configure_flow_control(FlowControlSettings { soft_target: 2 });
+    let settings = CommitSettings {
+        policy: CommitPolicy::AckN(1),
+        soft_target_lsn: 2,
+        ..CommitSettings::default()
+    };
+    engine.replicas().configure(settings).unwrap();
     slot_at(&engine, "r", SlotStart::Head);
     let stream = home.subscribe(&engine, "r", Lsn::ZERO).unwrap();
     let published = home.publish(&engine, &[insert("t", 1)]);
     let mut batch = engine.batch(Moment::at_ms(1));
     batch.push(&insert("t", 2)).unwrap();
     let refused = engine.publish(batch).unwrap_err();
-    assert!(matches!(refused, PublishError::Throttled { lag } if lag > 2), "{refused}");
+    assert!(
+        matches!(refused, PublishError::Throttled { lag } if lag > 2),
+        "{refused}"
+    );
     let head = published.last_lsn;
-    let progress = pgspool::wire::Progress { write: head, flush: head, apply: head };
+    let progress = pgspool::wire::Progress {
+        write: head,
+        flush: head,
+        apply: head,
+    };
     stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
     home.publish(&engine, &[insert("t", 2)]);
 }
@@ -237,11 +302,19 @@ fn r85_tail_follow_waits_and_resumes_from_the_slot() {
     let mut stream = home.subscribe(&engine, "tail", Lsn::ZERO).unwrap();
     let slot = stream.start();
     assert_eq!(slot, at(3));
-    assert!(!stream.wait_after(slot).wait_timeout(Duration::from_millis(40)));
+    assert!(
+        !stream
+            .wait_after(slot)
+            .wait_timeout(Duration::from_millis(40))
+    );
     let first = home.publish(&engine, &[insert("t", 1)]).last_lsn;
     assert!(stream.wait_after(slot).wait_timeout(Duration::from_secs(2)));
     assert_eq!(lsns(&engine_support::drain(&mut stream.cursor)), [first]);
-    let progress = pgspool::wire::Progress { write: first, flush: first, apply: first };
+    let progress = pgspool::wire::Progress {
+        write: first,
+        flush: first,
+        apply: first,
+    };
     stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
     drop(stream);
     let second = home.publish(&engine, &[insert("t", 2)]).last_lsn;

@@ -40,7 +40,10 @@ struct Part {
 }
 
 impl Part {
-    const WHOLE: Self = Self { several: false, continues: false };
+    const WHOLE: Self = Self {
+        several: false,
+        continues: false,
+    };
 }
 
 impl Batch {
@@ -68,9 +71,7 @@ impl Batch {
     /// engine; a `timestamp` of 0 becomes the time of publishing.
     pub fn push(&mut self, record: &ChangeRecord) -> Result<(), PublishError> {
         let (term, unix_ms) = (self.term, self.unix_ms);
-        self.push_with(|out| {
-            Ok(change::encode_open_into(record, term, unix_ms, out)?.lsn_at)
-        })
+        self.push_with(|out| Ok(change::encode_open_into(record, term, unix_ms, out)?.lsn_at))
     }
 
     /// Adds a transaction of one record that `encode` appends to the buffer; it returns where in
@@ -107,7 +108,10 @@ impl Batch {
             return Err(PublishError::Empty);
         }
         for (index, record) in records.iter().enumerate() {
-            let part = Part { several: num_records > 1, continues: index + 1 < num_records };
+            let part = Part {
+                several: num_records > 1,
+                continues: index + 1 < num_records,
+            };
             if let Err(error) = self.push_record(record, index == 0, part, chosen) {
                 self.bytes.truncate(start);
                 self.pieces.truncate(num_pieces);
@@ -161,12 +165,21 @@ impl Batch {
         let start = self.bytes.len();
         let encoded = encode(&mut self.bytes).and_then(|lsn_at| {
             let len = self.bytes.len() - start;
-            if len > MAX_PAYLOAD { Err(PublishError::too_large(len).into()) } else { Ok(lsn_at) }
+            if len > MAX_PAYLOAD {
+                Err(PublishError::too_large(len).into())
+            } else {
+                Ok(lsn_at)
+            }
         });
         match encoded {
             Ok(lsn_at) => {
                 let end = self.bytes.len();
-                self.pieces.push(Piece { end, lsn_at, part, chosen });
+                self.pieces.push(Piece {
+                    end,
+                    lsn_at,
+                    part,
+                    chosen,
+                });
                 Ok(())
             }
             Err(error) => {
@@ -183,9 +196,15 @@ impl Batch {
         let mut open = Vec::new();
         let mut start = 0;
         for piece in self.pieces {
-            let stamp = if piece.part.several { Stamp::OwnLsn } else { Stamp::EndLsn };
-            let draft =
-                Draft { bytes: bytes.slice(start..piece.end), hole: Some((piece.lsn_at, stamp)) };
+            let stamp = if piece.part.several {
+                Stamp::OwnLsn
+            } else {
+                Stamp::EndLsn
+            };
+            let draft = Draft {
+                bytes: bytes.slice(start..piece.end),
+                hole: Some((piece.lsn_at, stamp)),
+            };
             start = piece.end;
             let frames = if piece.part.several {
                 open.push(draft);

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AcknowledgeError, AdvanceError, Batch, CreateSlotError, EngineOptions, OpenError,
-    PublishError, PublishTicket, Published,
+    AcknowledgeError, AdvanceError, Batch, CreateSlotError, EngineOptions, OpenError, PublishError,
+    PublishTicket, Published,
 };
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
-use crate::replicas::{Bookmark, Replicas};
-use crate::resume::ResumeCounters;
-use crate::slots::{
-    DropError, NewSlot, SlotName, SlotSnapshot, SlotStore,
+use crate::replicas::{Bookmark, CommitWait, Replicas};
+use crate::resume::{AheadOfHead, ResumeCounters};
+use crate::slots::{DropError, NewSlot, SlotName, SlotSnapshot, SlotStore};
+use crate::spool::{
+    AppendError, Cursor, HeadWait, NewSpool, ReadError, RecoveryReport, SegmentInfo, Spool,
+    SpoolState,
 };
-use crate::spool::{AppendError, Cursor, HeadWait, NewSpool, ReadError, RecoveryReport, SegmentInfo, Spool, SpoolState};
 use crate::wire::Progress;
 
 /// Where a new slot starts.
@@ -85,7 +86,10 @@ impl Engine {
         options: EngineOptions,
         now: Moment,
     ) -> Result<Self, OpenError> {
-        let new = NewSpool { system_id: 0, imported_through: Lsn::ZERO };
+        let new = NewSpool {
+            system_id: 0,
+            imported_through: Lsn::ZERO,
+        };
         Self::open_new(disk, dir, name, options, new, now)
     }
 
@@ -102,14 +106,31 @@ impl Engine {
             action: format!("create {}", dir.display()),
             source,
         })?;
-        let slots = SlotStore::open(Arc::clone(&disk), &dir.join("slots.json"), now)
-            .map_err(|source| OpenError::Slots { database: name.to_owned(), source })?;
+        let slots =
+            SlotStore::open(Arc::clone(&disk), &dir.join("slots.json"), now).map_err(|source| {
+                OpenError::Slots {
+                    database: name.to_owned(),
+                    source,
+                }
+            })?;
         let spool_options = options.spool(slots.highest_persisted(), new);
-        let (spool, recovery) = Spool::open(disk, dir, spool_options)
-            .map_err(|source| OpenError::Spool { database: name.to_owned(), source })?;
+        let (spool, recovery) =
+            Spool::open(disk, dir, spool_options).map_err(|source| OpenError::Spool {
+                database: name.to_owned(),
+                source,
+            })?;
         let replicas = Arc::new(Replicas::new(slots.generation()));
+        replicas.configure(options.commit.clone())?;
         let resumes = ResumeCounters::default();
-        Ok(Self { name: name.to_owned(), options, spool, slots, replicas, resumes, recovery })
+        Ok(Self {
+            name: name.to_owned(),
+            options,
+            spool,
+            slots,
+            replicas,
+            resumes,
+            recovery,
+        })
     }
 
     /// Its name.
@@ -169,9 +190,19 @@ impl Engine {
         Ok(self.submit(batch)?.wait()?)
     }
 
+    /// Begins to wait until the transaction that ends at `lsn` is confirmed by others as the
+    /// commit policy asks; the caller limits the wait by
+    /// [`CommitSettings::wait_at_most`](crate::replicas::CommitSettings::wait_at_most).
+    pub fn wait_released(&self, lsn: Lsn) -> CommitWait {
+        self.replicas.wait_released(lsn)
+    }
+
     /// A token for "has what was committed at `lsn` arrived?" on any replica.
     pub fn bookmark(&self, lsn: Lsn) -> Bookmark {
-        Bookmark { term: self.term(), commit_lsn: lsn }
+        Bookmark {
+            term: self.term(),
+            commit_lsn: lsn,
+        }
     }
 
     /// Takes over leadership under a higher term, durably before it returns. Blocking.
@@ -212,7 +243,11 @@ impl Engine {
         if removed_through > start {
             let dropped = self.slots.drop_slot(&created.name, request.temporary);
             dropped.map_err(|error| drop_failed(&created.name, error))?;
-            return Err(ReadError::Removed { since: start, removed_through }.into());
+            return Err(ReadError::Removed {
+                since: start,
+                removed_through,
+            }
+            .into());
         }
         Ok(created)
     }
@@ -223,12 +258,16 @@ impl Engine {
             SlotStart::Head => Ok(state.head),
             SlotStart::Earliest => Ok(state.removed_through),
             SlotStart::Time(unix_ms) => Ok(self.spool.position_at_time(unix_ms)?),
-            SlotStart::At(start) if start > state.head => {
-                Err(CreateSlotError::AheadOfHead { start, head: state.head })
+            SlotStart::At(start) if start > state.head => Err(AheadOfHead {
+                start,
+                head: state.head,
             }
-            SlotStart::At(since) if since < state.removed_through => {
-                Err(ReadError::Removed { since, removed_through: state.removed_through }.into())
+            .into()),
+            SlotStart::At(since) if since < state.removed_through => Err(ReadError::Removed {
+                since,
+                removed_through: state.removed_through,
             }
+            .into()),
             SlotStart::At(start) => Ok(start),
         }
     }
@@ -282,7 +321,10 @@ impl Engine {
         if let Some(slot) = self.slots.slot(name) {
             if let Some(invalidation) = slot.invalidation {
                 let name = name.clone();
-                return Err(AdvanceError::Invalidated { name, cause: invalidation.cause });
+                return Err(AdvanceError::Invalidated {
+                    name,
+                    cause: invalidation.cause,
+                });
             }
             let minimum = slot.restart_lsn;
             if to < minimum {

@@ -45,7 +45,10 @@ impl Databases {
             let engine = Engine::open(Arc::clone(&disk), &dir, &name, options.clone(), now)?;
             engines.insert(name, Arc::new(engine));
         }
-        Ok(Self { path: data.to_owned(), engines })
+        Ok(Self {
+            path: data.to_owned(),
+            engines,
+        })
     }
 
     /// The folder of the database `name` in the data directory `data`.

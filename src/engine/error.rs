@@ -3,6 +3,8 @@
 
 use crate::change::EncodeError;
 use crate::lsn::Lsn;
+use crate::replicas::CommitSettingsError;
+use crate::resume::AheadOfHead;
 use crate::slots::{
     AcquireError, CreateError, InvalidationCause, PersistError, SlotName, SlotStoreError,
     UnknownSlot,
@@ -39,6 +41,9 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// Commit settings that would not do what they say.
+    #[error(transparent)]
+    Commit(#[from] CommitSettingsError),
     /// Not a database name.
     #[error("invalid database name \"{0}\"")]
     InvalidName(String),
@@ -66,7 +71,10 @@ pub enum PublishError {
 
 impl PublishError {
     pub(super) const fn too_large(len: usize) -> Self {
-        Self::Append(AppendError::PayloadTooLarge { len, max: MAX_PAYLOAD })
+        Self::Append(AppendError::PayloadTooLarge {
+            len,
+            max: MAX_PAYLOAD,
+        })
     }
 }
 
@@ -80,13 +88,8 @@ pub enum CreateSlotError {
     #[error(transparent)]
     Start(#[from] ReadError),
     /// The start position lies above the head.
-    #[error("requested starting point {start} is ahead of the head {head}")]
-    AheadOfHead {
-        /// Asked.
-        start: Lsn,
-        /// Head.
-        head: Lsn,
-    },
+    #[error(transparent)]
+    AheadOfHead(#[from] AheadOfHead),
     /// The durable point could not be written.
     #[error(transparent)]
     Spool(#[from] AppendError),
@@ -111,13 +114,8 @@ pub enum SubscribeError {
         restart_lsn: Lsn,
     },
     /// The start lies above the head of a local database.
-    #[error("requested starting point {start} is ahead of the head {head}")]
-    AheadOfHead {
-        /// Asked.
-        start: Lsn,
-        /// Head.
-        head: Lsn,
-    },
+    #[error(transparent)]
+    AheadOfHead(#[from] AheadOfHead),
     /// The spool cannot be read there.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lsn::Lsn;
+use crate::replicas::CommitSettings;
 use crate::slots::SlotLimits;
 use crate::spool::{Boundary, NewSpool, RecoveryMode, SpoolOptions};
 
@@ -26,6 +27,8 @@ pub struct EngineOptions {
     pub max_slot_wal_keep_size: Option<u64>,
     /// `wal_keep_size`: spool bytes kept whether slots need them or not.
     pub wal_keep_size: u64,
+    /// Commit policy, quorum and flow control.
+    pub commit: CommitSettings,
 }
 
 impl Default for EngineOptions {
@@ -44,6 +47,7 @@ impl Default for EngineOptions {
             },
             max_slot_wal_keep_size: None,
             wal_keep_size: GIB,
+            commit: CommitSettings::default(),
         }
     }
 }

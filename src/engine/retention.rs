@@ -36,7 +36,11 @@ impl Engine {
         let keep_from = keep_position(&segments, self.options.wal_keep_size);
         let prune_to = self.prune_position(keep_from);
         let pruned = self.prune(&segments, prune_to, ActiveSegment::Keep)?;
-        Ok(RetentionOutcome { invalidated, pruned, prune_to })
+        Ok(RetentionOutcome {
+            invalidated,
+            pruned,
+            prune_to,
+        })
     }
 
     /// Prunes everything at or below `archived` that no valid slot needs, the active segment
@@ -51,7 +55,11 @@ impl Engine {
         let invalidated = self.enforce_limits(&segments, now)?;
         let prune_to = self.prune_position(archived);
         let pruned = self.prune(&segments, prune_to, ActiveSegment::Include)?;
-        Ok(RetentionOutcome { invalidated, pruned, prune_to })
+        Ok(RetentionOutcome {
+            invalidated,
+            pruned,
+            prune_to,
+        })
     }
 
     /// Writes acknowledgements that are in memory only. The manifest vouches for the positions
@@ -76,7 +84,9 @@ impl Engine {
         segments: &[SegmentInfo],
         now: Moment,
     ) -> Result<Vec<(SlotName, InvalidationCause)>, MaintainError> {
-        let mut invalidated = self.slots.enforce_limits(self.head(), &self.options.limits, now)?;
+        let mut invalidated = self
+            .slots
+            .enforce_limits(self.head(), &self.options.limits, now)?;
         if let Some(max_bytes) = self.options.max_slot_wal_keep_size {
             let keep_from = keep_position(segments, max_bytes);
             for slot in self.slots.snapshot() {
@@ -93,7 +103,9 @@ impl Engine {
     /// RedDB's formula: the lower of what may go and what the slowest valid slot has confirmed
     /// durably.
     fn prune_position(&self, archived: Lsn) -> Lsn {
-        self.slots.retention_floor().map_or(archived, |floor| floor.min(archived))
+        self.slots
+            .retention_floor()
+            .map_or(archived, |floor| floor.min(archived))
     }
 
     fn prune(
@@ -108,7 +120,10 @@ impl Engine {
         // Most of the time nothing can go: leave the writer alone then.
         if !segments.first().is_some_and(removable) {
             let removed_through = self.spool.state().removed_through;
-            return Ok(PruneOutcome { removed_through, ..PruneOutcome::default() });
+            return Ok(PruneOutcome {
+                removed_through,
+                ..PruneOutcome::default()
+            });
         }
         Ok(self.spool.prune(upto, active)?)
     }
@@ -143,10 +158,17 @@ mod tests {
 
     #[test]
     fn keep_size_keeps_the_newest_segments_that_reach_it() {
-        let segments =
-            [segment(10, 100, true), segment(20, 100, true), segment(30, 50, false)];
+        let segments = [
+            segment(10, 100, true),
+            segment(20, 100, true),
+            segment(30, 50, false),
+        ];
         for (keep, position) in [(0, 20), (50, 20), (51, 10), (150, 10), (151, 0), (1000, 0)] {
-            assert_eq!(keep_position(&segments, keep), Lsn::new(position), "keep {keep}");
+            assert_eq!(
+                keep_position(&segments, keep),
+                Lsn::new(position),
+                "keep {keep}"
+            );
         }
     }
 }

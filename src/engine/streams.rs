@@ -6,15 +6,10 @@ use super::{Engine, SubscribeError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::replicas::Replicas;
-use crate::resume::{ResumePlan, ResumeRequest, plan_resume};
+use crate::resume::{ResumePlan, ResumeRequest, plan_resume, start_at_most_head};
 use crate::slots::{InvalidationCause, SlotGuard, SlotName, SlotSnapshot, SlotStore, UnknownSlot};
-use crate::spool::{Cursor, HeadWait, MIN_LSN_STEP, ReadError, Spool};
+use crate::spool::{Cursor, HeadWait, ReadError, Spool};
 use crate::wire::Progress;
-
-/// How far above the head a start may lie and still mean the head: some clients acknowledge one
-/// past what they saw.
-const START_TOLERANCE: u64 = 8;
-const _: () = assert!(START_TOLERANCE < MIN_LSN_STEP);
 
 /// Who subscribes.
 #[derive(Debug, Clone)]
@@ -53,27 +48,40 @@ impl Engine {
     ) -> Result<Subscription, SubscribeError> {
         let guard = self.slots.acquire(name, who.pid, now)?;
         let slot = self.slots.slot(name).ok_or_else(|| unknown(name))?;
-        let since = self.clamp_start(from.max(slot.restart_lsn))?;
         let removed_through = self.spool.state().removed_through;
-        let request = ResumeRequest { slot: Some(&slot), since, removed_through };
-        let start = match plan_resume(&request) {
-            ResumePlan::PartialResync { resume_lsn } => resume_lsn,
-            ResumePlan::FullRebootstrap { cause, .. } => {
+        let plan = plan_resume(ResumeRequest {
+            slot: Some(&slot),
+            since: from,
+            removed_through,
+        });
+        let (start, cursor) = match plan {
+            ResumePlan::PartialResync { resume_lsn } => {
+                let start = start_at_most_head(resume_lsn, self.head())?;
+                match self.spool.cursor(start) {
+                    Ok(cursor) => (start, cursor),
+                    // A prune ran since the plan was made: plan again with what is there now.
+                    Err(ReadError::Removed {
+                        removed_through, ..
+                    }) => {
+                        let cause = InvalidationCause::WalRemoved;
+                        return Err(self.must_rebootstrap(&slot, cause, removed_through, now)?);
+                    }
+                    Err(error @ (ReadError::Corrupt { .. } | ReadError::Io { .. })) => {
+                        return Err(error.into());
+                    }
+                }
+            }
+            ResumePlan::FullRebootstrap {
+                cause,
+                removed_through,
+                ..
+            } => {
                 return Err(self.must_rebootstrap(&slot, cause, removed_through, now)?);
             }
         };
-        let cursor = match self.spool.cursor(start) {
-            Ok(cursor) => cursor,
-            Err(ReadError::Removed { removed_through, .. }) => {
-                let cause = InvalidationCause::WalRemoved;
-                return Err(self.must_rebootstrap(&slot, cause, removed_through, now)?);
-            }
-            Err(error @ (ReadError::Corrupt { .. } | ReadError::Io { .. })) => {
-                return Err(error.into());
-            }
-        };
-        self.resumes.count_partial();
-        self.replicas.register(name.as_str(), who.region.as_deref(), slot.restart_lsn, now);
+        self.resumes.count(&plan);
+        self.replicas
+            .register(name.as_str(), who.region.as_deref(), slot.restart_lsn, now);
         Ok(Subscription {
             cursor,
             start,
@@ -85,16 +93,6 @@ impl Engine {
         })
     }
 
-    /// A start less than eight above the head means the head; further above is refused.
-    fn clamp_start(&self, start: Lsn) -> Result<Lsn, SubscribeError> {
-        let head = self.head();
-        match start.distance_from(head) {
-            0 => Ok(start),
-            1..START_TOLERANCE => Ok(head),
-            _ => Err(SubscribeError::AheadOfHead { start, head }),
-        }
-    }
-
     /// Records why the slot can no longer be served, durably, and says so.
     fn must_rebootstrap(
         &self,
@@ -104,7 +102,12 @@ impl Engine {
         now: Moment,
     ) -> Result<SubscribeError, SubscribeError> {
         self.slots.invalidate(&slot.name, cause, now)?;
-        self.resumes.count_full();
+        self.resumes.count(&ResumePlan::FullRebootstrap {
+            cause,
+            floor: slot.restart_lsn,
+            removed_through,
+            invalidate_slot: true,
+        });
         Ok(SubscribeError::Invalidated {
             name: slot.name.clone(),
             cause,
@@ -133,10 +136,18 @@ impl Subscription {
     /// Memory only; on disk within [`Engine::MAINTAIN_EVERY`].
     pub fn acknowledge(&self, progress: Progress, now: Moment) -> Result<(), UnknownSlot> {
         let applied = progress.apply.max(progress.write);
-        self.slots.advance(&self.slot.name, applied, progress.flush, now)?;
+        self.slots
+            .advance(&self.slot.name, applied, progress.flush, now)?;
         let id = self.slot.name.as_str();
-        if self.replicas.acknowledge(id, progress.apply, progress.flush, now).is_err() {
-            tracing::debug!(slot = id, "acknowledgement of a replica that has left the registry");
+        if self
+            .replicas
+            .acknowledge(id, progress.apply, progress.flush, now)
+            .is_err()
+        {
+            tracing::debug!(
+                slot = id,
+                "acknowledgement of a replica that has left the registry"
+            );
         }
         Ok(())
     }
@@ -159,7 +170,10 @@ impl Subscription {
 
     /// Set when the slot was invalidated under the stream.
     pub fn invalidated(&self) -> Option<InvalidationCause> {
-        self.slots.slot(&self.slot.name)?.invalidation.map(|invalidation| invalidation.cause)
+        self.slots
+            .slot(&self.slot.name)?
+            .invalidation
+            .map(|invalidation| invalidation.cause)
     }
 
     /// The error that tells the client so.

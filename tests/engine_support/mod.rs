@@ -24,7 +24,10 @@ pub fn at(n: u64) -> Lsn {
 
 /// Nothing is kept for its own sake, nothing is invalidated.
 pub fn options() -> EngineOptions {
-    let mut options = EngineOptions { wal_keep_size: 0, ..EngineOptions::default() };
+    let mut options = EngineOptions {
+        wal_keep_size: 0,
+        ..EngineOptions::default()
+    };
     options.limits.max_lag_lsn = 0;
     options.limits.idle_timeout = Duration::ZERO;
     options
@@ -36,7 +39,9 @@ pub struct Home {
 
 impl Home {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -61,7 +66,11 @@ impl Home {
         slot: &str,
         from: Lsn,
     ) -> Result<Subscription, SubscribeError> {
-        let who = Subscriber { pid: 1, application_name: "test".to_owned(), region: None };
+        let who = Subscriber {
+            pid: 1,
+            application_name: "test".to_owned(),
+            region: None,
+        };
         engine.subscribe(&self.name(slot), from, &who, Moment::at_ms(1))
     }
 
@@ -77,22 +86,37 @@ impl Home {
     pub fn records(&self, engine: &Engine, since: Lsn) -> Vec<ChangeRecord> {
         let mut cursor = engine.read_from(since).unwrap();
         let frames = drain(&mut cursor);
-        frames.iter().map(|frame| change::decode(&frame.payload).unwrap()).collect()
+        frames
+            .iter()
+            .map(|frame| change::decode(&frame.payload).unwrap())
+            .collect()
     }
 }
 
 pub fn slot_at(engine: &Engine, name: &str, start: SlotStart) -> SlotSnapshot {
     let name = SlotName::parse(name).unwrap();
     let plugin = "json".to_owned();
-    let request = SlotRequest { name, plugin, start, temporary: None, two_phase: false };
+    let request = SlotRequest {
+        name,
+        plugin,
+        start,
+        temporary: None,
+        two_phase: false,
+    };
     engine.create_slot(request, Moment::at_ms(0)).unwrap()
 }
 
 /// Row LSNs `applied` and `durable`.
 pub fn ack(engine: &Engine, name: &str, applied: u64, durable: u64) {
     let name = SlotName::parse(name).unwrap();
-    let progress = Progress { write: at(applied), flush: at(durable), apply: at(applied) };
-    engine.acknowledge(&name, progress, Moment::at_ms(1)).unwrap();
+    let progress = Progress {
+        write: at(applied),
+        flush: at(durable),
+        apply: at(applied),
+    };
+    engine
+        .acknowledge(&name, progress, Moment::at_ms(1))
+        .unwrap();
 }
 
 /// Everything a cursor yields until the head.
@@ -126,7 +150,10 @@ pub fn update(collection: &str, id: u64) -> ChangeRecord {
 }
 
 pub fn delete(collection: &str, id: u64) -> ChangeRecord {
-    ChangeRecord { entity_bytes: None, ..record(Operation::Delete, collection, id) }
+    ChangeRecord {
+        entity_bytes: None,
+        ..record(Operation::Delete, collection, id)
+    }
 }
 
 fn record(operation: Operation, collection: &str, id: u64) -> ChangeRecord {
