@@ -5,6 +5,7 @@
 //! the data directory's lock, so that none of them works beside a running server.
 
 //mod check;
+mod bench;
 mod data_dir;
 mod export;
 mod import;
@@ -46,6 +47,8 @@ enum Command {
     Check(CheckArgs),
     /// Set damaged data aside and invalidate the slots that needed it.
     Repair(RepairArgs),
+    /// Measure on this machine: ratios against a bare file, the loopback and PostgreSQL.
+    Bench(bench::BenchArgs),
 }
 
 /// The data directory.
@@ -162,8 +165,20 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => report(inspect::run(&args)),
         Command::Check(_args) => None,
         Command::Repair(_args) => None,
+        Command::Bench(args) => return bench(&args),
     };
     outcome.unwrap_or(ExitCode::FAILURE)
+}
+
+fn bench(args: &bench::BenchArgs) -> ExitCode {
+    let exe = std::env::current_exe();
+    match exe.map_err(Into::into).and_then(|exe| bench::run(args, &exe)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pgspool: {}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints an error with its causes.
