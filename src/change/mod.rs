@@ -1,7 +1,28 @@
 //! Change records and their bytes: RedDB's JSON with exact numbers, and the payload envelope
 //! that says where a frame stands in its transaction.
 //!
+//! Encoding writes RedDB's canonical JSON with every number exact. Decoding borrows: numbers,
+//! strings and metadata stay slices of the text until somebody asks for a [`ChangeRecord`], so
+//! a record passes through (and keeps each digit of its metadata) without being built.
+//!
 //! It does not know files, LSN assignment or subscribers.
+
+mod canonical;
+mod deliver;
+mod encode;
+mod envelope;
+mod fields;
+mod json;
+
+pub use deliver::{deliver, own_lsn, payload_term};
+pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};
+pub use envelope::{boundary, frame_part_prefix, parse_payload};
+
+pub(crate) use canonical::Style;
+pub(crate) use encode::{write_open, write_u64};
+pub(crate) use envelope::PayloadRef;
+pub(crate) use fields::{Fields, Hex, RawRecord};
+pub(crate) use json::{Json, Text, Value};
 
 use bytes::Bytes;
 
@@ -18,6 +39,29 @@ pub enum Operation {
     Delete,
     /// All rows of the collection are replaced.
     Refresh,
+}
+
+impl Operation {
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Refresh => "refresh",
+        }
+    }
+
+    /// Finds it by that name, which is case-sensitive.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "insert" => Some(Self::Insert),
+            "update" => Some(Self::Update),
+            "delete" => Some(Self::Delete),
+            "refresh" => Some(Self::Refresh),
+            _ => None,
+        }
+    }
 }
 
 /// One change of one row (or of a whole collection).
@@ -51,6 +95,19 @@ pub struct ChangeRecord {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DecodeError(pub String);
+
+impl From<json::JsonError> for DecodeError {
+    fn from(error: json::JsonError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Reads a payload as RedDB does: a missing or odd `term` is 1, other missing numbers are 0,
+/// unknown keys are ignored. Numbers past 64 bits are errors, never changed. In metadata an
+/// integer past 64 bits becomes the nearest double here; delivery keeps its digits.
+pub fn decode(payload: &[u8]) -> Result<ChangeRecord, DecodeError> {
+    Fields::decode(payload).map(Fields::into_record)
+}
 
 /// A record encoded but for the digits of its LSN.
 #[derive(Debug, Clone)]

@@ -3,55 +3,18 @@
 //! A [`Renderer`] is fed the frames of a stream in order and appends finished messages to a
 //! [`Messages`] list. It keeps no more than one transaction's state and knows no socket.
 
+mod json;
+mod messages;
+mod options;
+mod sql_text;
+mod test_decoding;
+
+pub use messages::Messages;
+
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
-
-/// Messages ready to be sent, with their LSNs, in one buffer.
-#[derive(Debug, Default)]
-pub struct Messages {
-    bytes: Vec<u8>,
-    ends: Vec<(Lsn, usize)>,
-}
-
-impl Messages {
-    /// Empties the list, keeping its memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
-    /// Appends one message that `write` produces.
-    pub fn push_with(&mut self, lsn: Lsn, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
-        self.ends.push((lsn, self.bytes.len()));
-    }
-
-    /// Appends one message.
-    pub fn push(&mut self, lsn: Lsn, message: &[u8]) {
-        self.push_with(lsn, |bytes| bytes.extend_from_slice(message));
-    }
-
-    /// The messages in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Lsn, &[u8])> {
-        let mut start = 0;
-        self.ends.iter().map(move |&(lsn, end)| {
-            let message = self.bytes.get(start..end).unwrap_or_default();
-            start = end;
-            (lsn, message)
-        })
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Bytes held.
-    pub fn num_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-}
+use test_decoding::TestDecoding;
 
 /// A frame as the plugins see it.
 #[derive(Debug, Clone, Copy)]
@@ -108,20 +71,37 @@ impl Plugin {
 /// A started plugin: one stream's rendering.
 #[derive(Debug)]
 pub struct Renderer {
-    _private: (),
+    plugin: Started,
+}
+
+#[derive(Debug)]
+enum Started {
+    Json,
+    TestDecoding(TestDecoding),
 }
 
 impl Renderer {
     /// Starts `plugin` with the options of START_REPLICATION.
     pub fn start(
-        _plugin: Plugin,
-        _options: &[(String, Option<String>)],
+        plugin: Plugin,
+        options: &[(String, Option<String>)],
     ) -> Result<Self, PluginError> {
-        todo!()
+        let plugin = match plugin {
+            Plugin::Json => {
+                json::start(options)?;
+                Started::Json
+            }
+            Plugin::TestDecoding => Started::TestDecoding(TestDecoding::start(options)?),
+        };
+        Ok(Self { plugin })
     }
 
     /// Renders one frame. Returns `Some(end)` when this frame completed its transaction.
-    pub fn frame(&mut self, _frame: FrameView<'_>, _out: &mut Messages) -> Option<Lsn> {
-        todo!()
+    pub fn frame(&mut self, frame: FrameView<'_>, out: &mut Messages) -> Option<Lsn> {
+        let complete = match &mut self.plugin {
+            Started::Json => json::frame(frame, out),
+            Started::TestDecoding(plugin) => plugin.frame(frame, out),
+        };
+        complete.then_some(frame.end_lsn)
     }
 }

@@ -1,1 +1,174 @@
 //! Sockets and sessions.
+//!
+//! [`Server`] listens, negotiates, and runs one task per connection; `session` answers commands,
+//! `stream` owns the socket while a subscriber streams, `copy_in` while a producer copies in.
+//! Until authentication exists it trusts every peer and therefore listens on loopback addresses
+//! only.
+
+mod cancel;
+mod conn;
+mod copy_in;
+mod errors;
+mod lexer;
+mod listener;
+mod replication;
+mod session;
+mod settings;
+mod startup;
+mod statements;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::engine::Databases;
+use cancel::CancelRegistry;
+
+/// Settings of a server.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Addresses to listen on; loopback only.
+    pub listen: Vec<SocketAddr>,
+    /// `wal_sender_timeout`, the default of each session; `None` is off.
+    pub wal_sender_timeout: Option<Duration>,
+    /// How long streams may take to end at a transaction boundary when the server stops.
+    pub shutdown_timeout: Duration,
+    /// How long a client may take from connecting to its startup packet.
+    pub startup_timeout: Duration,
+    /// `max_connections`: most sessions at a time.
+    pub max_connections: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 5433))],
+            wal_sender_timeout: Some(Duration::from_secs(60)),
+            shutdown_timeout: Duration::from_secs(30),
+            startup_timeout: Duration::from_secs(60),
+            max_connections: 100,
+        }
+    }
+}
+
+/// Why a server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address can be reached from other machines.
+    #[error(
+        "refusing to listen on {0}: without authentication only loopback addresses \
+         (127.0.0.0/8, ::1) are allowed"
+    )]
+    NotLoopback(SocketAddr),
+    /// No address was given.
+    #[error("no address to listen on")]
+    NoAddress,
+    /// The operating system refused.
+    #[error("cannot listen on {address}")]
+    Io {
+        /// Where.
+        address: SocketAddr,
+        /// The error.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What happened to a server's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Connections accepted since the start.
+    pub num_accepted: u64,
+    /// Connections that were still open when the server was told to stop and ended in time.
+    pub num_ended: usize,
+    /// Connections that had to be cut off.
+    pub num_aborted: usize,
+}
+
+/// A server that listens already and serves once it runs.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    shared: Arc<Shared>,
+    /// Set to the deadline (steady time) when the server stops.
+    stop: watch::Sender<Option<Duration>>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    databases: Arc<Databases>,
+    options: ServerOptions,
+    cancels: Arc<CancelRegistry>,
+    /// One permit for each session.
+    sessions: Arc<Semaphore>,
+    stopping: watch::Receiver<Option<Duration>>,
+}
+
+impl Shared {
+    /// Completes with the deadline (steady time) once the server stops.
+    async fn stopped(&self) -> Duration {
+        let mut stopping = self.stopping.clone();
+        let deadline = stopping.wait_for(Option::is_some).await;
+        // Without a sender the server is gone altogether: stop at once.
+        deadline.ok().and_then(|told| *told).unwrap_or_default()
+    }
+}
+
+impl Server {
+    /// Listens on all addresses of `options`.
+    ///
+    /// # Errors
+    ///
+    /// When an address is not a loopback address, or cannot be listened on.
+    pub async fn bind(
+        databases: Arc<Databases>,
+        options: ServerOptions,
+    ) -> Result<Self, BindError> {
+        if options.listen.is_empty() {
+            return Err(BindError::NoAddress);
+        }
+        if let Some(&address) = options.listen.iter().find(|a| !a.ip().is_loopback()) {
+            return Err(BindError::NotLoopback(address));
+        }
+        let mut listeners = vec![];
+        for &address in &options.listen {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|source| BindError::Io { address, source })?;
+            listeners.push(listener);
+        }
+        let (stop, stopping) = watch::channel(None);
+        let max_connections = options.max_connections.min(Semaphore::MAX_PERMITS);
+        let shared = Shared {
+            databases,
+            options,
+            cancels: Arc::new(CancelRegistry::default()),
+            sessions: Arc::new(Semaphore::new(max_connections)),
+            stopping,
+        };
+        Ok(Self {
+            listeners,
+            shared: Arc::new(shared),
+            stop,
+        })
+    }
+
+    /// The addresses it listens on, with the ports that were chosen for port 0.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        let addresses = self.listeners.iter().map(TcpListener::local_addr);
+        addresses.filter_map(Result::ok).collect()
+    }
+
+    /// Serves until `shutdown` completes; then ends all sessions, streams at a transaction
+    /// boundary if they reach one within `shutdown_timeout`. The databases stay open: the caller
+    /// closes them.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> ShutdownReport {
+        listener::run(self, shutdown).await
+    }
+}

@@ -1,0 +1,83 @@
+//! What one frame or record costs on the hot paths: `cargo bench --bench codec`.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use bytes::Bytes;
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use pgspool::change::{self, ChangeRecord, Operation};
+use pgspool::lsn::Lsn;
+use pgspool::plugins::{FrameView, Messages, Plugin, Renderer};
+use pgspool::spool::frame;
+
+fn main() {
+    divan::main();
+}
+
+fn record() -> ChangeRecord {
+    ChangeRecord {
+        term: 1,
+        lsn: 0x100_0100,
+        timestamp: 1_700_000_000_000,
+        operation: Operation::Insert,
+        collection: "orders".to_owned(),
+        entity_id: 1_000_042,
+        entity_kind: "row".to_owned(),
+        entity_bytes: Some(b"{\"qty\":42,\"price\":19.99}".to_vec()),
+        metadata: None,
+        refresh_records: None,
+        changed_columns: None,
+    }
+}
+
+#[divan::bench]
+fn encode_frame(bencher: Bencher<'_, '_>) {
+    let payload = change::encode(&record()).unwrap();
+    let mut out = Vec::with_capacity(1024);
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        out.clear();
+        frame::encode(&mut out, 1, Lsn::new(0x100_0100), 7, black_box(&payload));
+    });
+}
+
+#[divan::bench]
+fn decode_frame(bencher: Bencher<'_, '_>) {
+    let mut bytes = Vec::new();
+    frame::encode(
+        &mut bytes,
+        1,
+        Lsn::new(0x100_0100),
+        7,
+        &change::encode(&record()).unwrap(),
+    );
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        matches!(
+            frame::decode_v3(black_box(&bytes)),
+            frame::Decoded::Frame(_)
+        )
+    });
+}
+
+#[divan::bench]
+fn decode_record(bencher: Bencher<'_, '_>) {
+    let payload = change::encode(&record()).unwrap();
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .bench_local(|| change::decode(black_box(&payload)).unwrap());
+}
+
+#[divan::bench(args = [Plugin::Json.name(), Plugin::TestDecoding.name()])]
+fn render(bencher: Bencher<'_, '_>, plugin: &str) {
+    let payload = Bytes::from(change::encode(&record()).unwrap());
+    let mut renderer = Renderer::start(Plugin::parse(plugin).unwrap(), &[]).unwrap();
+    let mut messages = Messages::default();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        messages.clear();
+        let frame = FrameView {
+            end_lsn: Lsn::new(0x100_0100),
+            term: 1,
+            timestamp_ms: 7,
+            payload: black_box(&payload),
+        };
+        renderer.frame(frame, &mut messages)
+    });
+}

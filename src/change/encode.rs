@@ -1,0 +1,209 @@
+//! Writing a record as RedDB's canonical JSON: compact, keys in alphabetical order.
+
+use bytes::Bytes;
+
+use super::canonical::Style;
+use super::fields::{Fields, Hex};
+use super::json::write_string;
+use super::{ChangeRecord, EncodedRecord};
+
+/// A record appended to a buffer, complete but for the digits of its LSN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenRecord {
+    /// Where it starts in the buffer.
+    pub start: usize,
+    /// Where it ends in the buffer.
+    pub end: usize,
+    /// Where the digits of `lsn` go, counted from its start.
+    pub lsn_at: usize,
+    /// Its timestamp, unix milliseconds.
+    pub timestamp_ms: u64,
+}
+
+/// Why a record cannot be encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// Metadata that no decoder would read back.
+    #[error("metadata is nested too deeply")]
+    MetadataTooDeep,
+}
+
+/// Encodes a record with the LSN it carries.
+pub fn encode(record: &ChangeRecord) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::new();
+    write_record(&Fields::of(record)?, Some(record.lsn), &mut out);
+    Ok(out)
+}
+
+/// Encodes a record whose LSN is not known yet. It gets the term `term`, and `now_ms` where its
+/// timestamp is 0.
+pub fn encode_open(
+    record: &ChangeRecord,
+    term: u64,
+    now_ms: u64,
+) -> Result<EncodedRecord, EncodeError> {
+    let mut out = Vec::new();
+    let open = encode_open_into(record, term, now_ms, &mut out)?;
+    Ok(EncodedRecord {
+        bytes: Bytes::from(out),
+        lsn_at: open.lsn_at,
+    })
+}
+
+/// Like [`encode_open`], appending to a buffer that many records share. Nothing is appended on
+/// an error.
+pub fn encode_open_into(
+    record: &ChangeRecord,
+    term: u64,
+    now_ms: u64,
+    out: &mut Vec<u8>,
+) -> Result<OpenRecord, EncodeError> {
+    let mut fields = Fields::of(record)?;
+    fields.term = term;
+    if fields.timestamp == 0 {
+        fields.timestamp = now_ms;
+    }
+    Ok(write_open(&fields, out))
+}
+
+/// Appends `fields` with a hole for the LSN.
+pub(crate) fn write_open(fields: &Fields<'_>, out: &mut Vec<u8>) -> OpenRecord {
+    let start = out.len();
+    let lsn_at = write_record(fields, None, out);
+    OpenRecord {
+        start,
+        end: out.len(),
+        lsn_at: lsn_at - start,
+        timestamp_ms: fields.timestamp,
+    }
+}
+
+/// Appends `fields`; returns where in `out` the digits of the LSN are or belong.
+pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<u8>) -> usize {
+    out.push(b'{');
+    if let Some(names) = &fields.changed_columns {
+        put(out, b"\"changed_columns\":");
+        write_list(names, out, |name, out| write_string(name, out));
+        out.push(b',');
+    }
+    put(out, b"\"collection\":");
+    write_string(&fields.collection, out);
+    if let Some(bytes) = &fields.entity_bytes {
+        put(out, b",\"entity_bytes_hex\":");
+        write_hex(bytes, out);
+    }
+    put(out, b",\"kind\":\"");
+    put(out, public_kind(&fields.entity_kind).as_bytes());
+    put(out, b"\",\"lsn\":");
+    let lsn_at = out.len();
+    if let Some(lsn) = lsn {
+        write_u64(lsn, out);
+    }
+    if let Some(metadata) = fields.metadata() {
+        put(out, b",\"metadata\":");
+        metadata.write(Style::RedDb, out);
+    }
+    put(out, b",\"operation\":\"");
+    put(out, fields.operation.name().as_bytes());
+    out.push(b'"');
+    if let Some(rows) = &fields.refresh_records {
+        put(out, b",\"refresh_records_hex\":");
+        write_list(rows, out, write_hex);
+    }
+    put(out, b",\"rid\":");
+    write_u64(fields.entity_id, out);
+    put(out, b",\"term\":");
+    write_u64(fields.term, out);
+    put(out, b",\"timestamp\":");
+    write_u64(fields.timestamp, out);
+    out.push(b'}');
+    lsn_at
+}
+
+/// The kind that subscribers see for an entity kind.
+pub fn public_kind(kind: &str) -> &'static str {
+    match kind {
+        "table" | "entity" | "row" => "row",
+        "graph_node" | "node" => "node",
+        "graph_edge" | "edge" => "edge",
+        other if other.contains("kv") => "kv",
+        other if other.contains("document") => "document",
+        other if other.contains("vector") => "vector",
+        _ => "item",
+    }
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+}
+
+fn write_hex(bytes: &Hex<'_>, out: &mut Vec<u8>) {
+    out.push(b'"');
+    bytes.write(out);
+    out.push(b'"');
+}
+
+fn write_list<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(item, out);
+    }
+    out.push(b']');
+}
+
+/// Appends decimal digits, last to first into a buffer of the greatest length.
+pub(crate) fn write_u64(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    put(out, digits.get(20 - used..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_mapped_to_the_public_ones() {
+        for (kind, public) in [
+            ("table", "row"),
+            ("entity", "row"),
+            ("row", "row"),
+            ("graph_node", "node"),
+            ("node", "node"),
+            ("graph_edge", "edge"),
+            ("edge", "edge"),
+            ("kv", "kv"),
+            ("document", "document"),
+            ("vector", "vector"),
+            ("my_kv_document", "kv"),
+            ("document_vector", "document"),
+            ("vectors", "vector"),
+            ("refresh", "item"),
+            ("item", "item"),
+            ("", "item"),
+            ("KV", "item"),
+        ] {
+            assert_eq!(public_kind(kind), public, "{kind}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_to_the_last_digit() {
+        for number in [0, 7, 10, 99, 1 << 53, (1 << 53) + 1, u64::MAX] {
+            let mut out = Vec::new();
+            write_u64(number, &mut out);
+            assert_eq!(out, number.to_string().into_bytes());
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! One database: a spool with its slots and replicas.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    AcknowledgeError, AdvanceError, Batch, CreateSlotError, EngineOptions, OpenError, PublishError,
+    PublishTicket, Published,
+};
+use crate::clock::Moment;
+use crate::disk::Disk;
+use crate::lsn::Lsn;
+use crate::replicas::{Bookmark, CommitWait, Replicas};
+use crate::resume::{AheadOfHead, ResumeCounters};
+use crate::slots::{DropError, NewSlot, SlotName, SlotSnapshot, SlotStore};
+use crate::spool::{
+    AppendError, Cursor, HeadWait, NewSpool, ReadError, RecoveryReport, SegmentInfo, Spool,
+    SpoolState,
+};
+use crate::wire::Progress;
+
+/// Where a new slot starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SlotStart {
+    /// At the head (PostgreSQL's way).
+    #[default]
+    Head,
+    /// At the oldest retained position.
+    Earliest,
+    /// After this position, which must be retained.
+    At(Lsn),
+    /// At the first transaction committed at or after this unix time in milliseconds.
+    Time(u64),
+}
+
+/// A slot to create.
+#[derive(Debug, Clone)]
+pub struct SlotRequest {
+    /// Name.
+    pub name: SlotName,
+    /// Output plugin (checked by the caller).
+    pub plugin: String,
+    /// Start.
+    pub start: SlotStart,
+    /// Owner session of a temporary slot.
+    pub temporary: Option<u32>,
+    /// TWO_PHASE.
+    pub two_phase: bool,
+}
+
+/// One database at one moment, for views and tools.
+#[derive(Debug, Clone)]
+pub struct EngineSnapshot {
+    /// Database.
+    pub database: String,
+    /// Spool positions.
+    pub spool: SpoolState,
+    /// Segments, oldest first.
+    pub segments: Vec<SegmentInfo>,
+    /// Slots by name.
+    pub slots: Vec<SlotSnapshot>,
+}
+
+/// One database: a spool with its slots and replicas.
+#[derive(Debug)]
+pub struct Engine {
+    name: String,
+    pub(super) options: EngineOptions,
+    pub(super) spool: Spool,
+    pub(super) slots: SlotStore,
+    pub(super) replicas: Arc<Replicas>,
+    pub(super) resumes: ResumeCounters,
+    recovery: RecoveryReport,
+}
+
+impl Engine {
+    /// How long a caller may leave between two calls of [`Engine::maintain`].
+    pub const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+
+    /// Opens or creates the database in `dir`. Blocking.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        name: &str,
+        options: EngineOptions,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
+        let new = NewSpool {
+            system_id: 0,
+            imported_through: Lsn::ZERO,
+        };
+        Self::open_new(disk, dir, name, options, new, now)
+    }
+
+    /// Opens the database in `dir`, or creates it with what `new` says. Blocking.
+    pub fn open_new(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        name: &str,
+        options: EngineOptions,
+        new: NewSpool,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
+        disk.create_dir_all(dir).map_err(|source| OpenError::Io {
+            action: format!("create {}", dir.display()),
+            source,
+        })?;
+        let slots =
+            SlotStore::open(Arc::clone(&disk), &dir.join("slots.json"), now).map_err(|source| {
+                OpenError::Slots {
+                    database: name.to_owned(),
+                    source,
+                }
+            })?;
+        let spool_options = options.spool(slots.highest_persisted(), new);
+        let (spool, recovery) =
+            Spool::open(disk, dir, spool_options).map_err(|source| OpenError::Spool {
+                database: name.to_owned(),
+                source,
+            })?;
+        let replicas = Arc::new(Replicas::new(slots.generation()));
+        replicas.configure(options.commit.clone())?;
+        let resumes = ResumeCounters::default();
+        Ok(Self {
+            name: name.to_owned(),
+            options,
+            spool,
+            slots,
+            replicas,
+            resumes,
+            recovery,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What opening found and did.
+    pub const fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// System identifier (IDENTIFY_SYSTEM).
+    pub fn system_id(&self) -> u64 {
+        self.spool.state().system_id
+    }
+
+    /// Leadership term, shown as the timeline.
+    pub fn term(&self) -> u64 {
+        self.spool.state().term
+    }
+
+    /// End LSN of the last durable transaction.
+    pub fn head(&self) -> Lsn {
+        self.spool.head()
+    }
+
+    /// Who is connected and how far each is; commit policy and flow control.
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
+    }
+
+    /// How streams resumed since the process started.
+    pub const fn resumes(&self) -> &ResumeCounters {
+        &self.resumes
+    }
+
+    /// An empty batch for this database.
+    pub fn batch(&self, now: Moment) -> Batch {
+        Batch::new(self.term(), now)
+    }
+
+    /// Queues a batch; await or wait on the ticket for durability. Blocks while the writer's
+    /// queue is full.
+    pub fn submit(&self, batch: Batch) -> Result<PublishTicket, PublishError> {
+        if batch.is_empty() {
+            return Err(PublishError::Empty);
+        }
+        self.replicas
+            .admit(self.head())
+            .map_err(|throttled| PublishError::Throttled { lag: throttled.lag })?;
+        Ok(self.spool.append(batch.into_units())?)
+    }
+
+    /// Publishes and waits until all is durable here. Blocking.
+    pub fn publish(&self, batch: Batch) -> Result<Published, PublishError> {
+        Ok(self.submit(batch)?.wait()?)
+    }
+
+    /// Begins to wait until the transaction that ends at `lsn` is confirmed by others as the
+    /// commit policy asks; the caller limits the wait by
+    /// [`CommitSettings::wait_at_most`](crate::replicas::CommitSettings::wait_at_most).
+    pub fn wait_released(&self, lsn: Lsn) -> CommitWait {
+        self.replicas.wait_released(lsn)
+    }
+
+    /// A token for "has what was committed at `lsn` arrived?" on any replica.
+    pub fn bookmark(&self, lsn: Lsn) -> Bookmark {
+        Bookmark {
+            term: self.term(),
+            commit_lsn: lsn,
+        }
+    }
+
+    /// Takes over leadership under a higher term, durably before it returns. Blocking.
+    pub fn adopt_term(&self, term: u64) -> Result<(), AppendError> {
+        self.spool.set_term(term)
+    }
+
+    /// Reads after `since` without a slot: nothing is held back for this reader, and what is gone
+    /// is an error, never a jump.
+    pub fn read_from(&self, since: Lsn) -> Result<Cursor, ReadError> {
+        self.spool.cursor(since)
+    }
+
+    /// Waits for the head to pass `since`.
+    pub fn wait_after(&self, since: Lsn) -> HeadWait {
+        self.spool.wait_after(since)
+    }
+
+    /// Creates a slot, durable before it returns. Blocking.
+    pub fn create_slot(
+        &self,
+        request: SlotRequest,
+        now: Moment,
+    ) -> Result<SlotSnapshot, CreateSlotError> {
+        let start = self.start_position(request.start)?;
+        let slot = NewSlot {
+            name: request.name,
+            plugin: request.plugin,
+            start,
+            temporary: request.temporary,
+            two_phase: request.two_phase,
+        };
+        // The manifest vouches for the position before a slot relies on it.
+        self.spool.persist_durable_point(start)?;
+        let created = self.slots.create(slot, &self.options.limits, now)?;
+        // A prune may have run between looking and creating; from here on the slot holds it off.
+        let removed_through = self.spool.state().removed_through;
+        if removed_through > start {
+            let dropped = self.slots.drop_slot(&created.name, request.temporary);
+            dropped.map_err(|error| drop_failed(&created.name, error))?;
+            return Err(ReadError::Removed {
+                since: start,
+                removed_through,
+            }
+            .into());
+        }
+        Ok(created)
+    }
+
+    fn start_position(&self, start: SlotStart) -> Result<Lsn, CreateSlotError> {
+        let state = self.spool.state();
+        match start {
+            SlotStart::Head => Ok(state.head),
+            SlotStart::Earliest => Ok(state.removed_through),
+            SlotStart::Time(unix_ms) => Ok(self.spool.position_at_time(unix_ms)?),
+            SlotStart::At(start) if start > state.head => Err(AheadOfHead {
+                start,
+                head: state.head,
+            }
+            .into()),
+            SlotStart::At(since) if since < state.removed_through => Err(ReadError::Removed {
+                since,
+                removed_through: state.removed_through,
+            }
+            .into()),
+            SlotStart::At(start) => Ok(start),
+        }
+    }
+
+    /// Drops a slot, durable before it returns. Refused while in use, unless by `by_pid`.
+    /// Blocking.
+    pub fn drop_slot(&self, name: &SlotName, by_pid: Option<u32>) -> Result<(), DropError> {
+        self.slots.drop_slot(name, by_pid)
+    }
+
+    /// Drops the temporary slots of a session that ended.
+    pub fn session_ended(&self, pid: u32) {
+        self.slots.drop_temporary(pid);
+    }
+
+    /// Completes when the slot is free or gone (for DROP ... WAIT).
+    pub fn slot_released(&self, name: &SlotName) -> impl Future<Output = ()> + Send + use<> {
+        self.slots.released(name)
+    }
+
+    /// One slot.
+    pub fn slot(&self, name: &SlotName) -> Option<SlotSnapshot> {
+        self.slots.slot(name)
+    }
+
+    /// Takes a subscriber's progress outside of a stream, clamped to the head. Memory only; on
+    /// disk within [`Engine::MAINTAIN_EVERY`].
+    pub fn acknowledge(
+        &self,
+        name: &SlotName,
+        progress: Progress,
+        now: Moment,
+    ) -> Result<SlotSnapshot, AcknowledgeError> {
+        let head = self.head();
+        let flush = progress.flush.min(head);
+        let applied = progress.apply.max(progress.write).min(head);
+        Ok(self.slots.advance(name, applied, flush, now)?)
+    }
+
+    /// `pg_replication_slot_advance`: moves a free slot to `to` (at most the head), durably
+    /// before it returns. Blocking.
+    pub fn advance_slot(
+        &self,
+        name: &SlotName,
+        to: Lsn,
+        pid: u32,
+        now: Moment,
+    ) -> Result<Lsn, AdvanceError> {
+        let _guard = self.slots.acquire(name, pid, now)?;
+        let to = to.min(self.head());
+        if let Some(slot) = self.slots.slot(name) {
+            if let Some(invalidation) = slot.invalidation {
+                let name = name.clone();
+                return Err(AdvanceError::Invalidated {
+                    name,
+                    cause: invalidation.cause,
+                });
+            }
+            let minimum = slot.restart_lsn;
+            if to < minimum {
+                return Err(AdvanceError::Backwards { to, minimum });
+            }
+        }
+        let advanced = self.slots.advance(name, to, to, now);
+        self.persist_slots()?;
+        Ok(advanced.map_or(to, |slot| slot.restart_lsn))
+    }
+
+    /// Views' input. Cheap.
+    pub fn snapshot(&self) -> EngineSnapshot {
+        EngineSnapshot {
+            database: self.name.clone(),
+            spool: self.spool.state(),
+            segments: self.spool.segments(),
+            slots: self.slots.snapshot(),
+        }
+    }
+}
+
+/// A slot that was made a moment ago and must go again could not be dropped.
+fn drop_failed(name: &SlotName, error: DropError) -> CreateSlotError {
+    match error {
+        DropError::Persist(error) => crate::slots::CreateError::Persist(error).into(),
+        DropError::Unknown(_) | DropError::Active { .. } => {
+            crate::slots::CreateError::Exists(name.clone()).into()
+        }
+    }
+}

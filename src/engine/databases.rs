@@ -1,0 +1,87 @@
+//! All databases of one data directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Engine, EngineOptions, MaintainError, OpenError};
+use crate::clock::Moment;
+use crate::disk::Disk;
+
+/// The database made on first start.
+pub const DEFAULT_DATABASE: &str = "pgspool";
+
+/// All databases of one data directory. The set is fixed while it is open.
+#[derive(Debug)]
+pub struct Databases {
+    path: PathBuf,
+    engines: BTreeMap<String, Arc<Engine>>,
+}
+
+impl Databases {
+    /// Opens every database under `data/databases`, and makes [`DEFAULT_DATABASE`] if there is
+    /// none. Blocking. The caller holds the directory's lock.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        data: &Path,
+        options: EngineOptions,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
+        let path = data.join("databases");
+        let io = |action: &str| {
+            let action = format!("{action} {}", path.display());
+            move |source| OpenError::Io { action, source }
+        };
+        disk.create_dir_all(&path).map_err(io("create"))?;
+        let mut names = disk.list(&path).map_err(io("list"))?;
+        // A name with a dot in front is an import that was interrupted: never a database.
+        names.retain(|name| !name.starts_with('.'));
+        if names.is_empty() {
+            names.push(DEFAULT_DATABASE.to_owned());
+        }
+        let mut engines = BTreeMap::new();
+        for name in names {
+            let dir = Self::dir(data, &name)?;
+            let engine = Engine::open(Arc::clone(&disk), &dir, &name, options.clone(), now)?;
+            engines.insert(name, Arc::new(engine));
+        }
+        Ok(Self {
+            path: data.to_owned(),
+            engines,
+        })
+    }
+
+    /// The folder of the database `name` in the data directory `data`.
+    pub fn dir(data: &Path, name: &str) -> Result<PathBuf, OpenError> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        let valid = (1..=63).contains(&name.len()) && name.bytes().all(plain);
+        if !valid || name.starts_with('-') {
+            return Err(OpenError::InvalidName(name.to_owned()));
+        }
+        Ok(data.join("databases").join(name))
+    }
+
+    /// One database.
+    pub fn get(&self, name: &str) -> Option<Arc<Engine>> {
+        self.engines.get(name).cloned()
+    }
+
+    /// All, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.engines.values()
+    }
+
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Persists slots and closes every spool cleanly. Blocking. All are tried; the first error of
+    /// each database that failed is returned with its name.
+    pub fn close(&self) -> Vec<(String, MaintainError)> {
+        let failed = |(name, engine): (&String, &Arc<Engine>)| {
+            engine.close().err().map(|error| (name.clone(), error))
+        };
+        self.engines.iter().filter_map(failed).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! What the engine's verbs can answer instead of success: one enum per verb, with the variants a
+//! caller can tell apart.
+
+use crate::change::EncodeError;
+use crate::lsn::Lsn;
+use crate::replicas::CommitSettingsError;
+use crate::resume::AheadOfHead;
+use crate::slots::{
+    AcquireError, CreateError, InvalidationCause, PersistError, SlotName, SlotStoreError,
+    UnknownSlot,
+};
+use crate::spool::{self, AppendError, MAX_PAYLOAD, ReadError};
+
+/// Why a data directory or database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// See the source.
+    #[error("database \"{database}\": spool")]
+    Spool {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: spool::OpenError,
+    },
+    /// See the source.
+    #[error("database \"{database}\": slots")]
+    Slots {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: SlotStoreError,
+    },
+    /// The file system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// The error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Commit settings that would not do what they say.
+    #[error(transparent)]
+    Commit(#[from] CommitSettingsError),
+    /// Not a database name.
+    #[error("invalid database name \"{0}\"")]
+    InvalidName(String),
+}
+
+/// Why a publish was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// The spool refused it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// Held back by flow control; nothing was stored.
+    #[error("publishing is throttled: a replica in the quorum lags {lag} behind")]
+    Throttled {
+        /// How far.
+        lag: u64,
+    },
+    /// The record cannot be stored in a way that reads back.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// An empty transaction.
+    #[error("a transaction needs at least one record")]
+    Empty,
+}
+
+impl PublishError {
+    pub(super) const fn too_large(len: usize) -> Self {
+        Self::Append(AppendError::PayloadTooLarge {
+            len,
+            max: MAX_PAYLOAD,
+        })
+    }
+}
+
+/// Why a slot was not created.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CreateSlotError {
+    /// The slot store refused.
+    #[error(transparent)]
+    Slot(#[from] CreateError),
+    /// The start position cannot be used.
+    #[error(transparent)]
+    Start(#[from] ReadError),
+    /// The start position lies above the head.
+    #[error(transparent)]
+    AheadOfHead(#[from] AheadOfHead),
+    /// The durable point could not be written.
+    #[error(transparent)]
+    Spool(#[from] AppendError),
+}
+
+/// Why a stream cannot start.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubscribeError {
+    /// Unknown or in use.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    /// The slot is (or was just) invalidated: it needs a full re-bootstrap.
+    #[error("cannot read from logical replication slot \"{name}\"")]
+    Invalidated {
+        /// Slot.
+        name: SlotName,
+        /// Cause.
+        cause: InvalidationCause,
+        /// Everything at or below this is gone.
+        removed_through: Lsn,
+        /// Where the slot stood.
+        restart_lsn: Lsn,
+    },
+    /// The start lies above the head of a local database.
+    #[error(transparent)]
+    AheadOfHead(#[from] AheadOfHead),
+    /// The spool cannot be read there.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The invalidation could not be persisted.
+    #[error(transparent)]
+    Persist(#[from] PersistError),
+}
+
+/// Why a slot was not advanced.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AdvanceError {
+    /// Unknown or in use.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    /// Below the slot's position.
+    #[error("cannot advance replication slot to {to}, minimum is {minimum}")]
+    Backwards {
+        /// Asked.
+        to: Lsn,
+        /// The slot's position.
+        minimum: Lsn,
+    },
+    /// The slot is invalid.
+    #[error("cannot advance invalidated replication slot \"{name}\"")]
+    Invalidated {
+        /// Slot.
+        name: SlotName,
+        /// Cause.
+        cause: InvalidationCause,
+    },
+    /// The new position could not be made durable.
+    #[error(transparent)]
+    Maintain(#[from] MaintainError),
+}
+
+/// Why an acknowledgement was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcknowledgeError {
+    /// No such slot.
+    #[error(transparent)]
+    Unknown(#[from] UnknownSlot),
+}
+
+/// Why the periodic work could not be done. Retention stands still until a restart.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MaintainError {
+    /// The slot store cannot be written.
+    #[error(transparent)]
+    Slots(#[from] PersistError),
+    /// The spool's writer has stopped.
+    #[error(transparent)]
+    Spool(#[from] AppendError),
+}

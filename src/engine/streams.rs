@@ -1,0 +1,194 @@
+//! A running stream's hold on the engine.
+
+use std::sync::Arc;
+
+use super::{Engine, SubscribeError};
+use crate::clock::Moment;
+use crate::lsn::Lsn;
+use crate::replicas::Replicas;
+use crate::resume::{ResumePlan, ResumeRequest, plan_resume, start_at_most_head};
+use crate::slots::{InvalidationCause, SlotGuard, SlotName, SlotSnapshot, SlotStore, UnknownSlot};
+use crate::spool::{Cursor, HeadWait, ReadError, Spool};
+use crate::wire::Progress;
+
+/// Who subscribes.
+#[derive(Debug, Clone)]
+pub struct Subscriber {
+    /// Process id of the session.
+    pub pid: u32,
+    /// application_name, or the slot's name when empty.
+    pub application_name: String,
+    /// Declared region, if any.
+    pub region: Option<String>,
+}
+
+/// A running stream's hold on the engine: slot, cursor, registry entry. Dropping it frees the
+/// slot at once.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Reads the frames after [`Subscription::start`].
+    pub cursor: Cursor,
+    start: Lsn,
+    slot: SlotSnapshot,
+    spool: Spool,
+    slots: SlotStore,
+    replicas: Arc<Replicas>,
+    _guard: SlotGuard,
+}
+
+impl Engine {
+    /// Starts a stream on a slot: after `from` where that lies above the slot's position, else
+    /// after the slot's position (a start never rewinds). Blocking.
+    pub fn subscribe(
+        &self,
+        name: &SlotName,
+        from: Lsn,
+        who: &Subscriber,
+        now: Moment,
+    ) -> Result<Subscription, SubscribeError> {
+        let guard = self.slots.acquire(name, who.pid, now)?;
+        let slot = self.slots.slot(name).ok_or_else(|| unknown(name))?;
+        let removed_through = self.spool.state().removed_through;
+        let plan = plan_resume(ResumeRequest {
+            slot: Some(&slot),
+            since: from,
+            removed_through,
+        });
+        let (start, cursor) = match plan {
+            ResumePlan::PartialResync { resume_lsn } => {
+                let start = start_at_most_head(resume_lsn, self.head())?;
+                match self.spool.cursor(start) {
+                    Ok(cursor) => (start, cursor),
+                    // A prune ran since the plan was made: plan again with what is there now.
+                    Err(ReadError::Removed {
+                        removed_through, ..
+                    }) => {
+                        let cause = InvalidationCause::WalRemoved;
+                        return Err(self.must_rebootstrap(&slot, cause, removed_through, now)?);
+                    }
+                    Err(error @ (ReadError::Corrupt { .. } | ReadError::Io { .. })) => {
+                        return Err(error.into());
+                    }
+                }
+            }
+            ResumePlan::FullRebootstrap {
+                cause,
+                removed_through,
+                ..
+            } => {
+                return Err(self.must_rebootstrap(&slot, cause, removed_through, now)?);
+            }
+        };
+        self.resumes.count(&plan);
+        self.replicas
+            .register(name.as_str(), who.region.as_deref(), slot.restart_lsn, now);
+        Ok(Subscription {
+            cursor,
+            start,
+            slot,
+            spool: self.spool.clone(),
+            slots: self.slots.clone(),
+            replicas: Arc::clone(&self.replicas),
+            _guard: guard,
+        })
+    }
+
+    /// Records why the slot can no longer be served, durably, and says so.
+    fn must_rebootstrap(
+        &self,
+        slot: &SlotSnapshot,
+        cause: InvalidationCause,
+        removed_through: Lsn,
+        now: Moment,
+    ) -> Result<SubscribeError, SubscribeError> {
+        self.slots.invalidate(&slot.name, cause, now)?;
+        self.resumes.count(&ResumePlan::FullRebootstrap {
+            cause,
+            floor: slot.restart_lsn,
+            removed_through,
+            invalidate_slot: true,
+        });
+        Ok(SubscribeError::Invalidated {
+            name: slot.name.clone(),
+            cause,
+            removed_through,
+            restart_lsn: slot.restart_lsn,
+        })
+    }
+}
+
+fn unknown(name: &SlotName) -> SubscribeError {
+    crate::slots::AcquireError::Unknown(name.clone()).into()
+}
+
+impl Subscription {
+    /// Where the stream starts: frames above it follow.
+    pub const fn start(&self) -> Lsn {
+        self.start
+    }
+
+    /// The slot as it was at the start.
+    pub const fn slot(&self) -> &SlotSnapshot {
+        &self.slot
+    }
+
+    /// Takes a client's progress, clamped to what was sent: slot, registry, commit waiters.
+    /// Memory only; on disk within [`Engine::MAINTAIN_EVERY`].
+    pub fn acknowledge(&self, progress: Progress, now: Moment) -> Result<(), UnknownSlot> {
+        let applied = progress.apply.max(progress.write);
+        self.slots
+            .advance(&self.slot.name, applied, progress.flush, now)?;
+        let id = self.slot.name.as_str();
+        if self
+            .replicas
+            .acknowledge(id, progress.apply, progress.flush, now)
+            .is_err()
+        {
+            tracing::debug!(
+                slot = id,
+                "acknowledgement of a replica that has left the registry"
+            );
+        }
+        Ok(())
+    }
+
+    /// Notes what was sent, for the registry.
+    pub fn note_sent(&self, sent: Lsn, now: Moment) {
+        self.slots.touch(&self.slot.name, now);
+        self.replicas.note_sent(self.slot.name.as_str(), sent, now);
+    }
+
+    /// Waits for the head to pass `since`.
+    pub fn wait_after(&self, since: Lsn) -> HeadWait {
+        self.spool.wait_after(since)
+    }
+
+    /// The head.
+    pub fn head(&self) -> Lsn {
+        self.spool.head()
+    }
+
+    /// Set when the slot was invalidated under the stream.
+    pub fn invalidated(&self) -> Option<InvalidationCause> {
+        self.slots
+            .slot(&self.slot.name)?
+            .invalidation
+            .map(|invalidation| invalidation.cause)
+    }
+
+    /// The error that tells the client so.
+    pub fn invalidated_error(&self, cause: InvalidationCause) -> SubscribeError {
+        SubscribeError::Invalidated {
+            name: self.slot.name.clone(),
+            cause,
+            removed_through: self.spool.state().removed_through,
+            restart_lsn: self.slot.restart_lsn,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.replicas.unregister(self.slot.name.as_str());
+    }
+}

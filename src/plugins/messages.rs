@@ -1,0 +1,54 @@
+//! Messages ready to be sent, in one buffer that is used again and again.
+
+use crate::lsn::Lsn;
+
+/// Messages ready to be sent, with their LSNs, in one buffer.
+#[derive(Debug, Default)]
+pub struct Messages {
+    bytes: Vec<u8>,
+    ends: Vec<(Lsn, usize)>,
+}
+
+impl Messages {
+    /// Empties the list, keeping its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Appends one message that `write` produces.
+    pub fn push_with(&mut self, lsn: Lsn, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        self.ends.push((lsn, self.bytes.len()));
+    }
+
+    /// Appends one message.
+    pub fn push(&mut self, lsn: Lsn, message: &[u8]) {
+        self.push_with(lsn, |bytes| bytes.extend_from_slice(message));
+    }
+
+    /// The messages in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Lsn, &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(lsn, end)| {
+            let message = self.bytes.get(start..end).unwrap_or_default();
+            start = end;
+            (lsn, message)
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn num_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}

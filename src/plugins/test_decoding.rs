@@ -1,0 +1,228 @@
+//! The `test_decoding` plugin: PostgreSQL 15's text.
+//!
+//! A change record is a row of the table `public.<collection>` with the columns `rid bigint`
+//! (its key), `kind text`, `entity bytea`, `document jsonb` (the entity, when its bytes are the
+//! JSON text of an object or an array) and `metadata jsonb`. A refresh is a TRUNCATE and one
+//! INSERT for each of its rows, without a `rid`. Begin carries the LSN of the first change, each
+//! change its own, Commit the transaction's end. A payload that is not a change record is
+//! printed as a logical message with the prefix `pgspool`.
+
+use crate::change::{
+    Fields, Hex, Json, Operation, PayloadRef, Style, boundary, only_change_lsn, public_kind,
+    write_u64, xid,
+};
+use crate::lsn::Lsn;
+
+use super::options::{PluginOption, boolean, unknown};
+use super::sql_text::{write_identifier, write_literal, write_timestamp};
+use super::{FrameView, Messages, PluginError};
+
+/// One stream's settings and its place in a transaction.
+#[derive(Debug)]
+pub(super) struct TestDecoding {
+    include_xids: bool,
+    include_timestamp: bool,
+    /// End LSN of the transaction whose BEGIN was written.
+    begun: Option<Lsn>,
+}
+
+impl TestDecoding {
+    /// Takes PostgreSQL 15's options. Those that change nothing here (every change is local and
+    /// nothing is rewritten, streamed or binary) are checked all the same; there are no empty
+    /// transactions to skip.
+    pub(super) fn start(options: &[PluginOption]) -> Result<Self, PluginError> {
+        let mut plugin = Self {
+            include_xids: true,
+            include_timestamp: false,
+            begun: None,
+        };
+        for option in options {
+            match option.0.as_str() {
+                "include-xids" => plugin.include_xids = boolean(option)?,
+                "include-timestamp" => plugin.include_timestamp = boolean(option)?,
+                "force-binary" | "skip-empty-xacts" | "only-local" | "include-rewrites"
+                | "stream-changes" => {
+                    boolean(option)?;
+                }
+                _ => return Err(unknown(option)),
+            }
+        }
+        Ok(plugin)
+    }
+
+    /// Renders one frame; true when it was the last of its transaction.
+    pub(super) fn frame(&mut self, frame: FrameView<'_>, out: &mut Messages) -> bool {
+        match PayloadRef::of(frame.payload) {
+            PayloadRef::Whole(json) => match Fields::decode(json) {
+                Ok(fields) => {
+                    let lsn = only_change_lsn(frame.end_lsn);
+                    self.record(frame, lsn, &fields, out);
+                    self.commit(frame, out);
+                    true
+                }
+                Err(_) => message(frame.end_lsn, json, false, out),
+            },
+            PayloadRef::Part { last, json, .. } => {
+                self.part(frame, json, out);
+                if last {
+                    self.commit(frame, out);
+                }
+                last
+            }
+            PayloadRef::Opaque(payload) => {
+                message(frame.end_lsn, payload, false, out);
+                boundary(payload).1
+            }
+        }
+    }
+
+    fn part(&mut self, frame: FrameView<'_>, json: &[u8], out: &mut Messages) {
+        match Fields::decode(json) {
+            Ok(fields) => self.record(frame, Lsn::new(fields.lsn), &fields, out),
+            Err(_) => {
+                let lsn = only_change_lsn(frame.end_lsn);
+                self.begin(frame, lsn, out);
+                message(lsn, json, true, out);
+            }
+        }
+    }
+
+    fn begin(&mut self, frame: FrameView<'_>, lsn: Lsn, out: &mut Messages) {
+        if self.begun == Some(frame.end_lsn) {
+            return;
+        }
+        self.begun = Some(frame.end_lsn);
+        out.push_with(lsn, |text| {
+            text.extend_from_slice(b"BEGIN");
+            self.write_xid(frame, text);
+        });
+    }
+
+    fn commit(&mut self, frame: FrameView<'_>, out: &mut Messages) {
+        self.begun = None;
+        out.push_with(frame.end_lsn, |text| {
+            text.extend_from_slice(b"COMMIT");
+            self.write_xid(frame, text);
+            if self.include_timestamp {
+                text.extend_from_slice(b" (at ");
+                write_timestamp(frame.timestamp_ms, text);
+                text.push(b')');
+            }
+        });
+    }
+
+    fn write_xid(&self, frame: FrameView<'_>, text: &mut Vec<u8>) {
+        if self.include_xids {
+            text.push(b' ');
+            write_u64(xid(frame.end_lsn).into(), text);
+        }
+    }
+
+    fn record(&mut self, frame: FrameView<'_>, lsn: Lsn, fields: &Fields<'_>, out: &mut Messages) {
+        self.begin(frame, lsn, out);
+        let rid = Some(fields.entity_id);
+        let entity = fields.entity_bytes.as_ref();
+        let collection = &fields.collection;
+        match fields.operation {
+            Operation::Insert => out.push_with(lsn, |text| {
+                write_table(collection, "INSERT", text);
+                write_row(rid, fields, entity, text);
+            }),
+            Operation::Update => out.push_with(lsn, |text| {
+                write_table(collection, "UPDATE", text);
+                write_row(rid, fields, entity, text);
+            }),
+            Operation::Delete => out.push_with(lsn, |text| {
+                write_table(collection, "DELETE", text);
+                write_rid(rid, text);
+            }),
+            Operation::Refresh => {
+                out.push_with(lsn, |text| {
+                    write_table(collection, "TRUNCATE", text);
+                    text.extend_from_slice(b" (no-flags)");
+                });
+                for row in fields.refresh_records.iter().flatten() {
+                    out.push_with(lsn, |text| {
+                        write_table(collection, "INSERT", text);
+                        write_row(None, fields, Some(row), text);
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Appends bytes that are not a change record as a logical message; always true. Content that is
+/// not text is printed as `bytea` is.
+fn message(lsn: Lsn, content: &[u8], transactional: bool, out: &mut Messages) -> bool {
+    out.push_with(lsn, |text| {
+        text.extend_from_slice(b"message: transactional: ");
+        text.push(if transactional { b'1' } else { b'0' });
+        text.extend_from_slice(b" prefix: pgspool, sz: ");
+        write_u64(u64::try_from(content.len()).unwrap_or(u64::MAX), text);
+        text.extend_from_slice(b" content:");
+        if std::str::from_utf8(content).is_ok() && !content.contains(&0) {
+            text.extend_from_slice(content);
+        } else {
+            text.extend_from_slice(b"\\x");
+            Hex::Bytes(content).write(text);
+        }
+    });
+    true
+}
+
+fn write_table(collection: &str, action: &str, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"table public.");
+    write_identifier(collection, text);
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(action.as_bytes());
+    text.push(b':');
+}
+
+fn write_rid(rid: Option<u64>, text: &mut Vec<u8>) {
+    text.extend_from_slice(b" rid[bigint]:");
+    match rid {
+        Some(rid) => write_u64(rid, text),
+        None => text.extend_from_slice(b"null"),
+    }
+}
+
+fn write_row(rid: Option<u64>, fields: &Fields<'_>, entity: Option<&Hex<'_>>, text: &mut Vec<u8>) {
+    write_rid(rid, text);
+    text.extend_from_slice(b" kind[text]:");
+    write_literal(public_kind(&fields.entity_kind).as_bytes(), text);
+    text.extend_from_slice(b" entity[bytea]:");
+    match entity {
+        Some(bytes) => {
+            text.extend_from_slice(b"'\\x");
+            bytes.write(text);
+            text.push(b'\'');
+        }
+        None => text.extend_from_slice(b"null"),
+    }
+    text.extend_from_slice(b" document[jsonb]:");
+    let entity = entity.map(Hex::to_bytes);
+    write_jsonb(entity.as_deref().and_then(document), text);
+    text.extend_from_slice(b" metadata[jsonb]:");
+    write_jsonb(fields.metadata(), text);
+}
+
+/// The JSON text of an object or an array, if that is what the bytes are.
+fn document(entity: &[u8]) -> Option<Json<'_>> {
+    let first = entity.iter().find(|byte| !byte.is_ascii_whitespace())?;
+    if !matches!(first, b'{' | b'[') {
+        return None;
+    }
+    Json::check(std::str::from_utf8(entity).ok()?).ok()
+}
+
+fn write_jsonb(value: Option<Json<'_>>, text: &mut Vec<u8>) {
+    match value {
+        Some(json) => {
+            let mut printed = Vec::new();
+            json.write(Style::Jsonb, &mut printed);
+            write_literal(&printed, text);
+        }
+        None => text.extend_from_slice(b"null"),
+    }
+}

@@ -1,0 +1,480 @@
+//! One connection's bytes: the stream, what was read and not yet used, what waits to be written.
+//!
+//! Nothing is decoded before the type-and-length guard of the present [`Phase`] let it pass, so a
+//! peer can make the server hold no more than that phase's limit. It knows messages, not what
+//! they mean. Reads are cancel-safe: bytes land in the buffer or stay in the socket.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use pgwire::messages::Message;
+use pgwire::messages::data::{DataRow, FieldDescription, RowDescription};
+use pgwire::messages::response::{
+    CommandComplete, EmptyQueryResponse, ErrorResponse, NoticeResponse, ReadyForQuery,
+    TransactionStatus,
+};
+use pgwire::messages::startup::ParameterStatus;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::errors::PgError;
+
+/// The largest startup packet, its length field included.
+pub(super) const MAX_STARTUP: usize = 10_000;
+/// The largest message of the command phase, its length field included.
+pub(super) const MAX_COMMAND: usize = 1 << 20;
+/// The largest standby message; PostgreSQL's are at most 38 bytes.
+pub(super) const MAX_STANDBY: usize = 8 << 10;
+/// PostgreSQL's limit for one CopyData message. Its body is taken piece by piece.
+pub(super) const MAX_COPY_DATA: usize = 0x3FFF_FFFF;
+
+/// Type byte and length field.
+const HEADER: usize = 5;
+/// How long a client has to read the last words of a connection.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Room made before each read.
+const READ_CHUNK: usize = 64 << 10;
+
+/// What the server is ready to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Waiting for a command.
+    Command,
+    /// Inside COPY FROM STDIN.
+    CopyIn,
+}
+
+/// What to do with a message that passed the guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    /// Wait for the whole of it.
+    Buffer,
+    /// Throw its body away as it comes.
+    Discard,
+    /// Hand its body on as it comes.
+    Stream,
+}
+
+/// The guard: may a message of this type and length (length field included) come now?
+fn admit(phase: Phase, tag: u8, len: usize) -> Result<Treatment, PgError> {
+    let (lengths, treatment) = match (phase, tag) {
+        (Phase::Command, b'Q') => (5..=MAX_COMMAND, Treatment::Buffer),
+        (Phase::Command, b'X' | b'S' | b'H' | b'c') => (4..=4, Treatment::Discard),
+        (Phase::Command, b'P' | b'B' | b'D' | b'E' | b'C' | b'F') => {
+            (4..=MAX_COMMAND, Treatment::Discard)
+        }
+        // What a client still sends of a COPY or stream that ended with an error here.
+        (Phase::Command, b'd' | b'f') => (4..=MAX_COPY_DATA, Treatment::Discard),
+        (Phase::CopyIn, b'd') => (4..=MAX_COPY_DATA, Treatment::Stream),
+        (Phase::CopyIn, b'c' | b'X' | b'S' | b'H') => (4..=4, Treatment::Discard),
+        (Phase::CopyIn, b'f') => (5..=MAX_COMMAND, Treatment::Buffer),
+        (Phase::Command, _) => {
+            let message = format!("invalid frontend message type {tag}");
+            return Err(PgError::fatal("08P01", message));
+        }
+        (Phase::CopyIn, _) => {
+            let message = format!("unexpected message type 0x{tag:02X} during COPY from stdin");
+            return Err(PgError::fatal("08P01", message));
+        }
+    };
+    if lengths.contains(&len) {
+        Ok(treatment)
+    } else {
+        Err(PgError::fatal("08P01", "invalid message length"))
+    }
+}
+
+/// A message of the command phase.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// Its type.
+    pub(super) tag: u8,
+    /// Its body; empty for those whose body nobody reads.
+    pub(super) body: Bytes,
+}
+
+/// What came of COPY data.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CopyInput {
+    /// All that was read is used up, or the given limit is reached.
+    Data,
+    /// CopyDone.
+    Done,
+    /// CopyFail with the client's words.
+    Fail(String),
+    /// Terminate.
+    Terminate,
+}
+
+/// Why no further message can be read.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The client closed the connection.
+    Closed,
+    /// The socket failed.
+    Io(io::Error),
+    /// The guard refused a message; the error is for the client, then the connection ends.
+    Refused(PgError),
+}
+
+/// A byte stream with its buffers.
+#[derive(Debug)]
+pub(super) struct Conn<S> {
+    io: S,
+    input: BytesMut,
+    /// Body bytes of the message being streamed or discarded that are still to come.
+    body_left: usize,
+    /// What is written at the next [`Conn::flush`].
+    pub(super) out: BytesMut,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
+    /// Takes a fresh stream.
+    pub(super) fn new(io: S) -> Self {
+        Self {
+            io,
+            input: BytesMut::new(),
+            body_left: 0,
+            out: BytesMut::new(),
+        }
+    }
+
+    /// Reads once; 0 is the end of the stream. Cancel-safe.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        self.input.reserve(READ_CHUNK);
+        self.io.read_buf(&mut self.input).await
+    }
+
+    /// Reads once if something is there already.
+    pub(super) async fn fill_now(&mut self) -> Option<io::Result<usize>> {
+        poll_fn(|cx| match self.poll_fill(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// [`Conn::fill`] for a poll loop.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        pin!(self.fill()).poll(cx)
+    }
+
+    /// Writes once from the front of `bytes` and removes what was written.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io)
+            .poll_write(cx, bytes)
+            .map(|written| match written {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(num_bytes) => {
+                    bytes.advance(num_bytes);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            })
+    }
+
+    /// Completes when the client closed the connection; keeps what it sends before that.
+    pub(super) async fn hung_up(&mut self) {
+        while self.input.len() < MAX_COMMAND {
+            match self.fill().await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Writes everything in the out-buffer.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            if self.io.write_buf(&mut self.out).await? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        self.io.flush().await
+    }
+
+    /// Writes everything and waits a moment for the client to read it: closing a socket with
+    /// unread input in it would take the client's last words away.
+    pub(super) async fn close_after_last_words(&mut self) {
+        let last_words = async {
+            self.flush().await?;
+            self.io.shutdown().await?;
+            let mut left = MAX_COMMAND;
+            while left > 0 {
+                self.input.clear();
+                match self.fill().await? {
+                    0 => break,
+                    num_bytes => left = left.saturating_sub(num_bytes),
+                }
+            }
+            Ok::<(), io::Error>(())
+        };
+        // Whether the client heard them is the client's matter.
+        let _heard = tokio::time::timeout(LAST_WORDS, last_words).await;
+    }
+
+    /// Tells the client that nothing more comes.
+    pub(super) async fn close(&mut self) {
+        // The peer may be gone already; there is nobody left to tell.
+        let _gone = self.io.shutdown().await;
+    }
+
+    /// What was read and not used yet.
+    pub(super) fn buffered(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Drops `num_bytes` from the front of what was read.
+    pub(super) fn consume(&mut self, num_bytes: usize) {
+        self.input.advance(num_bytes.min(self.input.len()));
+    }
+
+    /// The type and length field of the message at the front. The length is as the client sent
+    /// it: nothing is checked yet.
+    pub(super) fn peek_header(&self) -> Option<(u8, usize)> {
+        let header = self.input.first_chunk::<HEADER>()?;
+        let [tag, length @ ..] = *header;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        Some((tag, length))
+    }
+
+    /// The body of the message at the front, once all of it is here.
+    pub(super) fn peek_body(&self, len: usize) -> Option<&[u8]> {
+        self.input.get(HEADER..len.checked_add(1)?)
+    }
+
+    /// The next message, waiting for it.
+    pub(super) async fn read_message(&mut self, phase: Phase) -> Result<Incoming, Broken> {
+        loop {
+            if let Some(message) = self.next_message(phase).map_err(Broken::Refused)? {
+                return Ok(message);
+            }
+            match self.fill().await {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(_) => {}
+                Err(error) => return Err(Broken::Io(error)),
+            }
+        }
+    }
+
+    fn next_message(&mut self, phase: Phase) -> Result<Option<Incoming>, PgError> {
+        self.discard_body();
+        let Some((tag, len)) = self.peek_header().filter(|_| self.body_left == 0) else {
+            return Ok(None);
+        };
+        match admit(phase, tag, len)? {
+            Treatment::Buffer => {
+                if self.peek_body(len).is_none() {
+                    return Ok(None);
+                }
+                self.consume(HEADER);
+                let body = self.input.split_to(len.saturating_sub(4)).freeze();
+                Ok(Some(Incoming { tag, body }))
+            }
+            Treatment::Discard | Treatment::Stream => {
+                self.consume(HEADER);
+                self.body_left = len.saturating_sub(4);
+                let body = Bytes::new();
+                Ok(Some(Incoming { tag, body }))
+            }
+        }
+    }
+
+    fn discard_body(&mut self) {
+        let num_bytes = self.body_left.min(self.input.len());
+        self.input.advance(num_bytes);
+        self.body_left -= num_bytes;
+    }
+
+    /// Moves COPY data from the messages at the front to `into`, until that holds `limit` bytes.
+    pub(super) fn take_copy_data(
+        &mut self,
+        into: &mut BytesMut,
+        limit: usize,
+    ) -> Result<CopyInput, PgError> {
+        loop {
+            let num_bytes = self.body_left.min(self.input.len());
+            let (body, _) = self.input.split_at(num_bytes);
+            into.extend_from_slice(body);
+            self.discard_body();
+            if self.body_left > 0 || into.len() >= limit {
+                return Ok(CopyInput::Data);
+            }
+            let Some((tag, len)) = self.peek_header() else {
+                return Ok(CopyInput::Data);
+            };
+            match (admit(Phase::CopyIn, tag, len)?, tag) {
+                (Treatment::Stream, _) => {
+                    self.consume(HEADER);
+                    self.body_left = len.saturating_sub(4);
+                }
+                (Treatment::Buffer, _) => {
+                    let Some(body) = self.peek_body(len) else {
+                        return Ok(CopyInput::Data);
+                    };
+                    let words = text_of(body).unwrap_or_default().to_owned();
+                    self.consume(len.saturating_add(1));
+                    return Ok(CopyInput::Fail(words));
+                }
+                (Treatment::Discard, b'c') => {
+                    self.consume(HEADER);
+                    return Ok(CopyInput::Done);
+                }
+                (Treatment::Discard, b'X') => return Ok(CopyInput::Terminate),
+                // Flush and Sync mean nothing here.
+                (Treatment::Discard, _) => self.consume(HEADER),
+            }
+        }
+    }
+}
+
+/// The text of a body that is one zero-terminated string in UTF-8.
+pub(super) fn text_of(body: &[u8]) -> Option<&str> {
+    let end = memchr::memchr(0, body)?;
+    std::str::from_utf8(body.get(..end)?).ok()
+}
+
+/// A column's type on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ColumnType {
+    /// text
+    Text,
+    /// int4
+    Int4,
+    /// int8
+    Int8,
+}
+
+impl ColumnType {
+    const fn oid_and_size(self) -> (u32, i16) {
+        match self {
+            Self::Text => (25, -1),
+            Self::Int4 => (23, 4),
+            Self::Int8 => (20, 8),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
+    /// Puts a message into the out-buffer.
+    pub(super) fn send(&mut self, message: &impl Message) {
+        if let Err(error) = message.encode(&mut self.out) {
+            // Only a message over its type's length limit ends here, and all callers bound theirs.
+            tracing::error!(%error, "a message could not be encoded");
+        }
+    }
+
+    /// ErrorResponse.
+    pub(super) fn send_error(&mut self, error: &PgError) {
+        self.send(&ErrorResponse::new(error.fields()));
+    }
+
+    /// NoticeResponse of level WARNING.
+    pub(super) fn send_warning(&mut self, code: &'static str, message: &str) {
+        self.send(&NoticeResponse::new(PgError::warning_fields(code, message)));
+    }
+
+    /// ParameterStatus.
+    pub(super) fn send_parameter(&mut self, name: &str, value: &str) {
+        self.send(&ParameterStatus::new(name.to_owned(), value.to_owned()));
+    }
+
+    /// RowDescription and one DataRow.
+    pub(super) fn send_row(&mut self, columns: &[(&str, ColumnType, Option<&str>)]) {
+        let fields = columns.iter().map(|&(name, column_type, _)| {
+            let (oid, size) = column_type.oid_and_size();
+            FieldDescription::new(name.to_owned(), 0, 0, oid, size, -1, 0)
+        });
+        self.send(&RowDescription::new(fields.collect()));
+        let mut data = BytesMut::new();
+        for (_, _, value) in columns {
+            match value {
+                Some(text) => {
+                    let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+                    data.extend_from_slice(&len.to_be_bytes());
+                    data.extend_from_slice(text.as_bytes());
+                }
+                None => data.extend_from_slice(&(-1_i32).to_be_bytes()),
+            }
+        }
+        let num_columns = i16::try_from(columns.len()).unwrap_or(i16::MAX);
+        self.send(&DataRow::new(data, num_columns));
+    }
+
+    /// CommandComplete with a bare tag.
+    pub(super) fn send_complete(&mut self, tag: &str) {
+        self.send(&CommandComplete::new(tag.to_owned()));
+    }
+
+    /// EmptyQueryResponse.
+    pub(super) fn send_empty_query(&mut self) {
+        self.send(&EmptyQueryResponse);
+    }
+
+    /// ReadyForQuery.
+    pub(super) fn send_ready(&mut self, status: TransactionStatus) {
+        self.send(&ReadyForQuery::new(status));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guard_admits_only_what_the_phase_expects() {
+        use Phase::{Command, CopyIn};
+        for (phase, tag, len, admitted) in [
+            (Command, b'Q', 4, false),
+            (Command, b'Q', 5, true),
+            (Command, b'Q', MAX_COMMAND, true),
+            (Command, b'Q', MAX_COMMAND + 1, false),
+            (Command, b'X', 4, true),
+            (Command, b'X', 5, false),
+            (Command, b'd', 3, false),
+            (Command, b'd', 4, true),
+            (Command, b'd', MAX_COPY_DATA + 1, false),
+            (Command, b'P', 4, true),
+            (Command, b'p', 8, false),
+            (Command, 0, 8, false),
+            (CopyIn, b'd', 4, true),
+            (CopyIn, b'd', 0, false),
+            (CopyIn, b'Q', 9, false),
+            (CopyIn, b'f', 4, false),
+            (CopyIn, b'c', 4, true),
+        ] {
+            assert_eq!(
+                admit(phase, tag, len).is_ok(),
+                admitted,
+                "{phase:?} {tag} {len}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn discarded_bodies_are_never_held() {
+        let (mut client, server) = tokio::io::duplex(1 << 16);
+        let mut conn = Conn::new(server);
+        let writer = tokio::spawn(async move {
+            let mut message = vec![b'd'];
+            message.extend_from_slice(&(1_000_004_u32).to_be_bytes());
+            message.extend_from_slice(&vec![7; 1_000_000]);
+            message.extend_from_slice(b"Q\0\0\0\x0aSHOW \0");
+            client.write_all(&message).await.unwrap();
+        });
+        let first = conn.read_message(Phase::Command).await.unwrap();
+        assert_eq!((first.tag, first.body.len()), (b'd', 0));
+        let second = conn.read_message(Phase::Command).await.unwrap();
+        assert_eq!((second.tag, &*second.body), (b'Q', &b"SHOW \0"[..]));
+        assert!(conn.input.capacity() < 300_000);
+        writer.await.unwrap();
+    }
+}

@@ -1,0 +1,385 @@
+//! The one place that turns our errors into PostgreSQL's: SQLSTATE, message, detail, hint.
+//!
+//! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
+
+use std::fmt;
+use std::io;
+
+use pgwire::error::{ErrorInfo, SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_WARNING};
+use pgwire::messages::response::ErrorResponse;
+
+use crate::engine::{CreateSlotError, PublishError, SubscribeError};
+use crate::lsn::Lsn;
+use crate::plugins::PluginError;
+use crate::slots::{
+    AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
+};
+use crate::sources::ndjson::LineError;
+use crate::spool::{AppendError, ReadError, WriterFailure};
+use crate::wire::CommandError;
+
+/// An error as a client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PgError {
+    fatal: bool,
+    code: &'static str,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+    context: Option<String>,
+}
+
+impl PgError {
+    /// An error that ends the statement.
+    pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            fatal: false,
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            context: None,
+        }
+    }
+
+    /// An error that ends the connection.
+    pub(super) fn fatal(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            fatal: true,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Something PostgreSQL has and pgspool has not.
+    pub(super) fn unsupported(message: impl Into<String>) -> Self {
+        Self::error("0A000", message)
+    }
+
+    /// PostgreSQL's answer to text that does not parse.
+    pub(super) fn syntax(near: &str) -> Self {
+        let message = if near.is_empty() {
+            "syntax error at end of input".to_owned()
+        } else {
+            format!("syntax error at or near \"{near}\"")
+        };
+        Self::error("42601", message)
+    }
+
+    /// The statement was cancelled by a cancel request.
+    pub(super) fn cancelled() -> Self {
+        Self::error("57014", "canceling statement due to user request")
+    }
+
+    /// The server stops.
+    pub(super) fn shutdown() -> Self {
+        Self::fatal(
+            "57P01",
+            "terminating connection due to administrator command",
+        )
+    }
+
+    /// The slot was invalidated: why, what is gone, what to do next.
+    pub(super) fn invalidated(
+        name: &SlotName,
+        cause: InvalidationCause,
+        removed_through: Lsn,
+        restart_lsn: Lsn,
+    ) -> Self {
+        let reason = match cause {
+            InvalidationCause::WalRemoved => "data that it needs was removed (wal-removed)",
+            InvalidationCause::Horizon => {
+                "it fell further behind than slot_retention_max_lag_lsn (horizon)"
+            }
+            InvalidationCause::IdleTimeout => {
+                "it was not used for longer than slot_idle_timeout (idle-timeout)"
+            }
+        };
+        Self::error(
+            "55000",
+            format!("cannot read from logical replication slot \"{name}\""),
+        )
+        .with_detail(format!(
+            "The slot was invalidated because {reason}. It stood at {restart_lsn}; \
+             everything up to {removed_through} is gone."
+        ))
+        .with_hint(
+            "Drop the slot, create it again, and copy the present data anew before streaming on.",
+        )
+    }
+
+    /// A line of a COPY that is not a change record.
+    pub(super) fn bad_line(line: u64, error: &LineError) -> Self {
+        Self::error("22P02", format!("line {line} is not a change record: {error}"))
+    }
+
+    /// The same with DETAIL.
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same with HINT.
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with CONTEXT.
+    pub(super) fn with_context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
+        self
+    }
+
+    /// The same, ending the connection.
+    pub(super) fn into_fatal(mut self) -> Self {
+        self.fatal = true;
+        self
+    }
+
+    /// Whether the connection ends with it.
+    pub(super) const fn is_fatal(&self) -> bool {
+        self.fatal
+    }
+
+    /// The fields of an ErrorResponse.
+    pub(super) fn fields(&self) -> Vec<(u8, String)> {
+        let severity = if self.fatal {
+            SEVERITY_FATAL
+        } else {
+            SEVERITY_ERROR
+        };
+        let mut info = ErrorInfo::new(
+            severity.to_owned(),
+            self.code.to_owned(),
+            self.message.clone(),
+        );
+        info.severity_nonlocalized = Some(severity.to_owned());
+        info.detail = self.detail.clone();
+        info.hint = self.hint.clone();
+        info.where_context = self.context.clone();
+        without_zeros(info)
+    }
+
+    /// The fields of a NoticeResponse of level WARNING.
+    pub(super) fn warning_fields(code: &'static str, message: &str) -> Vec<(u8, String)> {
+        let mut info = ErrorInfo::new(
+            SEVERITY_WARNING.to_owned(),
+            code.to_owned(),
+            message.to_owned(),
+        );
+        info.severity_nonlocalized = Some(SEVERITY_WARNING.to_owned());
+        without_zeros(info)
+    }
+}
+
+/// A zero byte inside a field would end it and break the message behind it.
+fn without_zeros(info: ErrorInfo) -> Vec<(u8, String)> {
+    let mut fields = ErrorResponse::from(info).fields;
+    for (_, value) in &mut fields {
+        if value.contains('\0') {
+            *value = value.replace('\0', "\u{FFFD}");
+        }
+    }
+    fields
+}
+
+impl fmt::Display for PgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.message)
+    }
+}
+
+impl From<CommandError> for PgError {
+    fn from(error: CommandError) -> Self {
+        Self::error("42601", error.message)
+    }
+}
+
+impl From<SlotNameError> for PgError {
+    fn from(error: SlotNameError) -> Self {
+        let message = error.to_string();
+        match error {
+            SlotNameError::TooShort(_) => Self::error("42602", message),
+            SlotNameError::TooLong(_) => Self::error("42622", message),
+            SlotNameError::InvalidCharacter(_) => Self::error("42602", message).with_hint(
+                "Replication slot names may only contain lower case letters, numbers, \
+                 and the underscore character.",
+            ),
+        }
+    }
+}
+
+impl From<CreateError> for PgError {
+    fn from(error: CreateError) -> Self {
+        let message = error.to_string();
+        match error {
+            CreateError::Exists(_) => Self::error("42710", message),
+            CreateError::TooMany => Self::error("53400", message)
+                .with_hint("Free one or increase max_replication_slots."),
+            CreateError::Persist(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateSlotError> for PgError {
+    fn from(error: CreateSlotError) -> Self {
+        match error {
+            CreateSlotError::Slot(error) => error.into(),
+            CreateSlotError::Start(error) => error.into(),
+            CreateSlotError::AheadOfHead { start, head } => ahead_of_head(start, head),
+            CreateSlotError::Spool(error) => error.into(),
+        }
+    }
+}
+
+fn ahead_of_head(start: Lsn, head: Lsn) -> PgError {
+    PgError::error(
+        "55000",
+        format!("requested starting point {start} is ahead of the head {head}"),
+    )
+    .with_hint(
+        "Start at 0/0 to go on where the slot stands. A position above the head usually comes \
+         from another server.",
+    )
+}
+
+impl From<DropError> for PgError {
+    fn from(error: DropError) -> Self {
+        let message = error.to_string();
+        match error {
+            DropError::Unknown(_) => Self::error("42704", message),
+            DropError::Active { .. } => Self::error("55006", message),
+            DropError::Persist(error) => error.into(),
+        }
+    }
+}
+
+impl From<AcquireError> for PgError {
+    fn from(error: AcquireError) -> Self {
+        let message = error.to_string();
+        match error {
+            AcquireError::Unknown(_) => Self::error("42704", message),
+            AcquireError::Active { .. } => Self::error("55006", message),
+        }
+    }
+}
+
+impl From<SubscribeError> for PgError {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Acquire(error) => error.into(),
+            SubscribeError::Invalidated {
+                name,
+                cause,
+                removed_through,
+                restart_lsn,
+            } => Self::invalidated(&name, cause, removed_through, restart_lsn),
+            SubscribeError::AheadOfHead { start, head } => ahead_of_head(start, head),
+            SubscribeError::Read(error) => error.into(),
+            SubscribeError::Persist(error) => error.into(),
+        }
+    }
+}
+
+impl From<PersistError> for PgError {
+    fn from(error: PersistError) -> Self {
+        Self::error("58030", error.to_string())
+    }
+}
+
+impl From<ReadError> for PgError {
+    fn from(error: ReadError) -> Self {
+        let message = error.to_string();
+        match error {
+            ReadError::Removed { .. } => Self::error("58P01", message),
+            ReadError::Corrupt { .. } => {
+                Self::error("XX001", message).with_hint("Run \"pgspool check\" on the data folder.")
+            }
+            ReadError::Io { .. } => Self::error("58030", message),
+        }
+    }
+}
+
+impl From<AppendError> for PgError {
+    fn from(error: AppendError) -> Self {
+        let message = error.to_string();
+        match error {
+            AppendError::PayloadTooLarge { .. } => Self::error("54000", message),
+            AppendError::LsnNotRising { .. } => Self::error("55000", message),
+            AppendError::Stopped(failure) => writer_stopped(&failure, message),
+            AppendError::Closed => Self::error("57P03", message),
+        }
+    }
+}
+
+fn writer_stopped(failure: &WriterFailure, message: String) -> PgError {
+    let code = if failure.kind == io::ErrorKind::StorageFull {
+        "53100"
+    } else {
+        "58030"
+    };
+    PgError::error(code, message)
+        .with_hint("Nothing more can be published until the server is started again.")
+}
+
+impl From<PublishError> for PgError {
+    fn from(error: PublishError) -> Self {
+        let message = error.to_string();
+        match error {
+            PublishError::Append(error) => error.into(),
+            PublishError::Throttled { .. } => Self::error("53400", message)
+                .with_hint("Publish again when the replicas have caught up."),
+            PublishError::Empty => Self::error("22023", message),
+        }
+    }
+}
+
+impl From<PluginError> for PgError {
+    fn from(error: PluginError) -> Self {
+        let message = error.to_string();
+        match error {
+            PluginError::UnknownPlugin(_) => Self::error("58P01", message),
+            PluginError::InvalidOption(_) => Self::error("22023", message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_come_as_postgresql_orders_them() {
+        let error = PgError::fatal("08P01", "broken\0here").with_hint("h");
+        let fields: Vec<(char, String)> = error
+            .fields()
+            .into_iter()
+            .map(|(code, value)| (char::from(code), value))
+            .collect();
+        let expected = [
+            ('S', "FATAL"),
+            ('V', "FATAL"),
+            ('C', "08P01"),
+            ('M', "broken\u{FFFD}here"),
+            ('H', "h"),
+        ];
+        assert_eq!(
+            fields,
+            expected.map(|(code, value)| (code, value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_invalidated_slot_says_why_what_is_gone_and_what_to_do() {
+        let name = SlotName::parse("warehouse").unwrap();
+        let error = PgError::invalidated(
+            &name,
+            InvalidationCause::WalRemoved,
+            Lsn::new(0x200),
+            Lsn::new(0x100),
+        );
+        let detail = error.detail.unwrap();
+        assert!(detail.contains("wal-removed") && detail.contains("0/200"));
+        assert!(detail.contains("0/100") && error.hint.unwrap().contains("create it again"));
+    }
+}

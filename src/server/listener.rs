@@ -1,0 +1,202 @@
+//! The accept loop: connection limits, startup timeout, one task per connection, and the
+//! databases' maintenance beside it.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::conn::Conn;
+use super::errors::PgError;
+use super::session::{Session, SessionEnd};
+use super::startup::{self, Negotiated, Startup};
+use super::{Server, Shared, ShutdownReport};
+use crate::clock::Moment;
+use crate::engine::Engine;
+
+/// How long connections have for their last words after the shutdown timeout.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long to wait when no connection can be accepted, for example for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` completes, then ends all connections.
+pub(super) async fn run(server: Server, shutdown: impl Future<Output = ()>) -> ShutdownReport {
+    let Server {
+        listeners,
+        shared,
+        stop,
+    } = server;
+    let mut maintenance = JoinSet::new();
+    for engine in shared.databases.all() {
+        maintenance.spawn(maintain(engine));
+    }
+    let mut connections = JoinSet::new();
+    let num_accepted = accept_until(shutdown, &listeners, &shared, &mut connections).await;
+    drop(listeners);
+
+    let shutdown_timeout = shared.options.shutdown_timeout;
+    // Sessions hold their own receivers; with none left there is nobody to tell.
+    let _nobody = stop.send(Some(Moment::now().steady.saturating_add(shutdown_timeout)));
+    let num_open = connections.len();
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    let in_time = tokio::time::timeout(shutdown_timeout.saturating_add(LAST_WORDS), all_ended);
+    let _late = in_time.await;
+    let num_aborted = connections.len();
+    connections.shutdown().await;
+    maintenance.shutdown().await;
+    ShutdownReport {
+        num_accepted,
+        num_ended: num_open.saturating_sub(num_aborted),
+        num_aborted,
+    }
+}
+
+/// Accepts and spawns connections until `shutdown` completes; returns how many.
+async fn accept_until(
+    shutdown: impl Future<Output = ()>,
+    listeners: &[TcpListener],
+    shared: &Arc<Shared>,
+    connections: &mut JoinSet<()>,
+) -> u64 {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut num_accepted = 0;
+    // Those that have not shown a startup packet yet are bounded too: as many again and a few.
+    let max_sockets = shared.options.max_connections.saturating_mul(2) + 8;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return num_accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accept(listeners) => match accepted {
+                Ok((socket, peer)) => {
+                    num_accepted += 1;
+                    if connections.len() < max_sockets {
+                        connections.spawn(serve(socket, peer, Arc::clone(shared)));
+                    } else {
+                        tracing::warn!(%peer, "connection dropped: too many sockets");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// The next connection of any listener.
+async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| {
+        let mut polled = listeners.iter().map(|listener| listener.poll_accept(cx));
+        polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
+}
+
+/// One connection, from its first byte to its last; logs how it ended.
+async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot switch off delayed sending");
+    }
+    let mut conn = Conn::new(socket);
+    let startup = match negotiate(&mut conn, &shared).await {
+        Ok(startup) => startup,
+        Err(reason) => {
+            conn.close().await;
+            tracing::info!(%peer, "connection ended before a session: {reason}");
+            return;
+        }
+    };
+    let (user, database) = (startup.user.clone(), startup.database.clone());
+    match open_session(conn, startup, &shared) {
+        Ok(session) => {
+            let (pid, end) = session.run().await;
+            tracing::info!(%peer, pid, user, database, "connection ended: {end}");
+        }
+        Err((mut conn, error)) => {
+            tracing::info!(%peer, user, database, "connection refused: {error}");
+            conn.send_error(&error);
+            conn.close_after_last_words().await;
+        }
+    }
+}
+
+/// Carries a connection to its startup packet in time, or says why there is none.
+async fn negotiate(conn: &mut Conn<TcpStream>, shared: &Shared) -> Result<Startup, String> {
+    let negotiation = startup::negotiate(conn, shared.options.wal_sender_timeout);
+    let negotiated = tokio::select! {
+        negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
+        _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
+    };
+    let error = match negotiated {
+        Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
+        Ok(Ok(Negotiated::Cancel(pid, key))) => {
+            shared.cancels.cancel(pid, key);
+            return Err(format!("cancel request for {pid}"));
+        }
+        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
+        Ok(Err(error)) => return Err(error.to_string()),
+        Ok(Ok(Negotiated::Refused(error))) => error,
+        Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),
+    };
+    conn.send_error(&error);
+    conn.close_after_last_words().await;
+    Err(error.to_string())
+}
+
+/// Opens a session, or gives the connection back with the reason why not.
+fn open_session(
+    conn: Conn<TcpStream>,
+    startup: Startup,
+    shared: &Arc<Shared>,
+) -> Result<Session<TcpStream>, (Conn<TcpStream>, PgError)> {
+    let Ok(permit) = Arc::clone(&shared.sessions).try_acquire_owned() else {
+        let error = PgError::fatal("53300", "sorry, too many clients already");
+        return Err((conn, error));
+    };
+    Session::open(conn, startup, Arc::clone(shared), permit)
+}
+
+/// The periodic work of one database. An error is logged when it is new.
+async fn maintain(engine: Arc<Engine>) {
+    let mut ticks = tokio::time::interval(Engine::MAINTAIN_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut known_error = None;
+    loop {
+        ticks.tick().await;
+        let engine_here = Arc::clone(&engine);
+        let done = tokio::task::spawn_blocking(move || engine_here.maintain(Moment::now()));
+        let error = match done.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if error != known_error {
+            if let Some(error) = &error {
+                tracing::error!(database = engine.name(), %error, "maintenance failed");
+            }
+            known_error = error;
+        }
+    }
+}
+
+impl std::fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Terminated => f.write_str("terminated by the client"),
+            Self::Closed => f.write_str("closed by the client"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Fatal(error) => write!(f, "{error}"),
+            Self::StreamTimeout => {
+                f.write_str("terminating walsender process due to replication timeout")
+            }
+            Self::Malformed(words) => write!(f, "malformed standby message: {words}"),
+        }
+    }
+}

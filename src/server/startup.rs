@@ -1,0 +1,366 @@
+//! From the first byte of a connection to its startup packet.
+//!
+//! Answers SSLRequest and GSSENCRequest with `N`, hands on cancel requests, and parses the
+//! startup packet into a [`Startup`]. Only bytes of the packet that is awaited may be there: a
+//! request with anything behind it ends the connection unanswered, so that nothing sent before
+//! an encryption answer is ever taken for something sent after it.
+
+use std::time::Duration;
+
+use pgwire::messages::startup::NegotiateProtocolVersion;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::conn::{Conn, MAX_STARTUP};
+use super::errors::PgError;
+use super::settings::{Settings, parse_bool};
+
+/// Code of an SSLRequest.
+const SSL_REQUEST: u32 = 80_877_103;
+/// Code of a GSSENCRequest.
+const GSSENC_REQUEST: u32 = 80_877_104;
+/// Code of a CancelRequest.
+const CANCEL_REQUEST: u32 = 80_877_102;
+/// The one protocol version that is spoken: 3.0.
+const PROTOCOL: u32 = 3 << 16;
+
+/// What kind of connection the client asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replication {
+    /// A normal one.
+    No,
+    /// `replication=database`: replication commands and SQL.
+    Logical,
+    /// `replication=true`: replication commands only, no database.
+    Physical,
+}
+
+/// What a startup packet asks for.
+#[derive(Debug)]
+pub(super) struct Startup {
+    /// User.
+    pub(super) user: String,
+    /// Database; the user's name when the packet names none.
+    pub(super) database: String,
+    /// Kind of connection.
+    pub(super) replication: Replication,
+    /// Settings with all that the packet sets.
+    pub(super) settings: Settings,
+}
+
+/// How the negotiation ended.
+#[derive(Debug)]
+pub(super) enum Negotiated {
+    /// With a startup packet.
+    Startup(Startup),
+    /// With a cancel request: process id and key. The connection ends without an answer.
+    Cancel(u32, u32),
+    /// Without either; why, for the log.
+    Dropped(&'static str),
+    /// With an error that the client is told before the connection ends.
+    Refused(PgError),
+}
+
+/// Carries a connection to its startup packet.
+pub(super) async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+    wal_sender_timeout: Option<Duration>,
+) -> std::io::Result<Negotiated> {
+    let (mut ssl_asked, mut gss_asked) = (false, false);
+    loop {
+        let (code, len) = match next_packet(conn).await? {
+            Packet::Complete { code, len } => (code, len),
+            Packet::Eof => return Ok(Negotiated::Dropped("closed before its startup packet")),
+            Packet::BadLength => {
+                let error = PgError::fatal("08P01", "invalid length of startup packet");
+                return Ok(Negotiated::Refused(error));
+            }
+        };
+        let asked = match code {
+            SSL_REQUEST => &mut ssl_asked,
+            GSSENC_REQUEST => &mut gss_asked,
+            CANCEL_REQUEST => return Ok(cancel_request(conn.buffered(), len)),
+            _ => {
+                let parsed = parse_packet(conn, code, len, wal_sender_timeout);
+                conn.consume(len);
+                return Ok(parsed.map_or_else(Negotiated::Refused, Negotiated::Startup));
+            }
+        };
+        if len != 8 || conn.buffered().len() != 8 {
+            return Ok(Negotiated::Dropped("bytes behind an encryption request"));
+        }
+        if std::mem::replace(asked, true) {
+            return Ok(Negotiated::Refused(unsupported_protocol(code)));
+        }
+        conn.consume(8);
+        conn.out.extend_from_slice(b"N");
+        conn.flush().await?;
+    }
+}
+
+enum Packet {
+    Complete { code: u32, len: usize },
+    BadLength,
+    Eof,
+}
+
+/// Waits until a whole packet is buffered. Its length is checked as soon as it is there.
+async fn next_packet<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+) -> std::io::Result<Packet> {
+    loop {
+        if let Some(len) = be_u32(conn.buffered(), 0) {
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            if !(8..=MAX_STARTUP).contains(&len) {
+                return Ok(Packet::BadLength);
+            }
+            if conn.buffered().len() >= len
+                && let Some(code) = be_u32(conn.buffered(), 4)
+            {
+                return Ok(Packet::Complete { code, len });
+            }
+        }
+        if conn.fill().await? == 0 {
+            return Ok(Packet::Eof);
+        }
+    }
+}
+
+fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    let word = bytes.get(at..)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*word))
+}
+
+fn cancel_request(packet: &[u8], len: usize) -> Negotiated {
+    match (len, be_u32(packet, 8), be_u32(packet, 12)) {
+        (16, Some(pid), Some(key)) => Negotiated::Cancel(pid, key),
+        _ => Negotiated::Dropped("cancel request of a wrong length"),
+    }
+}
+
+fn unsupported_protocol(code: u32) -> PgError {
+    let (major, minor) = (code >> 16, code & 0xFFFF);
+    PgError::fatal(
+        "0A000",
+        format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"),
+    )
+}
+
+/// Parses the startup packet at the front. Puts a NegotiateProtocolVersion into the out-buffer
+/// when the client asked for more than 3.0.
+fn parse_packet<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+    code: u32,
+    len: usize,
+    wal_sender_timeout: Option<Duration>,
+) -> Result<Startup, PgError> {
+    if code >> 16 != PROTOCOL >> 16 {
+        return Err(unsupported_protocol(code));
+    }
+    let parameters = parse_parameters(conn.buffered().get(8..len).unwrap_or_default())?;
+    let extensions: Vec<String> = parameters
+        .iter()
+        .filter(|(name, _)| name.starts_with("_pq_."))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if code > PROTOCOL || !extensions.is_empty() {
+        // PostgreSQL 15 puts its whole version number there, not only the minor part.
+        let newest = i32::try_from(PROTOCOL).unwrap_or_default();
+        conn.send(&NegotiateProtocolVersion::new(newest, extensions));
+    }
+    build(parameters, wal_sender_timeout).map_err(PgError::into_fatal)
+}
+
+fn parse_parameters(body: &[u8]) -> Result<Vec<(String, String)>, PgError> {
+    let invalid = |message: &str| {
+        let message = format!("invalid startup packet layout: {message}");
+        PgError::fatal("08P01", message)
+    };
+    let Some((0, pairs)) = body.split_last() else {
+        return Err(invalid("expected terminator as last byte"));
+    };
+    let mut parameters = vec![];
+    let mut rest = pairs;
+    while !rest.is_empty() {
+        let (name, behind) = cstring(rest).ok_or_else(|| invalid("unterminated name"))?;
+        let (value, behind) = cstring(behind).ok_or_else(|| invalid("expected a value"))?;
+        let text = |bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).ok().map(str::to_owned);
+            text.ok_or_else(|| {
+                PgError::fatal("22021", "invalid byte sequence for encoding \"UTF8\"")
+            })
+        };
+        parameters.push((text(name)?, text(value)?));
+        rest = behind;
+    }
+    Ok(parameters)
+}
+
+fn cstring(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (text, rest) = bytes.split_at_checked(memchr::memchr(0, bytes)?)?;
+    Some((text, rest.get(1..)?))
+}
+
+fn build(
+    parameters: Vec<(String, String)>,
+    wal_sender_timeout: Option<Duration>,
+) -> Result<Startup, PgError> {
+    let value_of = |wanted: &str| {
+        let mut found = parameters.iter().filter(|(name, _)| name == wanted);
+        found
+            .next_back()
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    };
+    let user = value_of("user").ok_or_else(|| {
+        PgError::error(
+            "28000",
+            "no PostgreSQL user name specified in startup packet",
+        )
+    })?;
+    let replication = parse_replication(value_of("replication"))?;
+    let mut settings = Settings::new(user, wal_sender_timeout);
+    for (name, value) in parse_options(value_of("options").unwrap_or_default())? {
+        settings.set_at_start(&name, &value)?;
+    }
+    for (name, value) in &parameters {
+        match name.as_str() {
+            "user" | "database" | "replication" | "options" => {}
+            extension if extension.starts_with("_pq_.") => {}
+            name => settings.set_at_start(name, value)?,
+        }
+    }
+    Ok(Startup {
+        user: user.to_owned(),
+        database: value_of("database").unwrap_or(user).to_owned(),
+        replication,
+        settings,
+    })
+}
+
+fn parse_replication(value: Option<&str>) -> Result<Replication, PgError> {
+    let Some(value) = value else {
+        return Ok(Replication::No);
+    };
+    if value == "database" {
+        return Ok(Replication::Logical);
+    }
+    match parse_bool(value) {
+        Some(true) => Ok(Replication::Physical),
+        Some(false) => Ok(Replication::No),
+        None => Err(PgError::error(
+            "22023",
+            format!("invalid value for parameter \"replication\": \"{value}\""),
+        )
+        .with_hint("Valid values are: \"false\", 0, \"true\", 1, \"database\".")),
+    }
+}
+
+/// The settings in `options`: `-c name=value`, `-cname=value`, `--name=value`; a backslash takes
+/// the next character as it is.
+fn parse_options(options: &str) -> Result<Vec<(String, String)>, PgError> {
+    let mut settings = vec![];
+    let mut words = option_words(options).into_iter();
+    while let Some(word) = words.next() {
+        let invalid = || {
+            PgError::error(
+                "42601",
+                format!("invalid command-line argument for server process: {word}"),
+            )
+        };
+        let assignment = if word == "-c" {
+            words.next().ok_or_else(invalid)?
+        } else if let Some(long) = word.strip_prefix("--") {
+            long.to_owned()
+        } else if let Some(short) = word.strip_prefix("-c") {
+            short.to_owned()
+        } else {
+            return Err(invalid());
+        };
+        let (name, value) = assignment.split_once('=').ok_or_else(|| {
+            PgError::error("42601", format!("-c {assignment} requires a value"))
+        })?;
+        settings.push((name.replace('-', "_"), value.to_owned()));
+    }
+    Ok(settings)
+}
+
+fn option_words(options: &str) -> Vec<String> {
+    let mut words = vec![];
+    let mut word = String::new();
+    let mut chars = options.chars();
+    while let Some(c) = chars.next() {
+        if c == '\\' {
+            word.extend(chars.next());
+        } else if !c.is_ascii_whitespace() {
+            word.push(c);
+        } else if !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(parameters: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        parameters.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn options_are_split_as_postgresql_does() {
+        let options = " -c datestyle=ISO -cintervalstyle=postgres --wal-sender-timeout=5s \
+                       -c my.x=a\\ b\\\\";
+        let parsed = parse_options(options).unwrap();
+        assert_eq!(
+            parsed,
+            packet(&[
+                ("datestyle", "ISO"),
+                ("intervalstyle", "postgres"),
+                ("wal_sender_timeout", "5s"),
+                ("my.x", "a b\\"),
+            ])
+        );
+        for bad in ["x", "-c", "-c a", "--a", "-x 1"] {
+            assert!(parse_options(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn packet_defaults_are_postgresqls() {
+        let startup = build(packet(&[("user", "ann")]), None).unwrap();
+        assert_eq!(startup.database, "ann");
+        assert_eq!(startup.replication, Replication::No);
+        assert!(build(packet(&[("database", "x")]), None).is_err());
+        assert!(build(packet(&[("user", "x"), ("nosuch", "1")]), None).is_err());
+        for (value, replication) in [
+            ("database", Some(Replication::Logical)),
+            ("true", Some(Replication::Physical)),
+            ("on", Some(Replication::Physical)),
+            ("0", Some(Replication::No)),
+            ("Database", None),
+        ] {
+            assert_eq!(parse_replication(Some(value)).ok(), replication, "{value}");
+        }
+    }
+
+    #[test]
+    fn malformed_parameter_lists_are_refused() {
+        let good: &[u8] = b"user\0ann\0\0";
+        assert_eq!(
+            parse_parameters(good).unwrap(),
+            packet(&[("user", "ann")])
+        );
+        for cut in 0..good.len() - 1 {
+            let part = good.get(..cut).unwrap();
+            let _never_panics = parse_parameters(part);
+        }
+        for bad in [&b""[..], b"user", b"user\0", b"user\0\0ann\0", b"\xff\0a\0\0"] {
+            assert!(parse_parameters(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The loop that owns socket and timer while a subscriber streams.
+//!
+//! One task, one poll loop over the same socket: it hands the client's messages to the
+//! [`StreamSession`], fills its out-buffer from the spool, writes it with one write per fill, and
+//! waits for whatever comes first: the socket, a new head, a block from the disk, the timer, a
+//! cancel request or the server's stop. The out-buffer's room is the only back-pressure, and the
+//! timer runs whatever the buffer holds. Nothing is lost when the task is dropped: the slot is
+//! free again, at what its client confirmed.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, Sleep};
+
+use super::conn::{Conn, MAX_STANDBY};
+use super::errors::PgError;
+use super::session::Signal;
+use crate::clock::Moment;
+use crate::engine::Subscription;
+use crate::lsn::Lsn;
+use crate::plugins::{FrameView, Messages, Renderer};
+use crate::slots::InvalidationCause;
+use crate::spool::{Frame, HeadWait, MemoryRead, ReadError};
+use crate::wire::{Progress, StreamEnd, StreamSession};
+
+/// Frames are read in blocks of about this many bytes.
+const READ_BYTES: usize = 256 << 10;
+/// More frames are read ahead while fewer bytes than this wait to be rendered.
+const READ_AHEAD: usize = 128 << 10;
+/// How often a stream looks at what nobody wakes it for: whether its slot was invalidated.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How a stream ended here.
+#[derive(Debug)]
+pub(super) enum StreamOutcome {
+    /// As the dialogue with the client says.
+    Ended(StreamEnd),
+    /// The socket failed.
+    Io(io::Error),
+    /// By a cancel request.
+    Cancelled,
+    /// The spool cannot be read.
+    ReadFailed(ReadError),
+    /// The slot was invalidated under the stream.
+    Invalidated(InvalidationCause),
+    /// Something of ours broke.
+    Broken(PgError),
+}
+
+/// Streams until an end. What was begun to be written is in the connection's out-buffer then,
+/// and what was read and not used stays in its read buffer.
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    conn: &mut Conn<S>,
+    subscription: Box<Subscription>,
+    renderer: Renderer,
+    timeout: Option<Duration>,
+    signal: impl Future<Output = Signal> + Send,
+) -> StreamOutcome {
+    if let Err(error) = conn.flush().await {
+        return StreamOutcome::Io(error);
+    }
+    let now = Moment::now();
+    let mut stream = Stream {
+        session: StreamSession::new(subscription.start(), timeout, now),
+        feed: Feed::new(subscription, renderer),
+        conn,
+        client_done: false,
+        progress: None,
+        noted: None,
+        next_tick: now.steady + TICK,
+    };
+    let outcome = stream.serve(signal).await;
+    let Stream {
+        mut session, feed, ..
+    } = stream;
+    // The slot is free before the client hears of the end.
+    feed.release().await;
+    conn.out.extend_from_slice(session.poll_transmit());
+    outcome
+}
+
+struct Stream<'a, S> {
+    conn: &'a mut Conn<S>,
+    session: StreamSession,
+    feed: Feed,
+    /// The client's CopyDone came: what follows in the read buffer are commands.
+    client_done: bool,
+    /// Acknowledged by the client, not yet handed to the engine.
+    progress: Option<Progress>,
+    /// The sent position that the engine knows.
+    noted: Option<Lsn>,
+    next_tick: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
+    async fn serve(&mut self, signal: impl Future<Output = Signal> + Send) -> StreamOutcome {
+        let mut signal = std::pin::pin!(signal);
+        let mut signalled = false;
+        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        loop {
+            let now = Moment::now();
+            if let Err(outcome) = self.step(now) {
+                return outcome;
+            }
+            if let Some(end) = self.session.end() {
+                return StreamOutcome::Ended(end.clone());
+            }
+            arm(timer.as_mut(), self.wake_at(), now);
+            let woken = poll_fn(|cx| {
+                if !signalled && let Poll::Ready(signal) = signal.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(Some(signal)));
+                }
+                self.poll_progress(cx, timer.as_mut()).map_ok(|()| None)
+            });
+            match woken.await {
+                Ok(None) => {}
+                Ok(Some(Signal::Cancelled)) => return StreamOutcome::Cancelled,
+                Ok(Some(Signal::Stopping(deadline))) => {
+                    signalled = true;
+                    self.session.begin_shutdown(deadline);
+                }
+                Err(outcome) => return outcome,
+            }
+        }
+    }
+
+    /// Everything that can be done without waiting.
+    fn step(&mut self, now: Moment) -> Result<(), StreamOutcome> {
+        self.take_messages(now)?;
+        if let Some(subscription) = self.feed.subscription() {
+            if let Some(progress) = self.progress.take() {
+                subscription.acknowledge(progress, now);
+            }
+            if let Some(cause) = subscription.invalidated() {
+                return Err(StreamOutcome::Invalidated(cause));
+            }
+        }
+        if now.steady >= self.next_tick {
+            self.next_tick = now.steady + TICK;
+        }
+        if self.session.poll_timeout().is_some_and(|at| now.steady >= at) {
+            self.session.handle_timeout(now);
+        }
+        self.feed.fill(&mut self.session, now)?;
+        let sent = self.session.sent();
+        if self.noted != Some(sent)
+            && let Some(subscription) = self.feed.subscription()
+        {
+            subscription.note_sent(sent, now);
+            self.noted = Some(sent);
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Duration {
+        let timeout = self.session.poll_timeout();
+        timeout.map_or(self.next_tick, |at| at.min(self.next_tick))
+    }
+
+    /// Hands the client's messages to the dialogue.
+    fn take_messages(&mut self, now: Moment) -> Result<(), StreamOutcome> {
+        while !self.client_done
+            && let Some((tag, len)) = self.conn.peek_header()
+        {
+            match (tag, len) {
+                (b'd', 4..=MAX_STANDBY) => {
+                    let Some(body) = self.conn.peek_body(len) else {
+                        return Ok(());
+                    };
+                    let progress = self.session.handle_copy_data(body, now);
+                    self.conn.consume(len + 1);
+                    self.progress = progress.map_err(StreamOutcome::Ended)?.or(self.progress);
+                }
+                (b'c', 4) => {
+                    self.conn.consume(5);
+                    self.session.handle_copy_done(now);
+                    self.client_done = true;
+                }
+                (b'X', _) => return Err(StreamOutcome::Ended(StreamEnd::Disconnected)),
+                (b'd' | b'c', _) => {
+                    let words = "invalid message length".to_owned();
+                    return Err(StreamOutcome::Ended(StreamEnd::Protocol(words)));
+                }
+                (other, _) => return Err(StreamOutcome::Ended(self.session.handle_other(other))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ready when something moved: bytes in or out, the head, a block, the timer. Everything is
+    /// polled each time, so that none of them starves the others.
+    fn poll_progress(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: Pin<&mut Sleep>,
+    ) -> Poll<Result<(), StreamOutcome>> {
+        let mut moved = timer.poll(cx).is_ready();
+        let out = self.session.poll_transmit();
+        if !out.is_empty()
+            && let Poll::Ready(written) = self.conn.poll_write(cx, out)
+        {
+            written.map_err(StreamOutcome::Io)?;
+            moved = true;
+        }
+        if !self.client_done
+            && let Poll::Ready(read) = self.conn.poll_fill(cx)
+        {
+            if read.map_err(StreamOutcome::Io)? == 0 {
+                let end = StreamEnd::Disconnected;
+                return Poll::Ready(Err(StreamOutcome::Ended(end)));
+            }
+            moved = true;
+        }
+        moved |= self.feed.poll_source(cx)?;
+        if moved {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Sets the timer unless it is set so already.
+fn arm(timer: Pin<&mut Sleep>, at: Duration, now: Moment) {
+    let deadline = Instant::now() + at.saturating_sub(now.steady);
+    let off_by = if deadline > timer.deadline() {
+        deadline - timer.deadline()
+    } else {
+        timer.deadline() - deadline
+    };
+    if timer.is_elapsed() || off_by > Duration::from_millis(1) {
+        timer.reset(deadline);
+    }
+}
+
+/// Where frames come from: the subscription is here, or away on a thread that reads the disk.
+enum Source {
+    Here(Box<Subscription>),
+    Reading(JoinHandle<DiskRead>),
+    Lost,
+}
+
+type DiskRead = (Box<Subscription>, Result<Vec<Frame>, ReadError>);
+
+/// Turns the spool's frames into the dialogue's messages.
+struct Feed {
+    source: Source,
+    renderer: Renderer,
+    messages: Messages,
+    /// Frames that were read and not rendered yet.
+    queue: VecDeque<Frame>,
+    queued_bytes: usize,
+    /// The head when the source had nothing more: everything up to it was yielded.
+    drained_at: Option<Lsn>,
+    head_wait: Option<HeadWait>,
+}
+
+impl Feed {
+    fn new(subscription: Box<Subscription>, renderer: Renderer) -> Self {
+        Self {
+            source: Source::Here(subscription),
+            renderer,
+            messages: Messages::default(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            drained_at: None,
+            head_wait: None,
+        }
+    }
+
+    /// The subscription, unless it is away reading.
+    const fn subscription(&self) -> Option<&Subscription> {
+        match &self.source {
+            Source::Here(subscription) => Some(subscription),
+            Source::Reading(_) | Source::Lost => None,
+        }
+    }
+
+    /// Renders frames while the dialogue wants data and there are any.
+    fn fill(&mut self, session: &mut StreamSession, now: Moment) -> Result<(), StreamOutcome> {
+        while session.wants_data() {
+            self.read_ahead(session)?;
+            let Some(frame) = self.queue.pop_front() else {
+                if let Some(head) = self.drained_at {
+                    session.reached_head(head);
+                }
+                return Ok(());
+            };
+            self.queued_bytes = self.queued_bytes.saturating_sub(weight(&frame));
+            self.messages.clear();
+            let view = FrameView {
+                end_lsn: frame.lsn,
+                term: frame.term,
+                timestamp_ms: frame.timestamp_ms,
+                payload: &frame.payload,
+            };
+            let transaction_end = self.renderer.frame(view, &mut self.messages);
+            for (lsn, message) in self.messages.iter() {
+                session.push_message(lsn, message, now);
+            }
+            if let Some(end) = transaction_end {
+                session.transaction_done(end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on until enough frames are queued, the head is reached or the disk is needed.
+    fn read_ahead(&mut self, session: &mut StreamSession) -> Result<(), StreamOutcome> {
+        while self.queued_bytes < READ_AHEAD && self.drained_at.is_none() {
+            let Source::Here(subscription) = &mut self.source else {
+                return Ok(());
+            };
+            // Read before the cursor is asked: a transaction that comes in between is not yet
+            // yielded and must not count as sent.
+            let head = subscription.head();
+            let read = subscription.cursor.read_memory(READ_BYTES);
+            match read.map_err(StreamOutcome::ReadFailed)? {
+                MemoryRead::Frames(frames) => self.enqueue(frames),
+                MemoryRead::AtHead => {
+                    self.head_wait = Some(subscription.wait_after(head));
+                    self.drained_at = Some(head);
+                }
+                MemoryRead::NeedsDisk => {
+                    session.behind();
+                    self.read_disk();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, frames: Vec<Frame>) {
+        self.queued_bytes += frames.iter().map(weight).sum::<usize>();
+        self.queue.extend(frames);
+    }
+
+    fn read_disk(&mut self) {
+        self.source = match std::mem::replace(&mut self.source, Source::Lost) {
+            Source::Here(mut subscription) => {
+                Source::Reading(tokio::task::spawn_blocking(move || {
+                    let read = subscription.cursor.read_disk(READ_BYTES);
+                    (subscription, read)
+                }))
+            }
+            other @ (Source::Reading(_) | Source::Lost) => other,
+        };
+    }
+
+    /// True when the head moved or a block came from the disk.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Result<bool, StreamOutcome> {
+        if let Some(wait) = &mut self.head_wait
+            && Pin::new(wait).poll(cx).is_ready()
+        {
+            self.head_wait = None;
+            self.drained_at = None;
+            return Ok(true);
+        }
+        let Source::Reading(reading) = &mut self.source else {
+            return Ok(false);
+        };
+        let Poll::Ready(done) = Pin::new(reading).poll(cx) else {
+            return Ok(false);
+        };
+        let (subscription, read) = done.map_err(lost)?;
+        self.source = Source::Here(subscription);
+        self.enqueue(read.map_err(StreamOutcome::ReadFailed)?);
+        Ok(true)
+    }
+
+    /// Frees the slot.
+    async fn release(self) {
+        if let Source::Reading(reading) = self.source {
+            // Whatever was read is not needed any more.
+            drop(reading.await);
+        }
+    }
+}
+
+/// What a queued frame costs; an empty payload costs something, too.
+fn weight(frame: &Frame) -> usize {
+    frame.payload.len() + size_of::<Frame>()
+}
+
+fn lost(error: JoinError) -> StreamOutcome {
+    let message = format!("internal error: {error}");
+    StreamOutcome::Broken(PgError::error("XX000", message))
+}
