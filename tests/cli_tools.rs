@@ -160,6 +160,17 @@ fn damage_before_the_end_is_refused_and_nothing_is_made() {
 }
 
 #[test]
+fn damage_before_the_end_is_cut_and_reported_when_asked_for() {
+    let home = Home::new();
+    let file = fixture("legacy-bitflip.rdb").to_str().unwrap().to_owned();
+    let data = home.data();
+    let import = ["import", "--data", &data, "--reddb", &file, "--database", "flip"];
+    let said = succeed(&[&import[..], &["--recovery", "longest-valid-prefix"]].concat());
+    assert!(said.contains("6656 bytes at offset 9234"), "{said}");
+    assert_frames(&inspect(&home.database("flip")), &expected("legacy")[..35], 64);
+}
+
+#[test]
 fn a_database_that_holds_records_is_not_imported_into() {
     let home = Home::new();
     home.import("shop", "shop");
