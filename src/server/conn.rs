@@ -416,7 +416,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     /// EmptyQueryResponse.
     pub(super) fn send_empty_query(&mut self) {
-        self.send(&EmptyQueryResponse);
+        self.send(&EmptyQueryResponse::new());
     }
 
     /// ReadyForQuery.

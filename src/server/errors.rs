@@ -8,15 +8,22 @@ use std::io;
 use pgwire::error::{ErrorInfo, SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_WARNING};
 use pgwire::messages::response::ErrorResponse;
 
+use crate::change::EncodeError;
 use crate::engine::{CreateSlotError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
 use crate::plugins::PluginError;
+use crate::replicas::QuorumUnmet;
+use crate::resume::AheadOfHead;
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
 };
 use crate::sources::ndjson::LineError;
 use crate::spool::{AppendError, ReadError, WriterFailure};
 use crate::wire::CommandError;
+
+/// What to do about what is committed here and not confirmed elsewhere.
+const COMMITTED_HINT: &str =
+    "The records are durable here and will be delivered; publishing them again would repeat them.";
 
 /// An error as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,9 +114,12 @@ impl PgError {
         )
     }
 
-    /// A line of a COPY that is not a change record.
-    pub(super) fn bad_line(line: u64, error: &LineError) -> Self {
-        Self::error("22P02", format!("line {line} is not a change record: {error}"))
+    /// Committed here, not confirmed there in time.
+    pub(super) fn unconfirmed(observed: usize, required: usize) -> Self {
+        let message = format!(
+            "committed here, but confirmed by only {observed} of {required} replicas in time"
+        );
+        Self::error("40003", message).with_hint(COMMITTED_HINT)
     }
 
     /// The same with DETAIL.
@@ -226,21 +236,19 @@ impl From<CreateSlotError> for PgError {
         match error {
             CreateSlotError::Slot(error) => error.into(),
             CreateSlotError::Start(error) => error.into(),
-            CreateSlotError::AheadOfHead { start, head } => ahead_of_head(start, head),
+            CreateSlotError::AheadOfHead(error) => error.into(),
             CreateSlotError::Spool(error) => error.into(),
         }
     }
 }
 
-fn ahead_of_head(start: Lsn, head: Lsn) -> PgError {
-    PgError::error(
-        "55000",
-        format!("requested starting point {start} is ahead of the head {head}"),
-    )
-    .with_hint(
-        "Start at 0/0 to go on where the slot stands. A position above the head usually comes \
-         from another server.",
-    )
+impl From<AheadOfHead> for PgError {
+    fn from(error: AheadOfHead) -> Self {
+        Self::error("55000", error.to_string()).with_hint(
+            "Start at 0/0 to go on where the slot stands. A position above the head usually \
+             comes from another server.",
+        )
+    }
 }
 
 impl From<DropError> for PgError {
@@ -274,7 +282,7 @@ impl From<SubscribeError> for PgError {
                 removed_through,
                 restart_lsn,
             } => Self::invalidated(&name, cause, removed_through, restart_lsn),
-            SubscribeError::AheadOfHead { start, head } => ahead_of_head(start, head),
+            SubscribeError::AheadOfHead(error) => error.into(),
             SubscribeError::Read(error) => error.into(),
             SubscribeError::Persist(error) => error.into(),
         }
@@ -329,7 +337,32 @@ impl From<PublishError> for PgError {
             PublishError::Append(error) => error.into(),
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
+            PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
             PublishError::Empty => Self::error("22023", message),
+        }
+    }
+}
+
+impl From<LineError> for PgError {
+    fn from(error: LineError) -> Self {
+        let context = error.context();
+        let error = match &error {
+            LineError::Invalid { line, reason, .. } => {
+                Self::error("22P02", format!("{error} on line {line}: {reason}"))
+            }
+            LineError::TooLong(_) => Self::error("54000", error.to_string()),
+        };
+        error.with_context(context)
+    }
+}
+
+impl From<QuorumUnmet> for PgError {
+    fn from(error: QuorumUnmet) -> Self {
+        let message = format!("committed here, but not confirmed: {error}");
+        match error {
+            QuorumUnmet::InsufficientReplicas { .. } | QuorumUnmet::MissingRegions { .. } => {
+                Self::error("40003", message).with_hint(COMMITTED_HINT)
+            }
         }
     }
 }

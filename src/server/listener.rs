@@ -33,7 +33,7 @@ pub(super) async fn run(server: Server, shutdown: impl Future<Output = ()>) -> S
     } = server;
     let mut maintenance = JoinSet::new();
     for engine in shared.databases.all() {
-        maintenance.spawn(maintain(engine));
+        maintenance.spawn(maintain(Arc::clone(engine)));
     }
     let mut connections = JoinSet::new();
     let num_accepted = accept_until(shutdown, &listeners, &shared, &mut connections).await;
@@ -173,7 +173,13 @@ async fn maintain(engine: Arc<Engine>) {
         let engine_here = Arc::clone(&engine);
         let done = tokio::task::spawn_blocking(move || engine_here.maintain(Moment::now()));
         let error = match done.await {
-            Ok(Ok(())) => None,
+            Ok(Ok(outcome)) => {
+                for (slot, cause) in outcome.invalidated {
+                    let database = engine.name();
+                    tracing::warn!(database, %slot, ?cause, "replication slot invalidated");
+                }
+                None
+            }
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
         };

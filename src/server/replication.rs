@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.check_logical()?;
         let name = existing_name(slot)?;
         let subscription = self.subscribe(name.clone(), start).await?;
-        let plugin = subscription.plugin().to_owned();
+        let plugin = subscription.slot().plugin.clone();
         let renderer = start_plugin(&plugin, options).map_err(|error| {
             PgError::from(error).with_context(format!(
                 "slot \"{name}\", output plugin \"{plugin}\", in the startup callback"
@@ -194,8 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.conn.send(&CopyBothResponse::new(0, 0, vec![]));
         let timeout = self.settings.wal_sender_timeout();
         let signal = self.signal();
-        let outcome =
-            stream::run(&mut self.conn, subscription, renderer, timeout, signal).await;
+        let outcome = stream::run(&mut self.conn, subscription, renderer, timeout, signal).await;
         self.finish_stream(&name, outcome)
     }
 
@@ -213,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         };
         let engine = Arc::clone(&self.engine);
         let subscribed =
-            blocking(move || engine.subscribe(&name, from, who, Moment::now())).await?;
+            blocking(move || engine.subscribe(&name, from, &who, Moment::now())).await?;
         Ok(Box::new(subscribed.map_err(PgError::from)?))
     }
 
@@ -225,11 +224,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             StreamOutcome::Cancelled => return Err(PgError::cancelled().into()),
             StreamOutcome::ReadFailed(error) => return Err(PgError::from(error).into()),
             StreamOutcome::Broken(error) => return Err(error.into()),
-            StreamOutcome::Invalidated(cause) => {
-                let restart = self.engine.slot(name).map(|slot| slot.restart_lsn);
-                let removed = self.engine.snapshot().spool.removed_through;
-                let restart = restart.unwrap_or(removed);
-                return Err(PgError::invalidated(name, cause, removed, restart).into());
+            StreamOutcome::Invalidated(error) => return Err(PgError::from(error).into()),
+            StreamOutcome::SlotGone(error) => {
+                return Err(PgError::error("42704", error.to_string()).into());
             }
         };
         match end {

@@ -293,8 +293,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     async fn query(&mut self, body: &[u8]) -> Result<(), Stop> {
-        let text = text_of(body)
-            .ok_or_else(|| PgError::error("22021", "invalid byte sequence for encoding \"UTF8\""))?;
+        let text = text_of(body).ok_or_else(|| {
+            PgError::error("22021", "invalid byte sequence for encoding \"UTF8\"")
+        })?;
         if self.replication != Replication::No {
             if let Some(command) = ReplicationCommand::parse(text)? {
                 self.check_not_failed()?;
@@ -357,7 +358,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Statement::Rollback => self.end_transaction("ROLLBACK"),
             Statement::CopyChanges => {
                 if self.transaction != Transaction::None {
-                    let message = "COPY pgspool.changes inside a transaction block is not supported";
+                    let message =
+                        "COPY pgspool.changes inside a transaction block is not supported";
                     let hint = "Each record is a transaction of its own; COPY outside of BEGIN.";
                     return Err(PgError::unsupported(message).with_hint(hint).into());
                 }

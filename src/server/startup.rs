@@ -276,9 +276,9 @@ fn parse_options(options: &str) -> Result<Vec<(String, String)>, PgError> {
         } else {
             return Err(invalid());
         };
-        let (name, value) = assignment.split_once('=').ok_or_else(|| {
-            PgError::error("42601", format!("-c {assignment} requires a value"))
-        })?;
+        let (name, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| PgError::error("42601", format!("-c {assignment} requires a value")))?;
         settings.push((name.replace('-', "_"), value.to_owned()));
     }
     Ok(settings)
@@ -351,15 +351,18 @@ mod tests {
     #[test]
     fn malformed_parameter_lists_are_refused() {
         let good: &[u8] = b"user\0ann\0\0";
-        assert_eq!(
-            parse_parameters(good).unwrap(),
-            packet(&[("user", "ann")])
-        );
+        assert_eq!(parse_parameters(good).unwrap(), packet(&[("user", "ann")]));
         for cut in 0..good.len() - 1 {
             let part = good.get(..cut).unwrap();
             let _never_panics = parse_parameters(part);
         }
-        for bad in [&b""[..], b"user", b"user\0", b"user\0\0ann\0", b"\xff\0a\0\0"] {
+        for bad in [
+            &b""[..],
+            b"user",
+            b"user\0",
+            b"user\0\0ann\0",
+            b"\xff\0a\0\0",
+        ] {
             assert!(parse_parameters(bad).is_err(), "{bad:?}");
         }
     }

@@ -299,9 +299,10 @@ fn parse_copy_options(rest: &[Token]) -> Result<Statement, PgError> {
         .filter(|_| !options.is_empty())
     {
         match option {
-            [name, Token::Word(value) | Token::Quoted(value) | Token::Literal(value)]
-                if name.is_word("FORMAT") =>
-            {
+            [
+                name,
+                Token::Word(value) | Token::Quoted(value) | Token::Literal(value),
+            ] if name.is_word("FORMAT") => {
                 if format.replace(value.to_ascii_lowercase()).is_some() {
                     return Err(PgError::error("42601", "conflicting or redundant options"));
                 }

@@ -22,10 +22,10 @@ use super::conn::{Conn, MAX_STANDBY};
 use super::errors::PgError;
 use super::session::Signal;
 use crate::clock::Moment;
-use crate::engine::Subscription;
+use crate::engine::{SubscribeError, Subscription};
 use crate::lsn::Lsn;
 use crate::plugins::{FrameView, Messages, Renderer};
-use crate::slots::InvalidationCause;
+use crate::slots::UnknownSlot;
 use crate::spool::{Frame, HeadWait, MemoryRead, ReadError};
 use crate::wire::{Progress, StreamEnd, StreamSession};
 
@@ -48,7 +48,9 @@ pub(super) enum StreamOutcome {
     /// The spool cannot be read.
     ReadFailed(ReadError),
     /// The slot was invalidated under the stream.
-    Invalidated(InvalidationCause),
+    Invalidated(SubscribeError),
+    /// The slot is not there any more.
+    SlotGone(UnknownSlot),
     /// Something of ours broke.
     Broken(PgError),
 }
@@ -135,16 +137,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
         self.take_messages(now)?;
         if let Some(subscription) = self.feed.subscription() {
             if let Some(progress) = self.progress.take() {
-                subscription.acknowledge(progress, now);
+                let taken = subscription.acknowledge(progress, now);
+                taken.map_err(StreamOutcome::SlotGone)?;
             }
             if let Some(cause) = subscription.invalidated() {
-                return Err(StreamOutcome::Invalidated(cause));
+                let error = subscription.invalidated_error(cause);
+                return Err(StreamOutcome::Invalidated(error));
             }
         }
         if now.steady >= self.next_tick {
             self.next_tick = now.steady + TICK;
         }
-        if self.session.poll_timeout().is_some_and(|at| now.steady >= at) {
+        if self
+            .session
+            .poll_timeout()
+            .is_some_and(|at| now.steady >= at)
+        {
             self.session.handle_timeout(now);
         }
         self.feed.fill(&mut self.session, now)?;
