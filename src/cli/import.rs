@@ -136,7 +136,9 @@ fn print_report(source: &Source, database: &str) {
             offset,
             bytes,
             reason,
-        } => println!("left out damage and all behind it, {bytes} bytes at offset {offset}: {reason}"),
+        } => println!(
+            "left out damage and all behind it, {bytes} bytes at offset {offset}: {reason}"
+        ),
     }
 }
 

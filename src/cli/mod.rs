@@ -140,7 +140,11 @@ struct InspectArgs {
 #[derive(Debug, Args)]
 struct CheckArgs {
     /// Data directory.
-    #[arg(value_name = "DATA", default_value = "./pgspool-data", conflicts_with = "data")]
+    #[arg(
+        value_name = "DATA",
+        default_value = "./pgspool-data",
+        conflicts_with = "data"
+    )]
     dir: PathBuf,
     /// Data directory, as the other commands take it.
     #[arg(long, value_name = "DIR")]

@@ -1,4 +1,6 @@
 //! repair
-use std::process::ExitCode;
 use super::RepairArgs;
-pub(super) fn run(_args: &RepairArgs) -> Result<ExitCode, std::io::Error> { Ok(ExitCode::SUCCESS) }
+use std::process::ExitCode;
+pub(super) fn run(_args: &RepairArgs) -> Result<ExitCode, std::io::Error> {
+    Ok(ExitCode::SUCCESS)
+}

@@ -178,7 +178,12 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for (text, ms) in [("5", 5), ("60s", 60_000), ("2min", 120_000), ("1d", 86_400_000)] {
+        for (text, ms) in [
+            ("5", 5),
+            ("60s", 60_000),
+            ("2min", 120_000),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(span(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }
@@ -188,7 +193,10 @@ mod tests {
         let settings = assigned("slot_retention_max_lag_lsn=3GB").unwrap();
         assert_eq!(settings.engine.limits.max_lag_lsn, 3 << 30);
         let settings = assigned("wal_sender_timeout=1s").unwrap();
-        assert_eq!(settings.server.wal_sender_timeout, Some(Duration::from_secs(1)));
+        assert_eq!(
+            settings.server.wal_sender_timeout,
+            Some(Duration::from_secs(1))
+        );
         let settings = assigned("wal_sender_timeout=0").unwrap();
         assert_eq!(settings.server.wal_sender_timeout, None);
         let settings = assigned("max_slot_wal_keep_size=-1").unwrap();
@@ -199,8 +207,14 @@ mod tests {
 
     #[test]
     fn w34_an_unknown_value_refuses_to_start() {
-        assert!(matches!(assigned("wal_keep_size"), Err(SettingError::NotAssigned(_))));
-        assert!(matches!(assigned("ack_n=3"), Err(SettingError::Unknown { .. })));
+        assert!(matches!(
+            assigned("wal_keep_size"),
+            Err(SettingError::NotAssigned(_))
+        ));
+        assert!(matches!(
+            assigned("ack_n=3"),
+            Err(SettingError::Unknown { .. })
+        ));
         for text in [
             "wal_keep_size=",
             "wal_keep_size=-1",
@@ -210,7 +224,10 @@ mod tests {
             "max_replication_slots=many",
             "max_replication_slots=-1",
         ] {
-            assert!(matches!(assigned(text), Err(SettingError::Invalid { .. })), "{text}");
+            assert!(
+                matches!(assigned(text), Err(SettingError::Invalid { .. })),
+                "{text}"
+            );
         }
     }
 }

@@ -104,7 +104,9 @@ impl FrameSurvey {
         let position = frame.lsn.get();
         if position <= self.last_position {
             let before = self.last_position;
-            return Err(format!("position {position} does not lie above {before} before it"));
+            return Err(format!(
+                "position {position} does not lie above {before} before it"
+            ));
         }
         if scaled(position).is_none() {
             return Err(format!("position {position} is above 2^57"));
