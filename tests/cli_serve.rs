@@ -25,14 +25,23 @@ impl Serve {
         let mut said = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         while !said.contains("psql ") {
-            assert!(lines.read_line(&mut said).unwrap() > 0, "it stopped after: {said}");
+            assert!(
+                lines.read_line(&mut said).unwrap() > 0,
+                "it stopped after: {said}"
+            );
         }
         (Self(child), said)
     }
 
     fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn exit_code(mut self) -> Option<i32> {
@@ -51,11 +60,23 @@ impl Drop for Serve {
 fn it_says_where_it_listens_and_what_to_try() {
     let home = Home::new();
     let (_server, said) = Serve::start(&home, &[]);
-    let address = said.lines().next().unwrap().strip_prefix("listening on ").unwrap().to_owned();
+    let address = said
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_owned();
     assert!(TcpStream::connect(&address).is_ok());
     let port = address.rsplit(':').next().unwrap();
-    assert!(said.contains(&format!("pg_recvlogical -h 127.0.0.1 -p {port} ")), "{said}");
-    assert!(said.contains(&format!("psql -h 127.0.0.1 -p {port} ")), "{said}");
+    assert!(
+        said.contains(&format!("pg_recvlogical -h 127.0.0.1 -p {port} ")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("psql -h 127.0.0.1 -p {port} ")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -82,8 +103,15 @@ fn a_data_directory_has_one_server() {
     let said = refuse(&["serve", "--data", &home.data(), "--listen", "127.0.0.1:0"]);
     assert!(said.contains("in use by another pgspool"), "{said}");
     let file = fixture("shop.rdb").to_str().unwrap().to_owned();
-    let said =
-        refuse(&["import", "--data", &home.data(), "--reddb", &file, "--database", "shop"]);
+    let said = refuse(&[
+        "import",
+        "--data",
+        &home.data(),
+        "--reddb",
+        &file,
+        "--database",
+        "shop",
+    ]);
     assert!(said.contains("in use by another pgspool"), "{said}");
 }
 
@@ -99,7 +127,10 @@ fn an_unknown_setting_refuses_to_start() {
     let home = Home::new();
     for (setting, words) in [
         ("ack_n=3", "unrecognized configuration parameter \"ack_n\""),
-        ("wal_keep_size=much", "invalid value for parameter \"wal_keep_size\": \"much\""),
+        (
+            "wal_keep_size=much",
+            "invalid value for parameter \"wal_keep_size\": \"much\"",
+        ),
         ("wal_keep_size", "name=value"),
     ] {
         let said = refuse(&["serve", "--data", &home.data(), "-c", setting]);

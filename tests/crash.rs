@@ -5,7 +5,12 @@
 //! record, the other lags far behind), kills the process at a random moment, and compares what
 //! everybody saw. Segments are small, so that sealing and pruning are hit too.
 //! `PGSPOOL_CRASH_ROUNDS` sets the number of rounds, `PGSPOOL_SEED` replays one run's choices.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
 use std::collections::HashMap;
 use std::env;
@@ -43,7 +48,11 @@ fn acknowledged_records_survive_kill_9_without_a_gap() {
         ledger.check(round);
     }
     drain(data.path(), &mut ledger);
-    println!("{} records acknowledged, {} delivered", ledger.acknowledged(), ledger.prompt.len());
+    println!(
+        "{} records acknowledged, {} delivered",
+        ledger.acknowledged(),
+        ledger.prompt.len()
+    );
     assert!(ledger.acknowledged() > 0, "nothing was ever acknowledged");
 }
 
@@ -66,11 +75,18 @@ fn drain(data: &std::path::Path, ledger: &mut Ledger) {
     let (high, low) = head.split_once('/').unwrap();
     let half = |digits| u64::from_str_radix(digits, 16).unwrap();
     let head = (half(high) << 32) | half(low);
-    ledger.prompt.take(Subscriber::prompt().follow(server.port, Some(head)));
-    ledger.lagging.take(Subscriber::lagging().follow(server.port, Some(head)));
+    ledger
+        .prompt
+        .take(Subscriber::prompt().follow(server.port, Some(head)));
+    ledger
+        .lagging
+        .take(Subscriber::lagging().follow(server.port, Some(head)));
     ledger.check_complete();
     assert!(server.terminate(), "a graceful stop exits with 0");
-    let check = Command::new(env!("CARGO_BIN_EXE_pgspool")).arg("check").arg(data).output();
+    let check = Command::new(env!("CARGO_BIN_EXE_pgspool"))
+        .arg("check")
+        .arg(data)
+        .output();
     let check = check.unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(check.status.success(), "check found faults:\n{said}");
@@ -159,11 +175,19 @@ struct Run {
 
 impl Subscriber {
     fn prompt() -> Self {
-        Self { slot: "prompt", lag: 0, pause: Duration::ZERO }
+        Self {
+            slot: "prompt",
+            lag: 0,
+            pause: Duration::ZERO,
+        }
     }
 
     fn lagging() -> Self {
-        Self { slot: "lagging", lag: 150, pause: Duration::from_micros(200) }
+        Self {
+            slot: "lagging",
+            lag: 150,
+            pause: Duration::from_micros(200),
+        }
     }
 
     /// Follows the slot until the connection breaks, or everything up to `until` was seen.
@@ -177,7 +201,12 @@ impl Subscriber {
             panic!("slot {}: {error}", self.slot);
         }
         while let Ok(message) = connection.read() {
-            assert_eq!(message.tag, b'd', "{}", String::from_utf8_lossy(&message.body));
+            assert_eq!(
+                message.tag,
+                b'd',
+                "{}",
+                String::from_utf8_lossy(&message.body)
+            );
             let end = position(&message.body, if message.body[0] == b'w' { 9 } else { 1 });
             if message.body[0] == b'w' {
                 run.seen.push((end, record_id(&message.body[25..])));
@@ -191,7 +220,11 @@ impl Subscriber {
                 return run;
             }
         }
-        assert!(until.is_none(), "slot {}: the stream ended too early", self.slot);
+        assert!(
+            until.is_none(),
+            "slot {}: the stream ended too early",
+            self.slot
+        );
         run
     }
 
@@ -229,7 +262,11 @@ impl History {
             let known = self.seen.partition_point(|(lsn, _)| *lsn < first);
             let repeated = self.seen.len() - known;
             let (again, new) = run.seen.split_at(repeated.min(run.seen.len()));
-            assert_eq!(again, &self.seen[known..known + again.len()], "a repeat differs");
+            assert_eq!(
+                again,
+                &self.seen[known..known + again.len()],
+                "a repeat differs"
+            );
             self.seen.extend_from_slice(new);
         }
         self.confirmed = self.confirmed.max(run.confirmed);
@@ -259,16 +296,25 @@ impl Ledger {
         let both = self.prompt.len().min(self.lagging.len());
         let (prompt, lagging) = (&self.prompt.seen[..both], &self.lagging.seen[..both]);
         if let Some(at) = (0..both).find(|at| prompt[*at] != lagging[*at]) {
-            panic!("round {round}: record {at}: {:?} or {:?}?", prompt[at], lagging[at]);
+            panic!(
+                "round {round}: record {at}: {:?} or {:?}?",
+                prompt[at], lagging[at]
+            );
         }
     }
 
     /// Both have everything that was acknowledged, once, in the order of its producer.
     fn check_complete(&self) {
-        assert_eq!(self.prompt.seen, self.lagging.seen, "the subscribers differ");
+        assert_eq!(
+            self.prompt.seen, self.lagging.seen,
+            "the subscribers differ"
+        );
         let mut place = HashMap::new();
         for (at, (_, id)) in self.prompt.seen.iter().enumerate() {
-            assert!(place.insert(*id, at).is_none(), "record {id:x} was stored twice");
+            assert!(
+                place.insert(*id, at).is_none(),
+                "record {id:x} was stored twice"
+            );
         }
         let mut previous = HashMap::new();
         for batch in &self.batches {
@@ -278,7 +324,10 @@ impl Ledger {
                     continue;
                 };
                 let last = previous.insert(id >> 48, at);
-                assert!(last < Some(at), "record {id:x} stands before its predecessor");
+                assert!(
+                    last < Some(at),
+                    "record {id:x} stands before its predecessor"
+                );
             }
         }
         assert!(place.is_empty(), "records that nobody sent: {place:?}");

@@ -87,7 +87,9 @@ impl DataDir {
             Err(source) => return Err(io_error(&folder, source)),
         };
         let databases = names.into_iter().filter(|name| !name.starts_with('.'));
-        Ok(databases.filter(|name| folder.join(name).is_dir()).collect())
+        Ok(databases
+            .filter(|name| folder.join(name).is_dir())
+            .collect())
     }
 }
 

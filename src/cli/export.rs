@@ -140,7 +140,9 @@ fn red_slot(slot: &SlotSnapshot, scale: Scale) -> RedSlot {
         confirmed_lsn: scale.position(slot.confirmed_lsn),
         last_seen_at_unix_ms: slot.last_seen_unix_ms,
         invalidation_reason: slot.invalidation.map(|invalidation| invalidation.cause),
-        invalidated_at_unix_ms: slot.invalidation.map(|invalidation| invalidation.at_unix_ms),
+        invalidated_at_unix_ms: slot
+            .invalidation
+            .map(|invalidation| invalidation.at_unix_ms),
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, ImportError> {
     }
     crate::plugins::Plugin::parse(&args.slot_plugin)?;
     let renames = renames(&args.rename)?;
-    let source = Source::survey(&args.reddb, &renames, now)?;
+    let source = Source::survey(&args.reddb, &renames, args.recovery.into(), now)?;
     let data = DataDir::create(&args.data.dir)?;
     build::check_vacant(&data, &args.database)?;
     build::database(&data, &args.database, &source, &args.slot_plugin, now)?;
@@ -125,13 +125,20 @@ fn print_report(source: &Source, database: &str) {
             println!("  it stood at {position}, above the last record: put at the last record");
         }
     }
-    if let RedDbEnd::Torn {
-        offset,
-        bytes,
-        reason,
-    } = &survey.end
-    {
-        println!("left out a torn end of {bytes} bytes at offset {offset}: {reason}");
+    match &survey.end {
+        RedDbEnd::Clean => {}
+        RedDbEnd::Torn {
+            offset,
+            bytes,
+            reason,
+        } => println!("left out a torn end of {bytes} bytes at offset {offset}: {reason}"),
+        RedDbEnd::Corrupt {
+            offset,
+            bytes,
+            reason,
+        } => println!(
+            "left out damage and all behind it, {bytes} bytes at offset {offset}: {reason}"
+        ),
     }
 }
 

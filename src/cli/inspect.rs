@@ -56,10 +56,12 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, InspectError> {
     if path.is_dir() {
         let spool = path.join("spool");
         let folder = if spool.is_dir() { spool } else { path.into() };
-        let names = RealDisk.list(&folder).map_err(|source| InspectError::Read {
-            path: folder.clone(),
-            source,
-        })?;
+        let names = RealDisk
+            .list(&folder)
+            .map_err(|source| InspectError::Read {
+                path: folder.clone(),
+                source,
+            })?;
         let segments = names.iter().filter(|name| name.ends_with(".rdlw"));
         let segments: Vec<_> = segments.map(|name| folder.join(name)).collect();
         return if segments.is_empty() {

@@ -4,14 +4,14 @@
 //! arguments, runs the command, and prints an error with all its causes. The offline tools take
 //! the data directory's lock, so that none of them works beside a running server.
 
-//mod check;
 mod bench;
+mod check;
 mod data_dir;
 mod export;
 mod import;
 mod inspect;
 mod offline;
-//mod repair;
+mod repair;
 mod serve;
 mod settings;
 
@@ -47,7 +47,7 @@ enum Command {
     Check(CheckArgs),
     /// Set damaged data aside and invalidate the slots that needed it.
     Repair(RepairArgs),
-    /// Measure on this machine: ratios against a bare file, the loopback and PostgreSQL.
+    /// Measure ratios against a bare file, the loopback and PostgreSQL.
     Bench(bench::BenchArgs),
 }
 
@@ -105,6 +105,9 @@ struct ImportArgs {
     /// A new name for a slot whose id is not a slot name; may be given several times.
     #[arg(long, value_name = "OLD=NEW")]
     rename: Vec<String>,
+    /// What to do about damage before the end of the file.
+    #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
+    recovery: Recovery,
     /// Output plugin of the imported slots.
     #[arg(long, value_name = "PLUGIN", default_value = "json")]
     slot_plugin: String,
@@ -137,7 +140,11 @@ struct InspectArgs {
 #[derive(Debug, Args)]
 struct CheckArgs {
     /// Data directory.
-    #[arg(value_name = "DATA", default_value = "./pgspool-data", conflicts_with = "data")]
+    #[arg(
+        value_name = "DATA",
+        default_value = "./pgspool-data",
+        conflicts_with = "data"
+    )]
     dir: PathBuf,
     /// Data directory, as the other commands take it.
     #[arg(long, value_name = "DIR")]
@@ -163,20 +170,22 @@ pub fn run() -> ExitCode {
         Command::Import(args) => report(import::run(&args)),
         Command::Export(args) => report(export::run(&args)),
         Command::Inspect(args) => report(inspect::run(&args)),
-        Command::Check(_args) => None,
-        Command::Repair(_args) => None,
-        Command::Bench(args) => return bench(&args),
+        Command::Check(args) => report(check::run(args)),
+        Command::Repair(args) => report(repair::run(&args)),
+        Command::Bench(args) => run_bench(&args),
     };
     outcome.unwrap_or(ExitCode::FAILURE)
 }
 
-fn bench(args: &bench::BenchArgs) -> ExitCode {
-    let exe = std::env::current_exe();
-    match exe.map_err(Into::into).and_then(|exe| bench::run(args, &exe)) {
-        Ok(()) => ExitCode::SUCCESS,
+fn run_bench(args: &bench::BenchArgs) -> Option<ExitCode> {
+    let measured = std::env::current_exe()
+        .map_err(Into::into)
+        .and_then(|exe| bench::run(args, &exe));
+    match measured {
+        Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
             eprintln!("pgspool: {}", with_causes(error.as_ref()));
-            ExitCode::FAILURE
+            None
         }
     }
 }

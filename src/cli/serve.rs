@@ -89,7 +89,7 @@ fn log_recovery(engine: &Engine) {
     let report = engine.recovery();
     let database = engine.name();
     tracing::info!(database, head = %report.head, created = report.created, "database opened");
-    for torn in report.torn.iter().chain(&report.set_aside) {
+    for torn in report.torn.iter() {
         tracing::warn!(
             database,
             segment = torn.segment,
@@ -101,7 +101,11 @@ fn log_recovery(engine: &Engine) {
         );
     }
     for name in &report.removed_files {
-        tracing::info!(database, name, "removed a file that an interrupted seal or prune left");
+        tracing::info!(
+            database,
+            name,
+            "removed a file that an interrupted seal or prune left"
+        );
     }
 }
 
@@ -180,6 +184,8 @@ fn close(databases: &Databases) -> Result<ExitCode, ServeError> {
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    let each = failed.iter().map(|(name, error)| format!("{name}: {error}"));
+    let each = failed
+        .iter()
+        .map(|(name, error)| format!("{name}: {error}"));
     Err(ServeError::Close(each.collect::<Vec<_>>().join("; ")))
 }

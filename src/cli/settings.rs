@@ -3,9 +3,11 @@
 //! An unknown name or a value that cannot be read refuses to start; nothing falls back silently.
 //! The options themselves live in the modules that use them; this module only fills them in.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::EngineOptions;
+use crate::replicas::QuorumMode;
 use crate::server::ServerOptions;
 
 /// Everything that `-c` can change.
@@ -70,6 +72,22 @@ const SETTINGS: &[(&str, Apply)] = &[
         to.engine.ring_frames = count(value)?;
         Ok(())
     }),
+    ("commit_policy", |to, value| {
+        to.engine.commit.policy = value.parse().map_err(|_| POLICY)?;
+        Ok(())
+    }),
+    ("commit_quorum", |to, value| {
+        to.engine.commit.quorum = quorum(value).ok_or(QUORUM)?;
+        Ok(())
+    }),
+    ("commit_timeout", |to, value| {
+        to.engine.commit.timeout = Some(span(value)?);
+        Ok(())
+    }),
+    ("flow_control_soft_target_lsn", |to, value| {
+        to.engine.commit.soft_target_lsn = size(value)?;
+        Ok(())
+    }),
     ("wal_sender_timeout", |to, value| {
         to.server.wal_sender_timeout = Some(span(value)?).filter(|timeout| !timeout.is_zero());
         Ok(())
@@ -86,6 +104,8 @@ const SETTINGS: &[(&str, Apply)] = &[
 
 const SIZE: &str = "expected bytes, or a number with B, kB, MB, GB or TB";
 const SPAN: &str = "expected milliseconds, or a number with us, ms, s, min, h or d";
+const POLICY: &str = "expected local, ack_n=N or quorum";
+const QUORUM: &str = "expected async, sync=N or regions=A,B";
 const COUNT: &str = "expected a whole number";
 
 impl Settings {
@@ -145,6 +165,21 @@ fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().map_err(|_| COUNT)
 }
 
+fn quorum(text: &str) -> Option<QuorumMode> {
+    match text.split_once('=') {
+        None if text == "async" => Some(QuorumMode::Async),
+        Some(("sync", count)) => Some(QuorumMode::Sync {
+            min_replicas: count.parse().ok()?,
+        }),
+        Some(("regions", names)) => {
+            let names = names.split(',').map(str::trim);
+            let regions: BTreeSet<String> = names.map(str::to_owned).collect();
+            (!regions.contains("")).then_some(QuorumMode::Regions(regions))
+        }
+        None | Some(_) => None,
+    }
+}
+
 /// A whole number with a unit (or with `plain`, when it has none). Units are case-sensitive, as
 /// PostgreSQL's are.
 fn quantity(text: &str, units: &[(&str, u64)], plain: u64) -> Option<u64> {
@@ -178,7 +213,12 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for (text, ms) in [("5", 5), ("60s", 60_000), ("2min", 120_000), ("1d", 86_400_000)] {
+        for (text, ms) in [
+            ("5", 5),
+            ("60s", 60_000),
+            ("2min", 120_000),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(span(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }
@@ -188,7 +228,10 @@ mod tests {
         let settings = assigned("slot_retention_max_lag_lsn=3GB").unwrap();
         assert_eq!(settings.engine.limits.max_lag_lsn, 3 << 30);
         let settings = assigned("wal_sender_timeout=1s").unwrap();
-        assert_eq!(settings.server.wal_sender_timeout, Some(Duration::from_secs(1)));
+        assert_eq!(
+            settings.server.wal_sender_timeout,
+            Some(Duration::from_secs(1))
+        );
         let settings = assigned("wal_sender_timeout=0").unwrap();
         assert_eq!(settings.server.wal_sender_timeout, None);
         let settings = assigned("max_slot_wal_keep_size=-1").unwrap();
@@ -198,9 +241,29 @@ mod tests {
     }
 
     #[test]
+    fn commit_settings_are_read() {
+        let settings = assigned("commit_policy=ack_n=2").unwrap();
+        assert_eq!(settings.engine.commit.policy.to_string(), "ack_n=2");
+        let regions = ["us", "eu"].map(str::to_owned).into();
+        for (text, mode) in [
+            ("async", QuorumMode::Async),
+            ("sync=3", QuorumMode::Sync { min_replicas: 3 }),
+            ("regions=us, eu", QuorumMode::Regions(regions)),
+        ] {
+            assert_eq!(quorum(text), Some(mode), "{text}");
+        }
+    }
+
+    #[test]
     fn w34_an_unknown_value_refuses_to_start() {
-        assert!(matches!(assigned("wal_keep_size"), Err(SettingError::NotAssigned(_))));
-        assert!(matches!(assigned("ack_n=3"), Err(SettingError::Unknown { .. })));
+        assert!(matches!(
+            assigned("wal_keep_size"),
+            Err(SettingError::NotAssigned(_))
+        ));
+        assert!(matches!(
+            assigned("ack_n=3"),
+            Err(SettingError::Unknown { .. })
+        ));
         for text in [
             "wal_keep_size=",
             "wal_keep_size=-1",
@@ -209,8 +272,16 @@ mod tests {
             "slot_idle_timeout=1 week",
             "max_replication_slots=many",
             "max_replication_slots=-1",
+            "commit_policy=nonsense",
+            "commit_policy=ack_n",
+            "commit_quorum=sync",
+            "commit_quorum=regions=",
+            "commit_quorum=most",
         ] {
-            assert!(matches!(assigned(text), Err(SettingError::Invalid { .. })), "{text}");
+            assert!(
+                matches!(assigned(text), Err(SettingError::Invalid { .. })),
+                "{text}"
+            );
         }
     }
 }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub fn pgspool(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pgspool")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_pgspool"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// Runs a command that must succeed, and returns its standard output.
@@ -26,7 +29,9 @@ pub fn refuse(arguments: &[&str]) -> String {
 }
 
 pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reddb").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/reddb")
+        .join(name)
 }
 
 /// The rows of `NAME.expected.tsv`.
@@ -36,7 +41,10 @@ pub fn expected(name: &str) -> Vec<HashMap<String, String>> {
     let keys: Vec<&str> = lines.next().unwrap().split('\t').collect();
     let row = |line: &str| {
         let values = line.split('\t').map(str::to_owned);
-        keys.iter().map(|key| (*key).to_owned()).zip(values).collect()
+        keys.iter()
+            .map(|key| (*key).to_owned())
+            .zip(values)
+            .collect()
     };
     lines.map(row).collect()
 }
@@ -65,7 +73,15 @@ impl Home {
     pub fn import(&self, fixture_name: &str, database: &str) -> String {
         let file = fixture(&format!("{fixture_name}.rdb"));
         let file = file.to_str().unwrap().to_owned();
-        succeed(&["import", "--data", &self.data(), "--reddb", &file, "--database", database])
+        succeed(&[
+            "import",
+            "--data",
+            &self.data(),
+            "--reddb",
+            &file,
+            "--database",
+            database,
+        ])
     }
 
     pub fn database(&self, name: &str) -> PathBuf {
@@ -76,5 +92,7 @@ impl Home {
 /// `inspect --json`, one value a frame.
 pub fn inspect(path: &Path) -> Vec<serde_json::Value> {
     let text = succeed(&["inspect", "--json", path.to_str().unwrap()]);
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }

@@ -22,11 +22,17 @@ impl ServerProcess {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(data: &Path, settings: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgspool"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data);
         for setting in settings {
             command.args(["-c", setting]);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let port = loop {
             let mut line = String::new();
@@ -37,7 +43,11 @@ impl ServerProcess {
                 break address.parse().unwrap();
             }
         };
-        Self { child, _stdout: stdout, port }
+        Self {
+            child,
+            _stdout: stdout,
+            port,
+        }
     }
 
     /// `kill -9`: no warning, no goodbye.
@@ -49,7 +59,13 @@ impl ServerProcess {
     /// SIGTERM; true when the server left with exit code 0.
     pub fn terminate(mut self) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().success()
     }
 }
@@ -96,7 +112,9 @@ impl Connection {
             }
         }
         body.push(0);
-        let mut connection = Self { stream: BufReader::new(stream) };
+        let mut connection = Self {
+            stream: BufReader::new(stream),
+        };
         let len = u32::try_from(body.len() + 4).unwrap();
         connection.write(&[&len.to_be_bytes()[..], &body].concat())?;
         connection.until_ready()?;
@@ -146,7 +164,10 @@ impl Connection {
 
     /// Publishes lines with COPY; `Ok` means the server said that all of them are durable.
     pub fn copy(&mut self, lines: &[String]) -> Result<()> {
-        self.send(b'Q', b"COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)\0")?;
+        self.send(
+            b'Q',
+            b"COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)\0",
+        )?;
         self.expect(b'G')?;
         for line in lines {
             self.send(b'd', &[line.as_bytes(), b"\n"].concat())?;
@@ -172,7 +193,10 @@ impl Connection {
         match message.tag {
             found if found == tag => Ok(()),
             b'E' => Err(Error::other(words(&message.body))),
-            found => Err(Error::new(ErrorKind::InvalidData, format!("got {}", char::from(found)))),
+            found => Err(Error::new(
+                ErrorKind::InvalidData,
+                format!("got {}", char::from(found)),
+            )),
         }
     }
 

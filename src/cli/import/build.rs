@@ -24,7 +24,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// Why the database could not be built.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BuildError {
+pub(in crate::cli) enum BuildError {
     #[error(transparent)]
     Offline(#[from] OfflineError),
     #[error(transparent)]
@@ -139,12 +139,7 @@ impl Batch {
     }
 }
 
-fn fill_slots(
-    folder: &Path,
-    source: &Source,
-    plugin: &str,
-    now: Moment,
-) -> Result<(), BuildError> {
+fn fill_slots(folder: &Path, source: &Source, plugin: &str, now: Moment) -> Result<(), BuildError> {
     let store = SlotStore::open(Arc::new(RealDisk), &folder.join(SLOTS_FILE), now)?;
     let slots = source.slots.iter().map(|slot| ImportSlot {
         name: slot.name.clone(),

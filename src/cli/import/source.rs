@@ -55,10 +55,11 @@ impl Source {
     pub(super) fn survey(
         data_path: &Path,
         renames: &[(String, String)],
+        recovery: RecoveryMode,
         now: Moment,
     ) -> Result<Self, ImportError> {
         let names = RedDbNames::of(data_path);
-        let frames = FrameSurvey::read(&names.spool)?;
+        let frames = FrameSurvey::read(&names.spool, recovery)?;
         let slots = read_slots(&names.slots, renames, &frames, now)?;
         Ok(Self {
             spool: names.spool,
@@ -69,7 +70,7 @@ impl Source {
 }
 
 impl FrameSurvey {
-    fn read(path: &Path) -> Result<Self, ImportError> {
+    fn read(path: &Path, recovery: RecoveryMode) -> Result<Self, ImportError> {
         let mut reader = RedDbReader::open(&RealDisk, path).map_err(|e| read_error(path, e))?;
         let mut survey = Self {
             num_frames: 0,
@@ -89,7 +90,7 @@ impl FrameSurvey {
             })?;
         }
         if let Some(end) = reader.end() {
-            end.accept(RecoveryMode::FailClosed)
+            end.accept(recovery)
                 .map_err(|source| ImportError::Damaged {
                     path: path.to_owned(),
                     source,
@@ -103,7 +104,9 @@ impl FrameSurvey {
         let position = frame.lsn.get();
         if position <= self.last_position {
             let before = self.last_position;
-            return Err(format!("position {position} does not lie above {before} before it"));
+            return Err(format!(
+                "position {position} does not lie above {before} before it"
+            ));
         }
         if scaled(position).is_none() {
             return Err(format!("position {position} is above 2^57"));
