@@ -15,6 +15,7 @@
 
 mod appender;
 mod block;
+pub mod check;
 mod error;
 mod files;
 pub mod frame;
@@ -30,8 +31,9 @@ mod pace;
 mod prune;
 mod queue;
 mod reader;
-pub mod reddb_file;
 mod recovery;
+pub mod reddb_file;
+pub mod repair;
 mod ring;
 mod salvage;
 pub(crate) mod scan;
