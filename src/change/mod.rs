@@ -22,7 +22,7 @@ pub(crate) use canonical::Style;
 pub(crate) use encode::{write_open, write_u64};
 pub(crate) use envelope::PayloadRef;
 pub(crate) use fields::{Fields, Hex, RawRecord};
-pub(crate) use json::{Json, Value};
+pub(crate) use json::{Json, Text, Value};
 
 use bytes::Bytes;
 

@@ -1,8 +1,236 @@
 //! Arguments and config into a running server; offline tools.
+//!
+//! Each command is a module with one function that returns an outcome; this module parses the
+//! arguments, runs the command, and prints an error with all its causes. The offline tools take
+//! the data directory's lock, so that none of them works beside a running server.
 
+mod bench;
+mod check;
+mod data_dir;
+mod export;
+mod import;
+mod inspect;
+mod offline;
+mod repair;
+mod serve;
+mod settings;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::spool::RecoveryMode;
+
+/// A durable spool of change records with replication slots, behind PostgreSQL's logical
+/// replication protocol.
+#[derive(Debug, Parser)]
+#[command(name = "pgspool", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve all databases of the data directory.
+    Serve(ServeArgs),
+    /// Make a database out of a RedDB spool and its slots.
+    Import(ImportArgs),
+    /// Write a database as a RedDB spool and its slots.
+    Export(ExportArgs),
+    /// Show the frames of a segment, a database folder or a RedDB file.
+    Inspect(InspectArgs),
+    /// Check every frame, segment, index and slot; exit code 1 and a list on any fault.
+    Check(CheckArgs),
+    /// Set damaged data aside and invalidate the slots that needed it.
+    Repair(RepairArgs),
+    /// Measure ratios against a bare file, the loopback and PostgreSQL.
+    Bench(bench::BenchArgs),
+}
+
+/// The data directory.
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// Data directory.
+    #[arg(long = "data", value_name = "DIR", default_value = "./pgspool-data")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Where to listen; may be given several times.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5433")]
+    listen: Vec<SocketAddr>,
+    /// What to do about damage in the newest segment.
+    #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
+    recovery: Recovery,
+    /// A setting, as in `-c wal_sender_timeout=30s`; may be given several times.
+    #[arg(short = 'c', long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+}
+
+/// The names of [`RecoveryMode`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Recovery {
+    /// Cut only a torn tail; refuse to open on any other damage.
+    FailClosed,
+    /// Keep the frames before the first damage, set the rest aside.
+    LongestValidPrefix,
+}
+
+impl From<Recovery> for RecoveryMode {
+    fn from(recovery: Recovery) -> Self {
+        match recovery {
+            Recovery::FailClosed => Self::FailClosed,
+            Recovery::LongestValidPrefix => Self::LongestValidPrefix,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// RedDB's data path: FILE.rdb, beside which FILE.rdb.logical.wal lies.
+    #[arg(long, value_name = "FILE.rdb")]
+    reddb: PathBuf,
+    /// Database to make.
+    #[arg(long, value_name = "NAME")]
+    database: String,
+    /// A new name for a slot whose id is not a slot name; may be given several times.
+    #[arg(long, value_name = "OLD=NEW")]
+    rename: Vec<String>,
+    /// What to do about damage before the end of the file.
+    #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
+    recovery: Recovery,
+    /// Output plugin of the imported slots.
+    #[arg(long, value_name = "PLUGIN", default_value = "json")]
+    slot_plugin: String,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// RedDB's data path to write: makes FILE.rdb.logical.wal and the slots beside it.
+    #[arg(long, value_name = "FILE.rdb")]
+    reddb: PathBuf,
+    /// Database to read.
+    #[arg(long, value_name = "NAME")]
+    database: String,
+}
+
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// A segment, a database folder, a RedDB spool file, or FILE.rdb beside which one lies.
+    path: PathBuf,
+    /// One JSON object a frame.
+    #[arg(long)]
+    json: bool,
+    /// Show payloads too.
+    #[arg(long)]
+    payload: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Data directory.
+    #[arg(
+        value_name = "DATA",
+        default_value = "./pgspool-data",
+        conflicts_with = "data"
+    )]
+    dir: PathBuf,
+    /// Data directory, as the other commands take it.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RepairArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Database to repair.
+    #[arg(long, value_name = "NAME")]
+    database: String,
+    /// Do it; without this, only say what would be done.
+    #[arg(long)]
+    yes: bool,
+}
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    todo!()
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => report(serve::run(args)),
+        Command::Import(args) => report(import::run(&args)),
+        Command::Export(args) => report(export::run(&args)),
+        Command::Inspect(args) => report(inspect::run(&args)),
+        Command::Check(args) => report(check::run(args)),
+        Command::Repair(args) => report(repair::run(&args)),
+        Command::Bench(args) => run_bench(&args),
+    };
+    outcome.unwrap_or(ExitCode::FAILURE)
+}
+
+fn run_bench(args: &bench::BenchArgs) -> Option<ExitCode> {
+    let measured = std::env::current_exe()
+        .map_err(Into::into)
+        .and_then(|exe| bench::run(args, &exe));
+    match measured {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(error) => {
+            eprintln!("pgspool: {}", with_causes(error.as_ref()));
+            None
+        }
+    }
+}
+
+/// Prints an error with its causes.
+fn report<E: Error>(outcome: Result<ExitCode, E>) -> Option<ExitCode> {
+    outcome
+        .inspect_err(|error| eprintln!("pgspool: {}", with_causes(error)))
+        .ok()
+}
+
+/// An error and its causes on one line. A cause whose words are already there is not repeated.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let cli = Cli::parse_from(["pgspool", "serve"]);
+        let Command::Serve(args) = cli.command else {
+            panic!("serve is serve");
+        };
+        assert_eq!(args.data.dir, PathBuf::from("./pgspool-data"));
+        assert_eq!(args.listen, ["127.0.0.1:5433".parse().unwrap()]);
+        assert_eq!(args.recovery, Recovery::FailClosed);
+    }
 }

@@ -1,0 +1,57 @@
+//! `pgspool check`: everything that is on disk, read and held against everything else. Changes
+//! nothing. What is wrong is listed on standard output; the exit code says whether anything is.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::disk::RealDisk;
+use crate::engine;
+use crate::lsn::Lsn;
+use crate::slots::SlotStore;
+use crate::spool::check;
+
+use super::data_dir::{DataDir, DataDirError};
+use super::offline::SLOTS_FILE;
+use super::{CheckArgs, with_causes};
+
+/// Runs the command.
+pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
+    let data = DataDir::open(&args.data.unwrap_or(args.dir))?;
+    let mut sound = true;
+    for name in data.names()? {
+        let faults = faults(&data.database(&name)?);
+        if faults.is_empty() {
+            println!("{name}: ok");
+        }
+        for fault in &faults {
+            println!("{name}: {fault}");
+        }
+        sound &= faults.is_empty();
+    }
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What is wrong with the database in `folder`.
+fn faults(folder: &Path) -> Vec<String> {
+    let (positions, broken_store) = match slot_positions(folder) {
+        Ok(positions) => (positions, None),
+        Err(fault) => (Vec::new(), Some(fault)),
+    };
+    let spool = check::check(&RealDisk, folder, engine::boundary, &positions);
+    let spool = spool.iter().map(ToString::to_string);
+    broken_store.into_iter().chain(spool).collect()
+}
+
+/// Names and positions of the slots that still need data.
+pub(super) fn slot_positions(folder: &Path) -> Result<Vec<(String, Lsn)>, String> {
+    let slots = SlotStore::inspect(&RealDisk, &folder.join(SLOTS_FILE));
+    let slots = slots.map_err(|error| with_causes(&error))?;
+    let valid = slots.iter().filter(|slot| slot.invalidation.is_none());
+    Ok(valid
+        .map(|slot| (slot.name.to_string(), slot.restart_lsn))
+        .collect())
+}

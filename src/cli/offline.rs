@@ -1,0 +1,63 @@
+//! A database without a server: its spool and its slots, for the tools.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::disk::RealDisk;
+use crate::engine::{self, EngineOptions};
+use crate::lsn::Lsn;
+use crate::slots::{SlotSnapshot, SlotStore, SlotStoreError};
+use crate::spool::{NewSpool, OpenError, RecoveryReport, Spool, SpoolOptions};
+
+/// The slot store's file in a database's folder.
+pub(super) const SLOTS_FILE: &str = "slots.json";
+
+/// Why a database cannot be opened by a tool.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OfflineError {
+    #[error(transparent)]
+    Spool(#[from] OpenError),
+    #[error(transparent)]
+    Slots(#[from] SlotStoreError),
+}
+
+/// An existing database: its spool open (and recovered, when it was not closed cleanly), and a
+/// copy of its slots, which are left as they are.
+pub(super) struct Offline {
+    pub(super) spool: Spool,
+    pub(super) recovery: RecoveryReport,
+    pub(super) slots: Vec<SlotSnapshot>,
+}
+
+impl Offline {
+    /// Opens the database in `folder`.
+    pub(super) fn open(folder: &Path) -> Result<Self, OfflineError> {
+        let slots = SlotStore::inspect(&RealDisk, &folder.join(SLOTS_FILE))?;
+        let persisted = slots.iter().map(|slot| slot.persisted_restart_lsn).max();
+        let new = NewSpool {
+            system_id: 0,
+            imported_through: Lsn::ZERO,
+        };
+        let options = spool_options(persisted.unwrap_or_default(), new);
+        let (spool, recovery) = Spool::open(Arc::new(RealDisk), folder, options)?;
+        Ok(Self {
+            spool,
+            recovery,
+            slots,
+        })
+    }
+}
+
+/// How a tool opens a spool: with the server's defaults.
+pub(super) fn spool_options(persisted_position: Lsn, new: NewSpool) -> SpoolOptions {
+    let defaults = EngineOptions::default();
+    SpoolOptions {
+        segment_bytes: defaults.segment_bytes,
+        ring_frames: defaults.ring_frames,
+        ring_bytes: defaults.ring_bytes,
+        recovery: defaults.recovery,
+        boundary: engine::boundary,
+        persisted_position,
+        new,
+    }
+}

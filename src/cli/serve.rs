@@ -1,0 +1,191 @@
+//! `pgspool serve`: a running server, from its arguments to its last signal.
+//!
+//! SIGTERM stops gracefully, SIGINT at once but cleanly, a second one of either like a crash. The
+//! databases are closed after the last connection ended.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::Moment;
+use crate::disk::RealDisk;
+use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
+use crate::server::{BindError, Server};
+
+use super::ServeArgs;
+use super::data_dir::{DataDir, DataDirError};
+use super::settings::{SettingError, Settings};
+
+/// Why the server did not start, or did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("not closed cleanly: {0}")]
+    Close(String),
+}
+
+/// How the server was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// SIGTERM: streams end at a transaction boundary.
+    Graceful,
+    /// SIGINT: streams end where they are.
+    Fast,
+}
+
+/// Runs the command.
+pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
+    start_log();
+    let mut settings = Settings::default();
+    for assignment in &args.settings {
+        settings.assign(assignment)?;
+    }
+    settings.engine.recovery = args.recovery.into();
+    settings.server.listen = args.listen;
+
+    let data = DataDir::create(&args.data.dir)?;
+    let disk = Arc::new(RealDisk);
+    let databases = Databases::open(disk, data.path(), settings.engine, Moment::now())?;
+    databases.all().for_each(|engine| log_recovery(engine));
+    let databases = Arc::new(databases);
+
+    let runtime = Runtime::new().map_err(ServeError::Runtime)?;
+    runtime.block_on(async {
+        let stop = stop_on_signals().map_err(ServeError::Runtime)?;
+        let server = Server::bind(Arc::clone(&databases), settings.server).await?;
+        announce(&server.local_addrs());
+        serve_until(server, stop).await;
+        Ok::<(), ServeError>(())
+    })?;
+    close(&databases)
+}
+
+/// The log goes to standard error; `RUST_LOG` sets what is in it.
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .init();
+}
+
+fn log_recovery(engine: &Engine) {
+    let report = engine.recovery();
+    let database = engine.name();
+    tracing::info!(database, head = %report.head, created = report.created, "database opened");
+    for torn in report.torn.iter() {
+        tracing::warn!(
+            database,
+            segment = torn.segment,
+            offset = torn.offset,
+            bytes = torn.bytes,
+            kept_in = %torn.kept_in.display(),
+            "recovery cut off bytes and kept them: {}",
+            torn.reason
+        );
+    }
+    for name in &report.removed_files {
+        tracing::info!(
+            database,
+            name,
+            "removed a file that an interrupted seal or prune left"
+        );
+    }
+}
+
+/// Where the server listens, and what to try next. Programs read the first lines: one for each
+/// address, `listening on ADDR:PORT`.
+fn announce(addresses: &[SocketAddr]) {
+    for address in addresses {
+        println!("listening on {address}");
+    }
+    let Some(first) = addresses.first() else {
+        return;
+    };
+    let place = format!(
+        "-h {} -p {} -U spool -d {DEFAULT_DATABASE}",
+        first.ip(),
+        first.port()
+    );
+    println!(
+        r#"
+try next, in other terminals:
+
+  pg_recvlogical {place} --slot first -P json --create-slot --start -f -
+
+  echo '{{"operation":"insert","collection":"orders","rid":1,"kind":"row","metadata":{{"total":12.5}}}}' > x.ndjson
+  psql {place} -c "\copy pgspool.changes from 'x.ndjson' with (format ndjson)"
+"#
+    );
+}
+
+/// Serves until told to stop. On a fast stop the server is dropped where it stands.
+async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Stop>>) {
+    let mut graceful = stop.clone();
+    let run = server.run(async move {
+        told(&mut graceful, Stop::Graceful).await;
+        tracing::info!("stopping gracefully");
+    });
+    tokio::select! {
+        report = run => tracing::info!(?report, "all connections ended"),
+        () = told(&mut stop, Stop::Fast) => tracing::info!("stopping at once"),
+    }
+}
+
+/// Waits until told to stop in this way.
+async fn told(stop: &mut watch::Receiver<Option<Stop>>, way: Stop) {
+    if stop.wait_for(|told| *told == Some(way)).await.is_err() {
+        // Nobody is left who could tell.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Watches for signals: the first sets the value, the second ends the process.
+fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        let first = next_signal(&mut terminate, &mut interrupt).await;
+        // A receiver is held for as long as the server runs.
+        let _nobody = sender.send(Some(first));
+        next_signal(&mut terminate, &mut interrupt).await;
+        tracing::warn!("second signal: leaving without closing the databases");
+        process::exit(1);
+    });
+    Ok(receiver)
+}
+
+async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+    tokio::select! {
+        _ = terminate.recv() => Stop::Graceful,
+        _ = interrupt.recv() => Stop::Fast,
+    }
+}
+
+fn close(databases: &Databases) -> Result<ExitCode, ServeError> {
+    let failed = databases.close();
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let each = failed
+        .iter()
+        .map(|(name, error)| format!("{name}: {error}"));
+    Err(ServeError::Close(each.collect::<Vec<_>>().join("; ")))
+}

@@ -1,0 +1,224 @@
+//! What a producer sends in `COPY pgspool.changes FROM STDIN (FORMAT ndjson)`: one change record
+//! a line, read strictly and written as RedDB's canonical JSON with a hole for its LSN.
+//!
+//! A producer's `lsn` and `term` are ignored, since the server assigns them. Unlike a stored
+//! payload, a line with a missing or mistyped part is an error: a producer's mistake is told,
+//! never turned into a default. Blank lines are skipped.
+
+use std::borrow::Cow;
+
+use crate::change::{
+    DecodeError, Fields, Hex, Json, OpenRecord, Operation, RawRecord, Text, Value, write_open,
+};
+
+use super::lines::{Line, LineSplitter, LineTooLong};
+
+/// Why a line was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Not a change record (22P02).
+    #[error("invalid input syntax for change record")]
+    Invalid {
+        /// The line's number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        #[source]
+        reason: DecodeError,
+        /// How the line begins, for the error's context.
+        excerpt: String,
+    },
+    /// Longer than the limit (54000).
+    #[error(transparent)]
+    TooLong(#[from] LineTooLong),
+}
+
+impl LineError {
+    /// The line's number, from 1.
+    pub const fn line(&self) -> u64 {
+        match self {
+            Self::Invalid { line, .. } => *line,
+            Self::TooLong(error) => error.line,
+        }
+    }
+
+    /// Where it happened, in the words of PostgreSQL's CONTEXT for COPY.
+    pub fn context(&self) -> String {
+        match self {
+            Self::Invalid { line, excerpt, .. } => {
+                format!("COPY changes, line {line}: \"{excerpt}\"")
+            }
+            Self::TooLong(error) => format!("COPY changes, line {}", error.line),
+        }
+    }
+}
+
+/// Decodes a stream of lines into records at the end of a buffer.
+#[derive(Debug)]
+pub struct RecordDecoder {
+    lines: LineSplitter,
+    term: u64,
+}
+
+impl RecordDecoder {
+    /// Starts a stream whose records get the term `term`.
+    pub const fn new(term: u64, max_line_bytes: usize) -> Self {
+        Self {
+            lines: LineSplitter::new(max_line_bytes),
+            term,
+        }
+    }
+
+    /// Takes the next record off the front of `piece` and appends it to `out`; `None` when
+    /// `piece` is used up. After an error the stream is over.
+    pub fn next(
+        &mut self,
+        piece: &mut &[u8],
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<OpenRecord>, LineError> {
+        while !piece.is_empty() {
+            if let Some(line) = self.lines.next(piece)?
+                && !is_blank(line.text)
+            {
+                return encode(line, self.term, now_ms, out).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record in a last line without an end.
+    pub fn finish(
+        &mut self,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<OpenRecord>, LineError> {
+        match self.lines.finish().filter(|line| !is_blank(line.text)) {
+            Some(line) => encode(line, self.term, now_ms, out).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Number of the last line read.
+    pub const fn line(&self) -> u64 {
+        self.lines.number()
+    }
+}
+
+/// Appends the record that `line` describes to `out`, in canonical JSON with a hole for its LSN.
+/// It gets the term `term`, and `now_ms` where it has no timestamp. Nothing is appended on an
+/// error.
+pub fn encode_line(
+    line: &[u8],
+    term: u64,
+    now_ms: u64,
+    out: &mut Vec<u8>,
+) -> Result<OpenRecord, DecodeError> {
+    let fields = read(&RawRecord::scan(line)?, term, now_ms)?;
+    Ok(write_open(&fields, out))
+}
+
+fn encode(
+    line: Line<'_>,
+    term: u64,
+    now_ms: u64,
+    out: &mut Vec<u8>,
+) -> Result<OpenRecord, LineError> {
+    encode_line(line.text, term, now_ms, out).map_err(|reason| LineError::Invalid {
+        line: line.number,
+        reason,
+        excerpt: excerpt(line.text),
+    })
+}
+
+fn read<'a>(raw: &RawRecord<'a>, term: u64, now_ms: u64) -> Result<Fields<'a>, DecodeError> {
+    let operation = raw.operation()?;
+    let timestamp = integer(raw.timestamp, "timestamp")?.unwrap_or(0);
+    let rid = integer(raw.id(), "rid")?;
+    let entity = text(raw.entity_bytes_hex, "entity_bytes_hex", |text| {
+        Hex::parse(text, "entity_bytes_hex")
+    })?;
+    let kind = text(raw.kind(), "kind", |text| Ok(text.decode()))?;
+    Ok(Fields {
+        term,
+        lsn: 0,
+        timestamp: if timestamp == 0 { now_ms } else { timestamp },
+        operation,
+        collection: collection(raw)?,
+        entity_id: match (operation, rid) {
+            (_, Some(rid)) => rid,
+            (Operation::Refresh, None) => 0,
+            (Operation::Insert | Operation::Update | Operation::Delete, None) => {
+                return Err(DecodeError("rid is missing".to_owned()));
+            }
+        },
+        entity_kind: kind.unwrap_or(Cow::Borrowed("entity")),
+        entity_bytes: entity,
+        metadata: raw.metadata(),
+        refresh_records: raw.refresh_records()?,
+        changed_columns: raw.changed_columns()?,
+    })
+}
+
+fn collection<'a>(raw: &RawRecord<'a>) -> Result<Cow<'a, str>, DecodeError> {
+    let name = text(raw.collection, "collection", |text| Ok(text.decode()))?;
+    match name {
+        None => Err(DecodeError("collection is missing".to_owned())),
+        Some(name) if name.is_empty() => Err(DecodeError("collection is empty".to_owned())),
+        Some(name) if name.contains('\0') => Err(DecodeError(
+            "collection contains a null character".to_owned(),
+        )),
+        Some(name) => Ok(name),
+    }
+}
+
+/// A string read by `read`; absent and null are the same.
+fn text<'a, T>(
+    value: Value<'a>,
+    key: &str,
+    read: impl FnOnce(Text<'a>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    match value {
+        Value::Absent | Value::Null(_) => Ok(None),
+        Value::String(text, _) => read(text).map(Some),
+        Value::Number(_) | Value::Other(_) => Err(DecodeError(format!("{key} is not a string"))),
+    }
+}
+
+/// An integer of 64 bits without a sign; absent and null are the same.
+fn integer(value: Value<'_>, key: &str) -> Result<Option<u64>, DecodeError> {
+    let number: Option<Json<'_>> = match value {
+        Value::Absent | Value::Null(_) => return Ok(None),
+        Value::Number(json) => Some(json),
+        Value::String(..) | Value::Other(_) => None,
+    };
+    let parsed = number.and_then(|json| json.text().parse().ok());
+    parsed
+        .map(Some)
+        .ok_or_else(|| DecodeError(format!("{key} is not an integer from 0 to {}", u64::MAX)))
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
+/// At most this many bytes of a bad line are repeated in its error.
+const EXCERPT: usize = 100;
+
+fn excerpt(line: &[u8]) -> String {
+    let cut = line.get(..EXCERPT);
+    let text = String::from_utf8_lossy(cut.unwrap_or(line));
+    let mut excerpt: String = text.chars().map(printable).collect();
+    if cut.is_some() {
+        excerpt.push_str("...");
+    }
+    excerpt
+}
+
+/// A control character in an error message would break logs and clients.
+fn printable(character: char) -> char {
+    if character.is_control() {
+        '\u{fffd}'
+    } else {
+        character
+    }
+}

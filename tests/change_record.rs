@@ -1,0 +1,479 @@
+//! Change records: RedDB's JSON in and out, exact and stable.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::panic,
+    missing_docs
+)]
+
+use std::fs;
+
+use pgspool::change::{
+    ChangeRecord, Operation, decode, deliver, encode, encode_open, own_lsn, payload_term,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+const G8: &str = r#"{"collection":"users","entity_bytes_hex":"0102ff","kind":"row","lsn":7,"metadata":{"f":1.5,"role":"admin","z":1},"operation":"update","rid":42,"term":3,"timestamp":1234}"#;
+const G9: &str = r#"{"collection":"u","kind":"row","lsn":9,"operation":"delete","rid":5,"term":1,"timestamp":1}"#;
+const G10: &str = r#"{"collection":"mv","kind":"item","lsn":11,"operation":"refresh","refresh_records_hex":["1020",""],"rid":0,"term":4,"timestamp":99}"#;
+
+fn record() -> ChangeRecord {
+    ChangeRecord {
+        term: 1,
+        lsn: 0,
+        timestamp: 0,
+        operation: Operation::Insert,
+        collection: String::new(),
+        entity_id: 0,
+        entity_kind: "entity".to_owned(),
+        entity_bytes: None,
+        metadata: None,
+        refresh_records: None,
+        changed_columns: None,
+    }
+}
+
+fn update() -> ChangeRecord {
+    ChangeRecord {
+        term: 3,
+        lsn: 7,
+        timestamp: 1234,
+        operation: Operation::Update,
+        collection: "users".to_owned(),
+        entity_id: 42,
+        entity_kind: "row".to_owned(),
+        entity_bytes: Some(vec![1, 2, 0xff]),
+        metadata: Some(json!({"z": 1, "role": "admin", "f": 1.5})),
+        ..record()
+    }
+}
+
+fn delete() -> ChangeRecord {
+    ChangeRecord {
+        lsn: 9,
+        timestamp: 1,
+        operation: Operation::Delete,
+        collection: "u".to_owned(),
+        entity_id: 5,
+        ..record()
+    }
+}
+
+fn refresh() -> ChangeRecord {
+    ChangeRecord {
+        term: 4,
+        lsn: 11,
+        timestamp: 99,
+        operation: Operation::Refresh,
+        collection: "mv".to_owned(),
+        entity_kind: "refresh".to_owned(),
+        refresh_records: Some(vec![vec![0x10, 0x20], vec![]]),
+        ..record()
+    }
+}
+
+fn text(record: &ChangeRecord) -> String {
+    String::from_utf8(encode(record).unwrap()).unwrap()
+}
+
+fn error(payload: &str) -> String {
+    decode(payload.as_bytes()).unwrap_err().to_string()
+}
+
+#[test]
+fn rg8_to_rg10_golden_samples_are_encoded_to_the_byte() {
+    assert_eq!(text(&update()), G8);
+    assert_eq!(text(&delete()), G9);
+    assert_eq!(text(&refresh()), G10);
+}
+
+#[test]
+fn rg8_to_rg10_golden_samples_decode_and_encode_to_themselves() {
+    for golden in [G8, G9, G10] {
+        assert_eq!(text(&decode(golden.as_bytes()).unwrap()), golden);
+    }
+    assert_eq!(decode(G8.as_bytes()).unwrap(), update());
+}
+
+#[test]
+fn rg11_missing_and_odd_members_get_their_defaults() {
+    let bare = decode(br#"{"operation":"insert"}"#).unwrap();
+    assert_eq!(bare, record());
+
+    let odd = decode(br#"{"operation":"insert","metadata":null,"lsn":-1,"term":0}"#).unwrap();
+    assert_eq!((odd.term, odd.lsn), (0, 0));
+    assert_eq!(odd.metadata, Some(serde_json::Value::Null));
+
+    let upper = br#"{"operation":"insert","entity_bytes_hex":"ABcd","lsn":7.9}"#;
+    let upper = decode(upper).unwrap();
+    assert_eq!((upper.lsn, upper.entity_bytes), (7, Some(vec![0xab, 0xcd])));
+
+    for payload in [
+        r#"{"operation":"insert","entity_bytes_hex":"zz"}"#,
+        r#"{"operation":"insert","entity_bytes_hex":"abc"}"#,
+    ] {
+        assert_eq!(
+            error(payload),
+            "invalid hexadecimal digits in entity_bytes_hex"
+        );
+    }
+}
+
+#[test]
+fn decoding_follows_reddbs_table() {
+    let decoded = |members: &str| {
+        let payload = format!("{{\"operation\":\"delete\"{members}}}");
+        decode(payload.as_bytes()).unwrap()
+    };
+    assert_eq!(decoded(r#","term":"2""#).term, 1);
+    assert_eq!(decoded(r#","term":-2"#).term, 1);
+    assert_eq!(decoded(r#","term":1e3"#).term, 1000);
+    assert_eq!(decoded(r#","timestamp":[1]"#).timestamp, 0);
+    assert_eq!(decoded(r#","rid":1,"entity_id":2"#).entity_id, 1);
+    assert_eq!(decoded(r#","rid":null,"entity_id":2"#).entity_id, 0);
+    assert_eq!(decoded(r#","entity_id":2"#).entity_id, 2);
+    assert_eq!(
+        decoded(r#","kind":"kv","entity_kind":"row""#).entity_kind,
+        "kv"
+    );
+    assert_eq!(decoded(r#","entity_kind":"row""#).entity_kind, "row");
+    assert_eq!(decoded("").entity_kind, "entity");
+    assert_eq!(decoded(r#","entity_bytes_hex":5"#).entity_bytes, None);
+    assert_eq!(
+        decoded(r#","entity_bytes_hex":"""#).entity_bytes,
+        Some(vec![])
+    );
+    assert_eq!(
+        decoded(r#","refresh_records_hex":null"#).refresh_records,
+        None
+    );
+    assert_eq!(decoded(r#","rid":1,"rid":2"#).entity_id, 2);
+    assert_eq!(decoded(r#","r\u0069d":7"#).entity_id, 7);
+    assert_eq!(decoded(r#","unknown":{"rid":[9,{"x":null}]}"#).entity_id, 0);
+}
+
+#[test]
+fn what_is_not_a_record_says_why() {
+    for payload in [
+        "[]",
+        "5",
+        "{}",
+        r#"{"operation":"INSERT"}"#,
+        r#"{"operation":"truncate"}"#,
+        r#"{"operation":1}"#,
+    ] {
+        assert_eq!(error(payload), "invalid replication operation");
+    }
+    let with = |members: &str| error(&format!("{{\"operation\":\"refresh\",{members}}}"));
+    assert_eq!(
+        with(r#""refresh_records_hex":"""#),
+        "refresh_records_hex is not an array"
+    );
+    assert_eq!(
+        with(r#""refresh_records_hex":[1]"#),
+        "refresh_records_hex entry not a string"
+    );
+    assert_eq!(
+        with(r#""changed_columns":{}"#),
+        "changed_columns is not an array"
+    );
+    assert_eq!(with(r#""rid":18446744073709551616"#), "rid is out of range");
+    assert_eq!(error("{"), "unexpected end of input at byte 1");
+    assert!(decode(b"\xff{}").is_err());
+    assert!(decode(b"").is_err());
+}
+
+#[test]
+fn r16_change_record_roundtrip() {
+    let given = ChangeRecord {
+        entity_bytes: Some(vec![1, 2, 3]),
+        metadata: Some(json!({"role": "admin"})),
+        ..update()
+    };
+    assert_eq!(decode(&encode(&given).unwrap()).unwrap(), given);
+}
+
+#[test]
+fn r17_refresh_roundtrip_keeps_order_and_empty_rows() {
+    let given = ChangeRecord {
+        collection: "mv_orders_summary".to_owned(),
+        refresh_records: Some(vec![vec![0x10, 0x20, 0x30], vec![0xaa, 0xbb], vec![]]),
+        ..refresh()
+    };
+    let decoded = decode(&encode(&given).unwrap()).unwrap();
+    assert_eq!(decoded.term, 4);
+    assert_eq!(decoded.operation, Operation::Refresh);
+    assert_eq!(decoded.collection, given.collection);
+    assert_eq!(decoded.refresh_records, given.refresh_records);
+}
+
+#[test]
+fn r18_legacy_payload_defaults_its_term() {
+    let payload = br#"{"lsn":9,"timestamp":1,"operation":"delete","collection":"users","rid":5,"kind":"row"}"#;
+    let decoded = decode(payload).unwrap();
+    assert_eq!((decoded.term, decoded.lsn), (1, 9));
+    assert_eq!(payload_term(payload), 1);
+    assert_eq!(payload_term(b"oldest"), 1);
+    assert_eq!(payload_term(G8.as_bytes()), 3);
+}
+
+#[test]
+fn r20_changed_columns_travel_with_an_update() {
+    let columns = vec!["email".to_owned(), "age".to_owned()];
+    let given = ChangeRecord {
+        changed_columns: Some(columns.clone()),
+        ..update()
+    };
+    assert!(text(&given).starts_with(r#"{"changed_columns":["email","age"],"collection":"#));
+    assert_eq!(
+        decode(&encode(&given).unwrap()).unwrap().changed_columns,
+        Some(columns)
+    );
+    assert_eq!(decode(G8.as_bytes()).unwrap().changed_columns, None);
+}
+
+#[test]
+fn w12_numbers_past_2_to_the_53_are_exact_both_ways() {
+    for number in [
+        (1 << 53) + 1,
+        i64::MAX as u64,
+        i64::MAX as u64 + 1,
+        u64::MAX,
+    ] {
+        let given = ChangeRecord {
+            term: number,
+            lsn: number,
+            timestamp: number,
+            entity_id: number,
+            metadata: Some(json!({"n": number, "negative": i64::MIN})),
+            ..update()
+        };
+        assert_eq!(decode(&encode(&given).unwrap()).unwrap(), given);
+        let delivered = deliver(&encode(&given).unwrap(), 5).into_owned();
+        let delivered = decode(&delivered).unwrap();
+        assert_eq!(delivered, ChangeRecord { term: 5, ..given });
+    }
+}
+
+#[test]
+fn metadata_numbers_are_spelled_as_reddb_does_and_lose_no_digit() {
+    let payload = r#"{"operation":"delete","term":2,"metadata":{"b":1.0,"a":2.50,"big":123456789012345678901234567890,"c":0.1000000000000000055511151231257827}}"#;
+    let delivered = String::from_utf8(deliver(payload.as_bytes(), 3).into_owned()).unwrap();
+    let wanted = r#""metadata":{"a":2.5,"b":1,"big":123456789012345678901234567890,"c":0.1000000000000000055511151231257827}"#;
+    assert!(delivered.contains(wanted), "{delivered}");
+}
+
+#[test]
+fn the_frames_term_wins_and_everything_else_is_verbatim() {
+    let foreign = G8.replace(",\"kind\"", ", \"kind\"");
+    for payload in [
+        G8,
+        foreign.as_str(),
+        "not json",
+        "{}",
+        "{\"operation\":\"x\",\"term\":9}",
+    ] {
+        let delivered = deliver(payload.as_bytes(), 3);
+        assert!(matches!(delivered, std::borrow::Cow::Borrowed(_)));
+        assert_eq!(delivered, payload.as_bytes());
+    }
+    for payload in [G8, foreign.as_str()] {
+        let wanted = G8.replace("\"term\":3", "\"term\":12");
+        assert_eq!(deliver(payload.as_bytes(), 12), wanted.as_bytes());
+    }
+}
+
+#[test]
+fn a_hole_is_left_where_the_lsn_goes() {
+    let open = encode_open(&update(), 9, 77).unwrap();
+    let mut bytes = open.bytes.to_vec();
+    bytes.splice(open.lsn_at..open.lsn_at, *b"123");
+    let wanted = G8
+        .replace("\"lsn\":7", "\"lsn\":123")
+        .replace("\"term\":3", "\"term\":9");
+    assert_eq!(String::from_utf8(bytes.clone()).unwrap(), wanted);
+    assert_eq!(own_lsn(&bytes), Some(123));
+    let undated = ChangeRecord {
+        timestamp: 0,
+        ..update()
+    };
+    let open = encode_open(&undated, 9, 77).unwrap();
+    assert!(open.bytes.ends_with(b"\"timestamp\":77}"));
+}
+
+#[test]
+fn metadata_that_could_not_be_read_back_is_refused() {
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    let given = ChangeRecord {
+        metadata: Some(deep),
+        ..update()
+    };
+    assert_eq!(
+        encode(&given).unwrap_err().to_string(),
+        "metadata is nested too deeply"
+    );
+}
+
+/// Payloads of the v3 frames (33-byte header) in a file written by RedDB 1.9.0.
+fn reddb_payloads(name: &str) -> Vec<(u64, u64, Vec<u8>)> {
+    let path = format!(
+        "{}/../shared/fixtures/reddb/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let file = fs::read(path).unwrap();
+    let u64_at = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < file.len() {
+        let len = u32::from_le_bytes(file[at + 29..at + 33].try_into().unwrap()) as usize;
+        found.push((
+            u64_at(at + 5),
+            u64_at(at + 13),
+            file[at + 33..at + 33 + len].to_vec(),
+        ));
+        at += 33 + len + 4;
+    }
+    found
+}
+
+#[test]
+fn every_record_written_by_reddb_is_encoded_to_the_same_bytes() {
+    let expected = format!(
+        "{}/../shared/fixtures/reddb/shop.expected.tsv",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let expected = fs::read_to_string(expected).unwrap();
+    let payloads = reddb_payloads("shop.rdb.logical.wal");
+    assert_eq!(payloads.len(), 600);
+    for ((term, lsn, payload), row) in payloads.iter().zip(expected.lines().skip(1)) {
+        let decoded = decode(payload).unwrap();
+        assert_eq!(encode(&decoded).unwrap(), *payload);
+        assert_eq!(deliver(payload, *term), payload.as_slice());
+        assert_eq!((decoded.term, decoded.lsn), (*term, *lsn));
+        let columns: Vec<_> = row.split('\t').collect();
+        let found = [
+            decoded.lsn.to_string(),
+            decoded.term.to_string(),
+            decoded.timestamp.to_string(),
+            decoded.operation.name().to_owned(),
+            decoded.collection,
+            decoded.entity_id.to_string(),
+            decoded.entity_kind,
+        ];
+        assert_eq!(columns[..7], found);
+    }
+}
+
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        (-1_000_000i32..1_000_000).prop_map(|n| json!(f64::from(n) / 64.0 + 1.0 / 128.0)),
+        any::<String>().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+            prop::collection::hash_map(any::<String>(), inner, 0..6)
+                .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_record() -> impl Strategy<Value = ChangeRecord> {
+    let operation = prop_oneof![
+        Just(Operation::Insert),
+        Just(Operation::Update),
+        Just(Operation::Delete),
+        Just(Operation::Refresh),
+    ];
+    let kind = prop_oneof![
+        Just("row"),
+        Just("node"),
+        Just("edge"),
+        Just("kv"),
+        Just("document"),
+        Just("vector"),
+        Just("item"),
+    ];
+    let bytes = || prop::collection::vec(any::<u8>(), 0..40);
+    (
+        (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()),
+        operation,
+        any::<String>(),
+        kind,
+        prop::option::of(bytes()),
+        prop::option::of(any_json()),
+        prop::option::of(prop::collection::vec(bytes(), 0..4)),
+        prop::option::of(prop::collection::vec(any::<String>(), 0..4)),
+    )
+        .prop_map(
+            |(numbers, operation, collection, kind, entity_bytes, metadata, rows, columns)| {
+                ChangeRecord {
+                    term: numbers.0,
+                    lsn: numbers.1,
+                    timestamp: numbers.2,
+                    entity_id: numbers.3,
+                    operation,
+                    collection,
+                    entity_kind: kind.to_owned(),
+                    entity_bytes,
+                    metadata,
+                    refresh_records: rows,
+                    changed_columns: columns,
+                }
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn any_record_reads_back_as_it_was(record in any_record()) {
+        let encoded = encode(&record).unwrap();
+        prop_assert_eq!(decode(&encoded).unwrap(), record.clone());
+        prop_assert_eq!(encode(&decode(&encoded).unwrap()).unwrap(), encoded.clone());
+        prop_assert_eq!(deliver(&encoded, record.term), encoded.as_slice());
+        // It is ordinary JSON with sorted keys to everybody else.
+        let foreign: serde_json::Value = serde_json::from_slice(&encoded).unwrap();
+        prop_assert_eq!(&foreign["lsn"], &json!(record.lsn));
+        prop_assert_eq!(&foreign["collection"], &json!(record.collection));
+    }
+
+    #[test]
+    fn delivery_changes_the_term_and_nothing_else(record in any_record(), term in any::<u64>()) {
+        let delivered = deliver(&encode(&record).unwrap(), term).into_owned();
+        prop_assert_eq!(decode(&delivered).unwrap(), ChangeRecord { term, ..record });
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), term: u64) {
+        let _ = decode(&bytes);
+        let _ = deliver(&bytes, term);
+        let _ = pgspool::change::boundary(&bytes);
+        let _ = pgspool::change::parse_payload(&bytes.into());
+    }
+
+    #[test]
+    fn a_damaged_record_never_panics_and_json_is_judged_as_serde_json_does(
+        record in any_record(),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
+        let mut damaged = encode(&record).unwrap();
+        let at = at.index(damaged.len());
+        damaged[at] = byte;
+        let theirs = serde_json::from_slice::<serde_json::Value>(&damaged);
+        if decode(&damaged).is_ok() {
+            prop_assert!(theirs.is_ok());
+        }
+        if let Err(ours) = decode(&damaged) {
+            let about_json = ours.to_string().contains(" at byte ");
+            prop_assert!(theirs.is_err() || !about_json, "{}", ours);
+        }
+        let _ = deliver(&damaged, 1);
+    }
+}

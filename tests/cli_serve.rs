@@ -1,0 +1,140 @@
+//! `pgspool serve` as a process: what it says, what it refuses, how it stops.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+mod cli_support;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use cli_support::{Home, fixture, refuse};
+
+/// A server on a free port, killed with the value.
+struct Serve(Child);
+
+impl Serve {
+    /// Starts a server and returns what it says, up to the last line that names its address.
+    fn start(home: &Home, arguments: &[&str]) -> (Self, String) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pgspool"))
+            .args(["serve", "--data", &home.data(), "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        while !said.contains("psql ") {
+            assert!(
+                lines.read_line(&mut said).unwrap() > 0,
+                "it stopped after: {said}"
+            );
+        }
+        (Self(child), said)
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    fn exit_code(mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn it_says_where_it_listens_and_what_to_try() {
+    let home = Home::new();
+    let (_server, said) = Serve::start(&home, &[]);
+    let address = said
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_owned();
+    assert!(TcpStream::connect(&address).is_ok());
+    let port = address.rsplit(':').next().unwrap();
+    assert!(
+        said.contains(&format!("pg_recvlogical -h 127.0.0.1 -p {port} ")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("psql -h 127.0.0.1 -p {port} ")),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_default_database_is_made_at_the_first_start() {
+    let home = Home::new();
+    let (_server, _) = Serve::start(&home, &[]);
+    assert!(home.database("pgspool").join("manifest.json").is_file());
+}
+
+#[test]
+fn sigterm_and_sigint_stop_it_cleanly() {
+    for name in ["-TERM", "-INT"] {
+        let home = Home::new();
+        let (server, _) = Serve::start(&home, &[]);
+        server.signal(name);
+        assert_eq!(server.exit_code(), Some(0), "{name}");
+    }
+}
+
+#[test]
+fn a_data_directory_has_one_server() {
+    let home = Home::new();
+    let (_server, _) = Serve::start(&home, &[]);
+    let said = refuse(&["serve", "--data", &home.data(), "--listen", "127.0.0.1:0"]);
+    assert!(said.contains("in use by another pgspool"), "{said}");
+    let file = fixture("shop.rdb").to_str().unwrap().to_owned();
+    let said = refuse(&[
+        "import",
+        "--data",
+        &home.data(),
+        "--reddb",
+        &file,
+        "--database",
+        "shop",
+    ]);
+    assert!(said.contains("in use by another pgspool"), "{said}");
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused() {
+    let home = Home::new();
+    let said = refuse(&["serve", "--data", &home.data(), "--listen", "0.0.0.0:0"]);
+    assert!(said.contains("loopback"), "{said}");
+}
+
+#[test]
+fn an_unknown_setting_refuses_to_start() {
+    let home = Home::new();
+    for (setting, words) in [
+        ("ack_n=3", "unrecognized configuration parameter \"ack_n\""),
+        (
+            "wal_keep_size=much",
+            "invalid value for parameter \"wal_keep_size\": \"much\"",
+        ),
+        ("wal_keep_size", "name=value"),
+    ] {
+        let said = refuse(&["serve", "--data", &home.data(), "-c", setting]);
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(!home.path("data").exists());
+}

@@ -1,0 +1,98 @@
+//! The binary, the fixtures, and a folder to work in.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub fn pgspool(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pgspool"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Runs a command that must succeed, and returns its standard output.
+pub fn succeed(arguments: &[&str]) -> String {
+    let output = pgspool(arguments);
+    let trouble = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {trouble}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must fail with exit code 1, and returns its standard error.
+pub fn refuse(arguments: &[&str]) -> String {
+    let output = pgspool(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    said
+}
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/reddb")
+        .join(name)
+}
+
+/// The rows of `NAME.expected.tsv`.
+pub fn expected(name: &str) -> Vec<HashMap<String, String>> {
+    let text = fs::read_to_string(fixture(&format!("{name}.expected.tsv"))).unwrap();
+    let mut lines = text.lines();
+    let keys: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let row = |line: &str| {
+        let values = line.split('\t').map(str::to_owned);
+        keys.iter()
+            .map(|key| (*key).to_owned())
+            .zip(values)
+            .collect()
+    };
+    lines.map(row).collect()
+}
+
+/// A data directory that goes with the value.
+pub struct Home(tempfile::TempDir);
+
+impl Home {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn data(&self) -> String {
+        self.text("data")
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Imports a fixture spool (`NAME.rdb...`) into the database `name`.
+    pub fn import(&self, fixture_name: &str, database: &str) -> String {
+        let file = fixture(&format!("{fixture_name}.rdb"));
+        let file = file.to_str().unwrap().to_owned();
+        succeed(&[
+            "import",
+            "--data",
+            &self.data(),
+            "--reddb",
+            &file,
+            "--database",
+            database,
+        ])
+    }
+
+    pub fn database(&self, name: &str) -> PathBuf {
+        self.path("data").join("databases").join(name)
+    }
+}
+
+/// `inspect --json`, one value a frame.
+pub fn inspect(path: &Path) -> Vec<serde_json::Value> {
+    let text = succeed(&["inspect", "--json", path.to_str().unwrap()]);
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}

@@ -1,0 +1,239 @@
+//! A server process that can be killed, and a raw blocking client of the PostgreSQL protocol that
+//! is small enough to be trusted.
+
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
+use std::net::{Shutdown, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// Longer than anything that is not broken takes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `pgspool serve` in a process of its own.
+pub struct ServerProcess {
+    child: Child,
+    /// Kept open: the server may print more.
+    _stdout: BufReader<ChildStdout>,
+    pub port: u16,
+}
+
+impl ServerProcess {
+    /// Starts a server on a free port and waits until it listens.
+    pub fn start(data: &Path, settings: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgspool"));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let port = loop {
+            let mut line = String::new();
+            if stdout.read_line(&mut line).unwrap() == 0 {
+                panic!("the server did not start: {:?}", child.wait().unwrap());
+            }
+            if let Some(address) = line.trim().strip_prefix("listening on 127.0.0.1:") {
+                break address.parse().unwrap();
+            }
+        };
+        Self {
+            child,
+            _stdout: stdout,
+            port,
+        }
+    }
+
+    /// `kill -9`: no warning, no goodbye.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; true when the server left with exit code 0.
+    pub fn terminate(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One message of the server.
+pub struct Message {
+    pub tag: u8,
+    pub body: Vec<u8>,
+}
+
+/// A connection after its start-up.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// A plain connection, for COPY.
+    pub fn plain(port: u16) -> Result<Self> {
+        Self::start(port, &[("user", "spool"), ("database", "pgspool")])
+    }
+
+    /// A replication connection.
+    pub fn replication(port: u16) -> Result<Self> {
+        let more = ("replication", "database");
+        Self::start(port, &[("user", "spool"), ("database", "pgspool"), more])
+    }
+
+    fn start(port: u16, parameters: &[(&str, &str)]) -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut body = 196_608_u32.to_be_bytes().to_vec();
+        for (name, value) in parameters {
+            for text in [name, value] {
+                body.extend_from_slice(text.as_bytes());
+                body.push(0);
+            }
+        }
+        body.push(0);
+        let mut connection = Self {
+            stream: BufReader::new(stream),
+        };
+        let len = u32::try_from(body.len() + 4).unwrap();
+        connection.write(&[&len.to_be_bytes()[..], &body].concat())?;
+        connection.until_ready()?;
+        Ok(connection)
+    }
+
+    /// The next message. A closed connection is an `UnexpectedEof`.
+    pub fn read(&mut self) -> Result<Message> {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head)?;
+        let len = u32::from_be_bytes(head[1..].try_into().unwrap());
+        let mut body = vec![0; usize::try_from(len).unwrap() - 4];
+        self.stream.read_exact(&mut body)?;
+        Ok(Message { tag: head[0], body })
+    }
+
+    /// Sends a message.
+    pub fn send(&mut self, tag: u8, body: &[u8]) -> Result<()> {
+        let len = u32::try_from(body.len() + 4).unwrap();
+        self.write(&[&[tag][..], &len.to_be_bytes(), body].concat())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Reads up to ReadyForQuery; an ErrorResponse becomes an error.
+    fn until_ready(&mut self) -> Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        loop {
+            let message = self.read()?;
+            match message.tag {
+                b'Z' => return Ok(messages),
+                b'E' => return Err(Error::other(words(&message.body))),
+                _ => messages.push(message),
+            }
+        }
+    }
+
+    /// Runs a statement and returns the fields of its last row.
+    pub fn query(&mut self, text: &str) -> Result<Vec<String>> {
+        self.send(b'Q', &[text.as_bytes(), b"\0"].concat())?;
+        let messages = self.until_ready()?;
+        let row = messages.iter().rfind(|message| message.tag == b'D');
+        Ok(row.map(|row| fields(&row.body)).unwrap_or_default())
+    }
+
+    /// Publishes lines with COPY; `Ok` means the server said that all of them are durable.
+    pub fn copy(&mut self, lines: &[String]) -> Result<()> {
+        self.send(
+            b'Q',
+            b"COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)\0",
+        )?;
+        self.expect(b'G')?;
+        for line in lines {
+            self.send(b'd', &[line.as_bytes(), b"\n"].concat())?;
+        }
+        self.send(b'c', &[])?;
+        let messages = self.until_ready()?;
+        let tag = format!("COPY {}\0", lines.len());
+        match messages.last() {
+            Some(message) if message.tag == b'C' && message.body == tag.as_bytes() => Ok(()),
+            _ => Err(Error::other("no COPY tag")),
+        }
+    }
+
+    /// Starts a stream on a slot.
+    pub fn start_replication(&mut self, slot: &str) -> Result<()> {
+        let text = format!("START_REPLICATION SLOT \"{slot}\" LOGICAL 0/0\0");
+        self.send(b'Q', text.as_bytes())?;
+        self.expect(b'W')
+    }
+
+    fn expect(&mut self, tag: u8) -> Result<()> {
+        let message = self.read()?;
+        match message.tag {
+            found if found == tag => Ok(()),
+            b'E' => Err(Error::other(words(&message.body))),
+            found => Err(Error::new(
+                ErrorKind::InvalidData,
+                format!("got {}", char::from(found)),
+            )),
+        }
+    }
+
+    /// Confirms everything up to `lsn`.
+    pub fn confirm(&mut self, lsn: u64) -> Result<()> {
+        let mut body = vec![b'r'];
+        for position in [lsn, lsn, lsn, 0] {
+            body.extend_from_slice(&position.to_be_bytes());
+        }
+        body.push(0);
+        self.send(b'd', &body)
+    }
+
+    /// Ends the connection without a goodbye.
+    pub fn close(self) {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+    }
+}
+
+/// Eight bytes of a message as a position.
+pub fn position(body: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(body[at..at + 8].try_into().unwrap())
+}
+
+fn words(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).replace('\0', " ")
+}
+
+fn fields(body: &[u8]) -> Vec<String> {
+    let mut fields = Vec::new();
+    let mut at = 2;
+    while at < body.len() {
+        let len = i32::from_be_bytes(body[at..at + 4].try_into().unwrap());
+        at += 4;
+        let len = usize::try_from(len).unwrap_or(0);
+        fields.push(String::from_utf8_lossy(&body[at..at + len]).into_owned());
+        at += len;
+    }
+    fields
+}
