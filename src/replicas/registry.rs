@@ -33,6 +33,14 @@ pub struct ReplicaSnapshot {
     pub last_seen: Moment,
 }
 
+impl ReplicaSnapshot {
+    fn seen(&mut self, now: Moment) {
+        if now.steady >= self.last_seen.steady {
+            self.last_seen = now;
+        }
+    }
+}
+
 /// Not registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("replica \"{0}\" is not registered")]
@@ -69,7 +77,7 @@ impl Registry {
     /// keeps its positions, and its region unless another is given.
     pub fn register(&mut self, id: &str, region: Option<&str>, restart: Lsn, now: Moment) -> Lsn {
         if let Some(known) = self.find_mut(id) {
-            known.last_seen = now;
+            known.seen(now);
             if let Some(region) = region {
                 known.region = Some(region.to_owned());
             }
@@ -158,7 +166,7 @@ impl Registry {
         replica.applied_lsn = replica.applied_lsn.max(applied);
         replica.durable_lsn = replica.durable_lsn.max(durable);
         replica.acknowledged = true;
-        replica.last_seen = now;
+        replica.seen(now);
         Ok(replica)
     }
 
@@ -166,7 +174,7 @@ impl Registry {
     pub fn note_sent(&mut self, id: &str, sent: Lsn, now: Moment) {
         if let Some(replica) = self.find_mut(id) {
             replica.sent_lsn = replica.sent_lsn.max(sent);
-            replica.last_seen = now;
+            replica.seen(now);
         }
     }
 

@@ -313,7 +313,9 @@ impl From<AppendError> for PgError {
         let message = error.to_string();
         match error {
             AppendError::PayloadTooLarge { .. } => Self::error("54000", message),
-            AppendError::LsnNotRising { .. } => Self::error("55000", message),
+            AppendError::LsnNotRising { .. } | AppendError::AheadOfHead { .. } => {
+                Self::error("55000", message)
+            }
             AppendError::Stopped(failure) => writer_stopped(&failure, message),
             AppendError::Closed => Self::error("57P03", message),
         }

@@ -9,11 +9,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::conn::Conn;
 use super::errors::PgError;
-use super::session::{Session, SessionEnd};
+use super::session::{Session, SessionEnd, database_of};
 use super::startup::{self, Negotiated, Startup};
 use super::{Server, Shared, ShutdownReport};
 use crate::clock::Moment;
@@ -114,12 +115,13 @@ async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
         }
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
-    match open_session(conn, startup, &shared) {
-        Ok(session) => {
+    match admit(&startup, &shared) {
+        Ok((engine, permit)) => {
+            let session = Session::open(conn, startup, engine, shared, permit);
             let (pid, end) = session.run().await;
             tracing::info!(%peer, pid, user, database, "connection ended: {end}");
         }
-        Err((mut conn, error)) => {
+        Err(error) => {
             tracing::info!(%peer, user, database, "connection refused: {error}");
             conn.send_error(&error);
             conn.close_after_last_words().await;
@@ -150,17 +152,15 @@ async fn negotiate(conn: &mut Conn<TcpStream>, shared: &Shared) -> Result<Startu
     Err(error.to_string())
 }
 
-/// Opens a session, or gives the connection back with the reason why not.
-fn open_session(
-    conn: Conn<TcpStream>,
-    startup: Startup,
-    shared: &Arc<Shared>,
-) -> Result<Session<TcpStream>, (Conn<TcpStream>, PgError)> {
-    let Ok(permit) = Arc::clone(&shared.sessions).try_acquire_owned() else {
-        let error = PgError::fatal("53300", "sorry, too many clients already");
-        return Err((conn, error));
-    };
-    Session::open(conn, startup, Arc::clone(shared), permit)
+/// The database and the right to a session, or the reason why there is none.
+fn admit(
+    startup: &Startup,
+    shared: &Shared,
+) -> Result<(Arc<Engine>, OwnedSemaphorePermit), PgError> {
+    let permit = Arc::clone(&shared.sessions)
+        .try_acquire_owned()
+        .map_err(|_| PgError::fatal("53300", "sorry, too many clients already"))?;
+    Ok((database_of(startup, shared)?, permit))
 }
 
 /// The periodic work of one database. An error is logged when it is new.

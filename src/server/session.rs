@@ -116,33 +116,35 @@ impl Drop for TemporarySlots {
     }
 }
 
+/// The database a client asked for. A physical replication connection names none; the default
+/// one stands for the system.
+pub(super) fn database_of(startup: &Startup, shared: &Shared) -> Result<Arc<Engine>, PgError> {
+    let name = if startup.replication == Replication::Physical {
+        DEFAULT_DATABASE
+    } else {
+        &startup.database
+    };
+    let engine = shared.databases.get(name);
+    engine.ok_or_else(|| PgError::fatal("3D000", format!("database \"{name}\" does not exist")))
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
-    /// Opens a session, or gives the connection back with the reason why not.
+    /// Opens a session on `engine`, the database that [`database_of`] found for it.
     pub(super) fn open(
         conn: Conn<S>,
         startup: Startup,
+        engine: Arc<Engine>,
         shared: Arc<Shared>,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Self, (Conn<S>, PgError)> {
+    ) -> Self {
         let Startup {
             database,
             replication,
             settings,
             ..
         } = startup;
-        // A physical replication connection names no database; the default one stands for the
-        // system.
-        let name = if replication == Replication::Physical {
-            DEFAULT_DATABASE
-        } else {
-            &database
-        };
-        let Some(engine) = shared.databases.get(name) else {
-            let message = format!("database \"{name}\" does not exist");
-            return Err((conn, PgError::fatal("3D000", message)));
-        };
         let cancel = shared.cancels.enter();
-        Ok(Self {
+        Self {
             conn,
             temporary_slots: TemporarySlots {
                 engine: Arc::clone(&engine),
@@ -159,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             changed: vec![],
             cancel,
             _permit: permit,
-        })
+        }
     }
 
     /// Serves the session to its end; returns its process id with how it ended.

@@ -355,7 +355,7 @@ fn parse_milliseconds(text: &str) -> Option<u64> {
 fn print_milliseconds(milliseconds: u64) -> String {
     let largest = UNITS
         .iter()
-        .find(|(_, each)| milliseconds > 0 && milliseconds % each == 0);
+        .find(|(_, each)| milliseconds > 0 && milliseconds.is_multiple_of(*each));
     largest.map_or_else(
         || milliseconds.to_string(),
         |(name, each)| format!("{}{name}", milliseconds / each),

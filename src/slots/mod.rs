@@ -13,6 +13,7 @@ pub mod reddb;
 pub mod retention;
 mod store;
 mod table;
+mod writer;
 
 use std::time::Duration;
 
@@ -91,8 +92,9 @@ pub struct RetentionOutcome {
     pub prune_to: Option<Lsn>,
 }
 
-/// Limits that invalidate slots. Zero or `None` means no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Limits that invalidate slots. Zero means no limit; the default has one, so that a forgotten
+/// slot cannot keep everything for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotLimits {
     /// `slot_retention_max_lag_lsn`: head minus restart, in LSN units.
     pub max_lag_lsn: u64,
@@ -100,6 +102,16 @@ pub struct SlotLimits {
     pub idle_timeout: Duration,
     /// Most slots (permanent and temporary); `max_replication_slots`.
     pub max_slots: usize,
+}
+
+impl Default for SlotLimits {
+    fn default() -> Self {
+        Self {
+            max_lag_lsn: 64 << 30,
+            idle_timeout: Duration::ZERO,
+            max_slots: 0,
+        }
+    }
 }
 
 /// The slot file cannot be used.

@@ -5,17 +5,18 @@
 //! written before it becomes visible. After a failed write the file's state is unknown: nothing
 //! is written any more until the store is opened again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Moment;
-use crate::disk::{self, Disk};
+use crate::disk::Disk;
 use crate::lsn::Lsn;
 
-use super::file::{self, SlotFile, StoredSlot};
+use super::file::StoredSlot;
 use super::guard::{self, SlotGuard};
 use super::retention::{self, RetentionInput, RetentionPositions};
 use super::table::{Phase, Slot, Table, with_invalidated};
+use super::writer::{self, Writer};
 use super::{
     AcquireError, CreateError, DropError, ImportSlot, Invalidation, InvalidationCause, NewSlot,
     PersistError, RetentionOutcome, SlotLimits, SlotName, SlotSnapshot, SlotStoreError,
@@ -41,72 +42,28 @@ impl Shared {
     }
 }
 
-/// The only hand that writes the file.
-#[derive(Debug)]
-struct Writer {
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    generation: u64,
-    failed: Option<PersistError>,
-}
-
-impl Writer {
-    fn write(&mut self, image: Vec<StoredSlot>) -> Result<Vec<StoredSlot>, PersistError> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
-        }
-        let file = SlotFile {
-            generation: self.generation,
-            slots: image,
-        };
-        let written = file::encode(&file).and_then(|bytes| {
-            disk::replace_file(self.disk.as_ref(), &self.path, &bytes).map_err(|e| e.to_string())
-        });
-        match written {
-            Ok(()) => Ok(file.slots),
-            Err(reason) => {
-                let error = PersistError(reason);
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
-    }
-}
-
 impl SlotStore {
     /// Opens the store at `path` (missing: no slots). Every open raises the generation durably.
     pub fn open(disk: Arc<dyn Disk>, path: &Path, now: Moment) -> Result<Self, SlotStoreError> {
-        let mut file = read(disk.as_ref(), path)?;
-        file.generation = file.generation.saturating_add(1);
-        let io = |source| SlotStoreError::Io {
-            action: format!("write slot store {}", path.display()),
-            source,
-        };
-        let bytes = file::encode(&file).map_err(|e| io(std::io::Error::other(e)))?;
-        disk::replace_file(disk.as_ref(), path, &bytes).map_err(io)?;
+        let (writer, slots) = Writer::open(disk, path)?;
         let mut table = Table::default();
         table.at(now);
-        for stored in file.slots {
+        for stored in slots {
             let slot = Slot::from_disk(stored, now);
             table.slots.insert(slot.snapshot().name, slot);
         }
         Ok(Self {
             shared: Arc::new(Shared {
-                writer: Mutex::new(Writer {
-                    disk,
-                    path: path.to_owned(),
-                    generation: file.generation,
-                    failed: None,
-                }),
+                generation: writer.generation(),
+                writer: Mutex::new(writer),
                 table: Mutex::new(table),
-                generation: file.generation,
             }),
         })
     }
 
     /// Reads the store at `path` without changing anything; for tools.
     pub fn inspect(disk: &dyn Disk, path: &Path) -> Result<Vec<SlotSnapshot>, SlotStoreError> {
-        let slots = read(disk, path)?.slots.into_iter();
+        let slots = writer::read(disk, path)?.slots.into_iter();
         Ok(slots
             .map(|stored| {
                 let since = stored.last_seen_unix_ms;
@@ -483,26 +440,9 @@ impl SlotStore {
             .writer
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match &writer.failed {
-            Some(failed) => Err(failed.clone()),
-            None => Ok(writer),
-        }
+        writer.check()?;
+        Ok(writer)
     }
-}
-
-fn read(disk: &dyn Disk, path: &Path) -> Result<SlotFile, SlotStoreError> {
-    let io = |source| SlotStoreError::Io {
-        action: format!("read slot store {}", path.display()),
-        source,
-    };
-    if !disk.exists(path).map_err(io)? {
-        return Ok(SlotFile::default());
-    }
-    let bytes = disk.read(path).map_err(io)?;
-    file::decode(&bytes).map_err(|reason| SlotStoreError::Corrupt {
-        path: path.display().to_string(),
-        reason,
-    })
 }
 
 fn droppable<'a>(

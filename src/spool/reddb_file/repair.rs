@@ -93,13 +93,13 @@ pub(in crate::spool) fn cut_at(disk: &dyn Disk, path: &Path, offset: u64) -> io:
     Ok(side)
 }
 
-/// A name beside `path` that nothing has: `.torn`, else `.torn.2` and so on.
+/// A name beside `path` that nothing has: `.torn`, else `.torn.1` and so on.
 fn free_name(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
-    let mut number = 1_u32;
+    let mut number = 0_u32;
     loop {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".torn");
-        if number > 1 {
+        if number > 0 {
             name.push(format!(".{number}"));
         }
         let side = path.with_file_name(name);

@@ -1,0 +1,94 @@
+//! The only hand that writes the slot file, and what it does after a failure: nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{self, Disk};
+
+use super::file::{self, SlotFile, StoredSlot};
+use super::{PersistError, SlotStoreError};
+
+/// The only hand that writes the file.
+#[derive(Debug)]
+pub(super) struct Writer {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    generation: u64,
+    failed: Option<PersistError>,
+}
+
+impl Writer {
+    /// Reads the file, and writes it back with a higher generation before anything relies on
+    /// that.
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+    ) -> Result<(Self, Vec<StoredSlot>), SlotStoreError> {
+        let mut file = read(disk.as_ref(), path)?;
+        file.generation = file.generation.saturating_add(1);
+        let io = |source| SlotStoreError::Io {
+            action: format!("write slot store {}", path.display()),
+            source,
+        };
+        let bytes = file::encode(&file).map_err(|e| io(std::io::Error::other(e)))?;
+        disk::replace_file(disk.as_ref(), path, &bytes).map_err(io)?;
+        let writer = Self {
+            disk,
+            path: path.to_owned(),
+            generation: file.generation,
+            failed: None,
+        };
+        Ok((writer, file.slots))
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Fails when a write failed before.
+    pub(super) fn check(&self) -> Result<(), PersistError> {
+        match &self.failed {
+            Some(failed) => Err(failed.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces the file; returns what is on disk now.
+    pub(super) fn write(
+        &mut self,
+        image: Vec<StoredSlot>,
+    ) -> Result<Vec<StoredSlot>, PersistError> {
+        self.check()?;
+        let file = SlotFile {
+            generation: self.generation,
+            slots: image,
+        };
+        let written = file::encode(&file).and_then(|bytes| {
+            disk::replace_file(self.disk.as_ref(), &self.path, &bytes).map_err(|e| e.to_string())
+        });
+        match written {
+            Ok(()) => Ok(file.slots),
+            Err(reason) => {
+                let error = PersistError(reason);
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What the file says; a missing one says nothing.
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<SlotFile, SlotStoreError> {
+    let io = |source| SlotStoreError::Io {
+        action: format!("read slot store {}", path.display()),
+        source,
+    };
+    if !disk.exists(path).map_err(io)? {
+        return Ok(SlotFile::default());
+    }
+    let bytes = disk.read(path).map_err(io)?;
+    file::decode(&bytes).map_err(|reason| SlotStoreError::Corrupt {
+        path: path.display().to_string(),
+        reason,
+    })
+}

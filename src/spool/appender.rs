@@ -1,0 +1,480 @@
+//! The writer thread: the only place where LSN, file order and index are decided.
+//!
+//! It takes all that waits, encodes it into one buffer, writes and syncs that once, then shows it
+//! to readers and answers. No write starts before the previous sync returned, and at most
+//! [`MAX_UNSYNCED`] bytes (or one frame, if larger) are ever unsynced. After a failed write, sync
+//! or manifest replacement it stops for good: nothing is retried, nothing of it becomes visible.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::error::{AppendError, WriterFailure};
+use super::group::{Group, Stamped};
+use super::index::{self, Entry, MadeFor, Thinning};
+use super::lsn_rule;
+use super::manifest::{ActiveEntry, DurablePoint, Manifest, SegmentEntry};
+use super::pace::Pace;
+use super::prune::{self, ActiveSegment, PruneOutcome};
+use super::queue::{Job, Patience};
+use super::recovery::{MAX_UNSYNCED, Recovered};
+use super::segment::{self, Extent, IndexPlace, Segment};
+use super::shared::Shared;
+use super::ticket::{Appended, Completion, complete_all};
+use super::unit::{Draft, Stamp, Unit};
+use super::{lock, size};
+use crate::disk::{DiskFile, OpenMode};
+use crate::lsn::Lsn;
+
+/// How late the manifest may vouch for what was appended.
+const DURABLE_POINT_EVERY: Duration = Duration::from_secs(1);
+
+/// The writer failed; why is in [`Shared::failure`].
+struct Stopped;
+
+/// The writer's own state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    manifest: Manifest,
+    segment: Arc<Segment>,
+    file: Arc<dyn DiskFile>,
+    segment_bytes: u64,
+    /// Bytes written and synced.
+    written: u64,
+    /// CRC-32 of them.
+    crc: crc32fast::Hasher,
+    /// The active segment up to the last whole transaction placed.
+    whole: Extent,
+    thinning: Thinning,
+    /// End LSN of the last transaction placed.
+    head: Lsn,
+    group: Group,
+    pace: Pace,
+    /// Since when the manifest vouches for less than was appended.
+    behind_since: Option<Instant>,
+    /// Taken from the queue, not begun.
+    jobs: VecDeque<Job>,
+    closing: Option<SyncSender<Result<(), AppendError>>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        segment: Arc<Segment>,
+        recovered: Recovered,
+        segment_bytes: u64,
+        ring_bytes: usize,
+    ) -> Self {
+        let Recovered {
+            manifest,
+            file,
+            scan,
+            ..
+        } = recovered;
+        Self {
+            shared,
+            segment,
+            file,
+            segment_bytes,
+            written: scan.extent.bytes,
+            crc: scan.crc,
+            whole: scan.extent,
+            thinning: scan.thinning,
+            head: manifest.head,
+            manifest,
+            group: Group::new(ring_bytes),
+            pace: Pace::default(),
+            behind_since: None,
+            jobs: VecDeque::new(),
+            closing: None,
+        }
+    }
+
+    /// Works until it is closed or fails.
+    pub(super) fn run(mut self) {
+        while self.closing.is_none() && self.round().is_ok() {}
+    }
+
+    /// Takes what waits and makes it durable.
+    fn round(&mut self) -> Result<(), Stopped> {
+        let deadline = self
+            .behind_since
+            .and_then(|since| since.checked_add(DURABLE_POINT_EVERY));
+        let patience = Patience {
+            deadline,
+            expected: self.pace.expected(),
+            company: self.pace.company(),
+        };
+        self.jobs = self.shared.queue.take(patience, MAX_UNSYNCED).into();
+        while let Some(job) = self.jobs.pop_front() {
+            self.begin(job)?;
+        }
+        self.flush()?;
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.persist_durable_point()?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, job: Job) -> Result<(), Stopped> {
+        match job {
+            Job::Append {
+                units, completion, ..
+            } => return self.append(units, completion),
+            Job::Prune {
+                upto,
+                active,
+                reply,
+            } => {
+                self.flush()?;
+                // An asker that has gone needs no answer; here and below.
+                drop(reply.send(Ok(self.prune(upto, active)?)));
+            }
+            Job::PersistDurablePoint { at_least, reply } => {
+                self.flush()?;
+                self.persist_durable_point()?;
+                drop(reply.send(self.reached(at_least)));
+            }
+            Job::SetTerm { term, reply } => {
+                self.flush()?;
+                self.set_term(term)?;
+                drop(reply.send(Ok(())));
+            }
+            Job::Close { reply } => {
+                self.flush()?;
+                self.persist_durable_point()?;
+                self.closing = Some(reply);
+            }
+        }
+        Ok(())
+    }
+
+    // Appending
+
+    fn append(&mut self, mut units: Vec<Unit>, completion: Completion) -> Result<(), Stopped> {
+        units.retain(|unit| !unit.frames.as_slice().is_empty());
+        let ends = match self.ends_of(&units) {
+            Ok(ends) => ends,
+            Err(refused) => {
+                completion.complete(Err(refused));
+                return Ok(());
+            }
+        };
+        for (unit, end) in units.iter().zip(&ends) {
+            self.place(unit, *end)?;
+        }
+        let appended = Appended {
+            first_lsn: ends.first().copied().unwrap_or(self.head),
+            last_lsn: self.head,
+            num_transactions: size(ends.len()),
+        };
+        self.group.done.push((completion, appended));
+        Ok(())
+    }
+
+    /// The end LSNs of a batch, or why it is refused as a whole.
+    fn ends_of(&self, units: &[Unit]) -> Result<Vec<Lsn>, AppendError> {
+        let mut head = self.head;
+        let mut ends = Vec::with_capacity(units.len());
+        for unit in units {
+            head = lsn_rule::end_of(unit, head, self.shared.imported_through)?;
+            ends.push(head);
+        }
+        Ok(ends)
+    }
+
+    /// Encodes one transaction; a large one is written in pieces on the way.
+    fn place(&mut self, unit: &Unit, end: Lsn) -> Result<(), Stopped> {
+        let drafts = unit.frames.as_slice();
+        let begins_at = self.written.saturating_add(size(self.group.buf.len()));
+        let base = lsn_rule::local_base(self.head, self.shared.imported_through);
+        let of = Stamped {
+            term: unit.term,
+            timestamp_ms: unit.timestamp_ms,
+            end,
+        };
+        let mut counted_before: u64 = 0;
+        for (draft, index) in drafts.iter().zip(0..) {
+            let fits = self.group.buf.len().saturating_add(draft.counted_frame()) <= MAX_UNSYNCED;
+            if !fits && !self.group.buf.is_empty() {
+                self.flush()?;
+            }
+            let own = match unit.lsn {
+                None => lsn_rule::own_lsn(base, counted_before),
+                Some(_) => lsn_rule::own_lsn_before(end, index, size(drafts.len())),
+            };
+            self.group.place(draft, of, number_for(draft, end, own));
+            counted_before = counted_before.saturating_add(size(draft.counted_frame()));
+        }
+        self.head = end;
+        self.close_transaction(of, size(drafts.len()), begins_at)
+    }
+
+    fn close_transaction(
+        &mut self,
+        of: Stamped,
+        frames: u64,
+        begins_at: u64,
+    ) -> Result<(), Stopped> {
+        let ends_at = self.written.saturating_add(size(self.group.buf.len()));
+        let bytes = ends_at.saturating_sub(begins_at);
+        self.whole.add(of.end, of.timestamp_ms, frames, bytes);
+        if self.thinning.take(frames, bytes) {
+            self.group.entries.push(Entry {
+                lsn: of.end,
+                offset: begins_at,
+            });
+        }
+        self.group.close_transaction();
+        if self.whole.bytes >= self.segment_bytes {
+            self.flush()?;
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs what was encoded, then shows it to readers and answers.
+    fn flush(&mut self) -> Result<(), Stopped> {
+        if !self.group.buf.is_empty() {
+            let buf = std::mem::take(&mut self.group.buf);
+            let started = Instant::now();
+            let written = self.file.write_all_at(&buf, self.written);
+            written.map_err(self.fail("write to", &self.segment.name))?;
+            let synced = self.file.sync();
+            synced.map_err(self.fail("sync of", &self.segment.name))?;
+            self.pace.note_sync(started.elapsed());
+            self.shared.num_syncs.fetch_add(1, Ordering::Relaxed);
+            self.written = self.written.saturating_add(size(buf.len()));
+            self.crc.update(&buf);
+            self.group.buf = Vec::with_capacity(buf.len());
+            self.publish(&Bytes::from(buf));
+        }
+        self.pace.note_answered(self.group.done.len());
+        complete_all(self.group.done.drain(..));
+        Ok(())
+    }
+
+    fn publish(&mut self, bytes: &Bytes) {
+        let Some(newest) = self.group.settle(bytes, self.shared.boundary) else {
+            return;
+        };
+        if let IndexPlace::Live(index) = &mut *lock(&self.segment.index) {
+            index.append(&mut self.group.entries);
+        }
+        let num_transactions = std::mem::take(&mut self.group.num_transactions);
+        let counter = &self.shared.num_appended;
+        counter.fetch_add(num_transactions, Ordering::Relaxed);
+        self.shared.publish(&self.segment, self.whole, newest);
+        self.behind_since.get_or_insert_with(Instant::now);
+    }
+
+    // Segments
+
+    /// Seals the active segment, all of which is synced and published, and begins the next.
+    fn seal(&mut self) -> Result<(), Stopped> {
+        let shared = Arc::clone(&self.shared);
+        let (disk, folder) = (&*shared.place.disk, &shared.place.folder);
+        let old = Arc::clone(&self.segment);
+        let extent = Extent {
+            sealed: true,
+            ..self.whole
+        };
+        let crc = self.crc.clone().finalize();
+        let base = extent.last_lsn;
+        let name = segment::file_name(base);
+        self.write_index(&old, extent, crc)?;
+        let created = disk.open(&folder.join(&name), OpenMode::CreateNew);
+        let file = created.map_err(self.fail("creation of", &name))?;
+        let synced = disk.sync_dir(folder);
+        synced.map_err(self.fail("sync of folder", &folder.to_string_lossy()))?;
+        self.manifest
+            .sealed
+            .push(SegmentEntry::of(&old.name, &extent, crc));
+        self.manifest.active = ActiveEntry {
+            name,
+            first_position: base,
+        };
+        self.whole = Extent::default();
+        self.written = 0;
+        self.store_manifest()?;
+        // Readers find the next segment before they can see the end of this one.
+        let segment = Segment::active(folder, base, Extent::default(), Vec::new(), &file);
+        self.segment = Arc::new(segment);
+        shared.shelf.push_active(Arc::clone(&self.segment));
+        *lock(&old.sealed_crc) = Some(crc);
+        *lock(&old.extent) = extent;
+        *lock(&old.index) = IndexPlace::OnDisk;
+        self.file = file;
+        self.crc = crc32fast::Hasher::new();
+        self.thinning = Thinning::default();
+        Ok(())
+    }
+
+    fn write_index(&self, segment: &Segment, extent: Extent, crc: u32) -> Result<(), Stopped> {
+        let place = &self.shared.place;
+        let name = segment::index_name(&segment.name);
+        let made_for = MadeFor {
+            bytes: extent.bytes,
+            crc,
+        };
+        let written = match &*lock(&segment.index) {
+            IndexPlace::Live(entries) => {
+                index::write(&*place.disk, &place.folder.join(&name), made_for, entries)
+            }
+            IndexPlace::OnDisk => Ok(()),
+        };
+        written.map_err(self.fail("write to", &name))
+    }
+
+    /// Manifest first, then the files, then the folder: a crash in between leaves unlisted files
+    /// below the pruned-through position, which the next open removes.
+    fn prune(&mut self, upto: Lsn, active: ActiveSegment) -> Result<PruneOutcome, Stopped> {
+        let segments = self.shared.shelf.all();
+        let extents: Vec<Extent> = segments.iter().map(|segment| segment.extent()).collect();
+        let plan = prune::plan(&extents, upto, active);
+        if plan.seal_active {
+            self.seal()?;
+        }
+        let gone = segments.iter().zip(&extents).take(plan.num_segments);
+        let mut outcome = PruneOutcome {
+            removed_through: self.manifest.removed_through,
+            ..PruneOutcome::default()
+        };
+        for (_, extent) in gone.clone() {
+            outcome.num_segments += 1;
+            outcome.bytes = outcome.bytes.saturating_add(extent.bytes);
+            outcome.removed_through = extent.last_lsn;
+        }
+        if outcome.num_segments == 0 {
+            return Ok(outcome);
+        }
+        self.manifest.removed_through = outcome.removed_through;
+        self.manifest.sealed.drain(..plan.num_segments);
+        self.store_manifest()?;
+        let shared = &self.shared;
+        shared
+            .shelf
+            .remove_oldest(plan.num_segments, outcome.removed_through);
+        for (segment, _) in gone {
+            let removed = self.remove_files(&segment.name);
+            removed.map_err(self.fail("removal of", &segment.name))?;
+        }
+        let folder = &shared.place.folder;
+        let synced = shared.place.disk.sync_dir(folder);
+        synced.map_err(self.fail("sync of folder", &folder.to_string_lossy()))?;
+        Ok(outcome)
+    }
+
+    fn remove_files(&self, name: &str) -> io::Result<()> {
+        let place = &self.shared.place;
+        place.disk.remove(&place.folder.join(name))?;
+        let index = place.folder.join(segment::index_name(name));
+        if place.disk.exists(&index)? {
+            place.disk.remove(&index)?;
+        }
+        Ok(())
+    }
+
+    // Manifest
+
+    /// Lets the manifest vouch for all that was published, unless it does.
+    fn persist_durable_point(&mut self) -> Result<(), Stopped> {
+        if self.behind_since.is_some() {
+            self.store_manifest()?;
+        }
+        Ok(())
+    }
+
+    fn reached(&self, at_least: Lsn) -> Result<(), AppendError> {
+        if at_least <= self.head {
+            Ok(())
+        } else {
+            Err(AppendError::AheadOfHead {
+                position: at_least,
+                head: self.head,
+            })
+        }
+    }
+
+    fn set_term(&mut self, term: u64) -> Result<(), Stopped> {
+        if term > self.manifest.term {
+            self.manifest.term = term;
+            self.store_manifest()?;
+            self.shared.term.store(term, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Replaces the manifest. Called only when all that was placed is synced, so its durable
+    /// point is the end of what there is.
+    fn store_manifest(&mut self) -> Result<(), Stopped> {
+        let lsn = if self.whole.frames > 0 {
+            self.whole.last_lsn
+        } else {
+            self.manifest.active.first_position
+        };
+        self.manifest.head = self.head;
+        self.manifest.durable = DurablePoint {
+            segment: self.manifest.active.name.clone(),
+            offset: self.whole.bytes,
+            lsn,
+        };
+        let place = &self.shared.place;
+        let stored = self.manifest.store(&*place.disk, &place.dir);
+        stored.map_err(self.fail("replacement of", "the manifest"))?;
+        self.behind_since = None;
+        let durable_point = &self.shared.durable_point;
+        durable_point.store(self.head.get(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Stops the writer: for `map_err`. The reason stands before anybody is answered.
+    fn fail(&self, action: &str, what: &str) -> impl FnOnce(io::Error) -> Stopped + use<> {
+        let shared = Arc::clone(&self.shared);
+        let action = format!("{action} {what}");
+        move |error| {
+            let failure = WriterFailure::of(action)(error);
+            shared.failure.get_or_init(|| Arc::new(failure));
+            Stopped
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Answers everybody who still waits.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let failure = WriterFailure {
+                action: "the writer thread".to_owned(),
+                error: "it panicked".to_owned(),
+                kind: io::ErrorKind::Other,
+            };
+            self.shared.failure.get_or_init(|| Arc::new(failure));
+        }
+        let left = self.shared.queue.close();
+        for (completion, _) in self.group.done.drain(..) {
+            completion.complete(Err(self.shared.refusal()));
+        }
+        for job in self.jobs.drain(..).chain(left) {
+            if let Job::Append { completion, .. } = job {
+                completion.complete(Err(self.shared.refusal()));
+            }
+        }
+        if let Some(reply) = self.closing.take() {
+            drop(reply.send(Ok(())));
+        }
+    }
+}
+
+fn number_for(draft: &Draft, end: Lsn, own: Lsn) -> u64 {
+    match draft.hole {
+        Some((_, Stamp::OwnLsn)) => own.get(),
+        Some((_, Stamp::EndLsn)) | None => end.get(),
+    }
+}
