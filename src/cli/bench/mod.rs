@@ -36,7 +36,7 @@ type BenchError = Box<dyn Error + Send + Sync>;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Measurement {
+pub(super) enum Measurement {
     /// Publishing through the library against a bare file.
     Publish,
     /// COPY over the wire against PostgreSQL.
@@ -53,7 +53,7 @@ pub enum Measurement {
 
 /// Arguments of `pgspool bench`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(super) struct BenchArgs {
     /// Measure only these (default: all).
     #[arg(value_enum)]
     only: Vec<Measurement>,
@@ -66,7 +66,7 @@ pub struct BenchArgs {
 }
 
 /// Measures and prints the table. `exe` is the pgspool binary that rows with a server start.
-pub fn run(args: &BenchArgs, exe: &Path) -> Result<(), BenchError> {
+pub(super) fn run(args: &BenchArgs, exe: &Path) -> Result<(), BenchError> {
     let home = Home::new(&args.scratch)?;
     let all = Measurement::value_variants();
     let chosen = if args.only.is_empty() { all } else { &args.only };
