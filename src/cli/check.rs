@@ -36,7 +36,7 @@ pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
 }
 
 /// What is wrong with the database in `folder`.
-fn faults(folder: &Path) -> Vec<String> {
+pub(super) fn faults(folder: &Path) -> Vec<String> {
     let (positions, broken_store) = match slot_positions(folder) {
         Ok(positions) => (positions, None),
         Err(fault) => (Vec::new(), Some(fault)),
@@ -47,7 +47,7 @@ fn faults(folder: &Path) -> Vec<String> {
 }
 
 /// Names and positions of the slots that still need data.
-pub(super) fn slot_positions(folder: &Path) -> Result<Vec<(String, Lsn)>, String> {
+fn slot_positions(folder: &Path) -> Result<Vec<(String, Lsn)>, String> {
     let slots = SlotStore::inspect(&RealDisk, &folder.join(SLOTS_FILE));
     let slots = slots.map_err(|error| with_causes(&error))?;
     let valid = slots.iter().filter(|slot| slot.invalidation.is_none());

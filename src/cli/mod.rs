@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::spool::RecoveryMode;
 
@@ -152,13 +152,17 @@ struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["database", "reddb"]))]
 struct RepairArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Database to repair.
     #[arg(long, value_name = "NAME")]
-    database: String,
-    /// Do it; without this, only say what would be done.
+    database: Option<String>,
+    /// Instead: RedDB's data path, whose spool file is cut back to its valid frames.
+    #[arg(long, value_name = "FILE.rdb")]
+    reddb: Option<PathBuf>,
+    /// Do it; without this, only say what is wrong.
     #[arg(long)]
     yes: bool,
 }

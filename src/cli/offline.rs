@@ -25,7 +25,6 @@ pub(super) enum OfflineError {
 /// copy of its slots, which are left as they are.
 pub(super) struct Offline {
     pub(super) spool: Spool,
-    pub(super) recovery: RecoveryReport,
     pub(super) slots: Vec<SlotSnapshot>,
 }
 
@@ -40,11 +39,21 @@ impl Offline {
         };
         let options = spool_options(persisted.unwrap_or_default(), new);
         let (spool, recovery) = Spool::open(Arc::new(RealDisk), folder, options)?;
-        Ok(Self {
-            spool,
-            recovery,
-            slots,
-        })
+        print_recovery(&recovery);
+        Ok(Self { spool, slots })
+    }
+}
+
+fn print_recovery(report: &RecoveryReport) {
+    for torn in report.torn.iter().chain(&report.set_aside) {
+        eprintln!(
+            "pgspool: recovery cut {} bytes off {} at offset {} and kept them in {}: {}",
+            torn.bytes,
+            torn.segment,
+            torn.offset,
+            torn.kept_in.display(),
+            torn.reason
+        );
     }
 }
 

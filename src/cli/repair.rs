@@ -1,6 +1,232 @@
-//! repair
-use super::RepairArgs;
+//! `pgspool repair`: make a damaged database open again, on an operator's word.
+//!
+//! Without `--yes` it only lists what is wrong. With it, damaged data is set aside (never
+//! deleted), and the slots that needed any of it are invalidated, so that no subscriber goes on
+//! over a gap without knowing. An interrupted repair is run again before the database is served.
+
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-pub(super) fn run(_args: &RepairArgs) -> Result<ExitCode, std::io::Error> {
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::disk::{Disk, RealDisk};
+use crate::engine;
+use crate::lsn::Lsn;
+use crate::slots::{InvalidationCause, PersistError, SlotStore, SlotStoreError};
+use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
+use crate::spool::repair::{QUARANTINE_FOLDER, RepairOptions, RepairReport, repair};
+use crate::spool::{NewSpool, OpenError, RecoveryMode};
+
+use super::RepairArgs;
+use super::check::faults;
+use super::data_dir::{DataDir, DataDirError};
+use super::offline::SLOTS_FILE;
+
+/// Why a repair was not made, or not finished.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RepairError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Spool(#[from] OpenError),
+    #[error(transparent)]
+    Slots(#[from] SlotStoreError),
+    #[error(transparent)]
+    Persist(#[from] PersistError),
+    #[error("cannot move {} to the quarantine", path.display())]
+    Quarantine {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{}", path.display())]
+    RedDb {
+        path: PathBuf,
+        #[source]
+        source: RedDbError,
+    },
+}
+
+/// Runs the command.
+pub(super) fn run(args: &RepairArgs) -> Result<ExitCode, RepairError> {
+    match (&args.reddb, &args.database) {
+        (Some(data_path), _) => reddb(&RedDbNames::of(data_path).spool, args.yes),
+        (None, Some(name)) => {
+            let data = DataDir::open(&args.data.dir)?;
+            database(&data.database(name)?, args.yes)
+        }
+        // The command line demands one of them.
+        (None, None) => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
+    let faults = faults(folder);
+    if faults.is_empty() {
+        println!("nothing is wrong");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for fault in &faults {
+        println!("{fault}");
+    }
+    if !yes {
+        println!("with --yes: set this aside and invalidate the slots that needed it");
+        return Ok(ExitCode::FAILURE);
+    }
+    let now = Moment::now();
+    let slots = open_slots(folder, now)?;
+    let options = RepairOptions {
+        boundary: engine::boundary,
+        persisted_position: slots.highest_persisted(),
+        new: NewSpool {
+            system_id: new_system_id(now),
+            imported_through: Lsn::ZERO,
+        },
+    };
+    let report = repair(&RealDisk, folder, &options)?;
+    print_report(&report);
+    invalidate(&slots, &report, now)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The slot store; a damaged one is set aside, and there are no slots then.
+fn open_slots(folder: &Path, now: Moment) -> Result<SlotStore, RepairError> {
+    let path = folder.join(SLOTS_FILE);
+    match SlotStore::open(Arc::new(RealDisk), &path, now) {
+        Err(SlotStoreError::Corrupt { .. }) => {
+            let kept_in = quarantine(folder, &path).map_err(|source| RepairError::Quarantine {
+                path: path.clone(),
+                source,
+            })?;
+            println!("moved {SLOTS_FILE} to {}", kept_in.display());
+            println!("all slots are gone: create them again and load their subscribers anew");
+            Ok(SlotStore::open(Arc::new(RealDisk), &path, now)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+fn quarantine(folder: &Path, path: &Path) -> io::Result<PathBuf> {
+    let place = folder.join(QUARANTINE_FOLDER);
+    RealDisk.create_dir_all(&place)?;
+    let mut kept_in = place.join(SLOTS_FILE);
+    let mut number = 1_u32;
+    while RealDisk.exists(&kept_in)? {
+        number += 1;
+        kept_in = place.join(format!("{SLOTS_FILE}.{number}"));
+    }
+    RealDisk.rename(path, &kept_in)?;
+    RealDisk.sync_dir(&place)?;
+    RealDisk.sync_dir(folder)?;
+    Ok(kept_in)
+}
+
+/// For a spool whose manifest is lost, and with it the old identifier.
+fn new_system_id(now: Moment) -> u64 {
+    (now.unix_ms << 12) | (u64::from(std::process::id()) & 0xFFF)
+}
+
+fn print_report(report: &RepairReport) {
+    if report.rebuilt_manifest {
+        println!("made a new manifest from the segments, with a new system identifier");
+    }
+    for file in &report.quarantined {
+        println!(
+            "moved {} to {}: {}",
+            file.file,
+            file.kept_in.display(),
+            file.reason
+        );
+    }
+    if let Some(cut) = &report.cut {
+        println!(
+            "cut {} bytes off {} at offset {} and kept them in {}: {}",
+            cut.bytes,
+            cut.segment,
+            cut.offset,
+            cut.kept_in.display(),
+            cut.reason
+        );
+    }
+    for lost in &report.lost {
+        println!(
+            "lost: what ended above {}, up to {}",
+            lost.after, lost.through
+        );
+    }
+    for name in &report.rebuilt_indexes {
+        println!("made {name} anew");
+    }
+    println!(
+        "readable from {}, head {}",
+        report.removed_through, report.head
+    );
+}
+
+/// Invalidates every slot that would miss something.
+fn invalidate(slots: &SlotStore, report: &RepairReport, now: Moment) -> Result<(), RepairError> {
+    for slot in slots.snapshot() {
+        let misses = report
+            .lost
+            .iter()
+            .any(|lost| slot.restart_lsn < lost.through);
+        if misses && slots.invalidate(&slot.name, InvalidationCause::WalRemoved, now)? {
+            println!("invalidated slot {}", slot.name);
+        }
+    }
+    Ok(())
+}
+
+/// Cuts a RedDB spool file back to its valid frames.
+fn reddb(path: &Path, yes: bool) -> Result<ExitCode, RepairError> {
+    let failed = |source| RepairError::RedDb {
+        path: path.to_owned(),
+        source,
+    };
+    if !yes {
+        return show_end(path).map_err(failed);
+    }
+    let repaired =
+        repair_file(&RealDisk, path, RecoveryMode::LongestValidPrefix).map_err(failed)?;
+    match repaired.cut {
+        None => println!("nothing is wrong"),
+        Some(cut) => println!(
+            "cut {} bytes at offset {} and kept them in {}: {}",
+            cut.bytes,
+            cut.offset,
+            cut.kept_in.display(),
+            cut.reason
+        ),
+    }
+    println!(
+        "{} records, head {}",
+        repaired.num_frames,
+        repaired.head.get()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_end(path: &Path) -> Result<ExitCode, RedDbError> {
+    let io = |action| move |source| RedDbError::Io { action, source };
+    let mut reader = RedDbReader::open(&RealDisk, path).map_err(io("open the file"))?;
+    while reader.next_frame().map_err(io("read the file"))?.is_some() {}
+    match reader.end() {
+        None | Some(RedDbEnd::Clean) => {
+            println!("nothing is wrong");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(RedDbEnd::Torn {
+            offset,
+            bytes,
+            reason,
+        }) => println!("torn end of {bytes} bytes at offset {offset}: {reason}"),
+        Some(RedDbEnd::Corrupt {
+            offset,
+            bytes,
+            reason,
+        }) => println!("damage at offset {offset}, {bytes} bytes from there: {reason}"),
+    }
+    println!("with --yes: cut it off there and keep it beside the file");
+    Ok(ExitCode::FAILURE)
 }

@@ -89,7 +89,7 @@ fn log_recovery(engine: &Engine) {
     let report = engine.recovery();
     let database = engine.name();
     tracing::info!(database, head = %report.head, created = report.created, "database opened");
-    for torn in report.torn.iter() {
+    for torn in report.torn.iter().chain(&report.set_aside) {
         tracing::warn!(
             database,
             segment = torn.segment,

@@ -1,4 +1,6 @@
 //! The binary, the fixtures, and a folder to work in.
+// Every test file that includes this uses its own part of it.
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashMap;
 use std::fs;

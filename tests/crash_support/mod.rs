@@ -1,5 +1,7 @@
 //! A server process that can be killed, and a raw blocking client of the PostgreSQL protocol that
 //! is small enough to be trusted.
+// Every test file that includes this uses its own part of it.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
