@@ -300,10 +300,12 @@ impl World {
             removed >= at_least && removed <= at_most,
             "{at_least} {removed} {at_most}"
         );
-        self.removed = (removed, removed);
+        if state.failure.is_none() {
+            // A stopped spool may not know how far a failed prune got on disk.
+            self.removed = (removed, removed);
+        }
         assert!(state.term >= self.term.0 && state.term <= self.term.1);
         self.term.0 = state.term;
-
         let mut cursor = self.spool().cursor(removed).unwrap();
         let found = read_on(&mut cursor, 700).unwrap();
         let mut previous = removed;

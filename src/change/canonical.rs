@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::json::{Json, JsonError, Scanner, Token, write_string};
+use super::json::{Json, JsonError, Scanner, Token};
+use super::json_string::write_string;
 
 /// How JSON is spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::canonical::Style;
 use super::fields::{Fields, Hex};
-use super::json::write_string;
+use super::json_string::write_string;
 use super::{ChangeRecord, EncodedRecord};
 
 /// A record appended to a buffer, complete but for the digits of its LSN.

@@ -4,7 +4,7 @@
 //! no nesting deeper than [`MAX_DEPTH`]. It builds no tree: scalars come out as slices of the
 //! text, containers as [`Json`], so a record costs no allocation and no number loses a digit.
 
-use std::borrow::Cow;
+use super::json_string::{Text, escape_at, plain_prefix};
 
 /// Deepest nesting of arrays and objects.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -17,24 +17,6 @@ pub(crate) struct JsonError {
     at: usize,
 }
 
-/// A string between its quotes, its escapes checked but not yet undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Text<'a> {
-    raw: &'a str,
-    escaped: bool,
-}
-
-impl<'a> Text<'a> {
-    /// The string itself; borrowed unless it has escapes.
-    pub(crate) fn decode(self) -> Cow<'a, str> {
-        if self.escaped {
-            Cow::Owned(unescape(self.raw))
-        } else {
-            Cow::Borrowed(self.raw)
-        }
-    }
-}
-
 /// Text known to be one valid JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Json<'a>(&'a str);
@@ -43,7 +25,7 @@ impl<'a> Json<'a> {
     /// Checks that `text` is one JSON value.
     pub(crate) fn check(text: &'a str) -> Result<Self, JsonError> {
         let mut scanner = Scanner::new(text);
-        scanner.value()?;
+        scanner.json()?;
         scanner.end()?;
         Ok(Self(text))
     }
@@ -64,23 +46,11 @@ impl<'a> Json<'a> {
 pub(crate) enum Value<'a> {
     #[default]
     Absent,
-    Null(Json<'a>),
-    Number(Json<'a>),
-    String(Text<'a>, Json<'a>),
+    Null,
+    Number(&'a str),
+    String(Text<'a>),
     /// A boolean, an array or an object.
     Other(Json<'a>),
-}
-
-impl<'a> Value<'a> {
-    /// Its text, `None` when it is absent.
-    pub(crate) const fn json(self) -> Option<Json<'a>> {
-        match self {
-            Self::Absent => None,
-            Self::Null(json) | Self::Number(json) | Self::String(_, json) | Self::Other(json) => {
-                Some(json)
-            }
-        }
-    }
 }
 
 /// A scalar, or the opening bracket of a container.
@@ -114,6 +84,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a scalar or opens a container.
+    #[inline]
     pub(crate) fn token(&mut self) -> Result<Token<'a>, JsonError> {
         match self.peek() {
             Some(b'"') => self.string().map(Token::String),
@@ -130,21 +101,37 @@ impl<'a> Scanner<'a> {
 
     /// Reads one whole value.
     pub(crate) fn value(&mut self) -> Result<Value<'a>, JsonError> {
+        let token = self.token()?;
+        Ok(match token {
+            Token::Null => Value::Null,
+            Token::Number(literal) => Value::Number(literal),
+            Token::String(text) => Value::String(text),
+            Token::True => Value::Other(Json("true")),
+            Token::False => Value::Other(Json("false")),
+            Token::Array | Token::Object => {
+                let start = self.at - 1;
+                self.skip(token)?;
+                Value::Other(self.json_since(start))
+            }
+        })
+    }
+
+    /// Reads one whole value as its text.
+    pub(crate) fn json(&mut self) -> Result<Json<'a>, JsonError> {
         self.peek();
         let start = self.at;
         let token = self.token()?;
         self.skip(token)?;
-        let json = Json(self.text.get(start..self.at).unwrap_or_default());
-        Ok(match token {
-            Token::Null => Value::Null(json),
-            Token::Number(_) => Value::Number(json),
-            Token::String(text) => Value::String(text, json),
-            Token::True | Token::False | Token::Array | Token::Object => Value::Other(json),
-        })
+        Ok(self.json_since(start))
+    }
+
+    fn json_since(&self, start: usize) -> Json<'a> {
+        Json(self.text.get(start..self.at).unwrap_or_default())
     }
 
     /// In an object: the next key, up to its value; `None` once the object is closed.
     /// `first` starts as true.
+    #[inline]
     pub(crate) fn next_key(&mut self, first: &mut bool) -> Result<Option<Text<'a>>, JsonError> {
         if !self.next_member(b'}', first)? {
             return Ok(None);
@@ -174,6 +161,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips white space and looks at the byte after it.
+    #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
             match self.byte(self.at) {
@@ -183,6 +171,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
@@ -233,6 +222,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn next_member(&mut self, close: u8, first: &mut bool) -> Result<bool, JsonError> {
         let was_first = std::mem::replace(first, false);
         match self.peek() {
@@ -252,6 +242,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a string; the scanner stands at its opening quote.
+    #[inline]
     fn string(&mut self) -> Result<Text<'a>, JsonError> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
@@ -259,8 +250,7 @@ impl<'a> Scanner<'a> {
         self.at = start;
         loop {
             let tail = bytes.get(self.at..).unwrap_or_default();
-            let stop = tail.iter().position(|&b| must_be_escaped(b));
-            self.at += stop.unwrap_or(tail.len());
+            self.at += plain_prefix(tail);
             match self.byte(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -274,10 +264,11 @@ impl<'a> Scanner<'a> {
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(Text { raw, escaped })
+        Ok(Text::checked(raw, escaped))
     }
 
     /// Reads a number; the scanner stands at its sign or first digit.
+    #[inline]
     fn number(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at;
         let mut exponent = false;
@@ -310,6 +301,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one digit or more.
+    #[inline]
     fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         while self.byte(self.at).is_some_and(|b| b.is_ascii_digit()) {
@@ -320,97 +312,6 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
-}
-
-/// Appends `text` as a JSON string: RedDB's escapes, which are also those of PostgreSQL's jsonb.
-pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(stop) = rest.iter().position(|&b| must_be_escaped(b)) {
-        let (plain, tail) = rest.split_at(stop);
-        out.extend_from_slice(plain);
-        let Some((&byte, tail)) = tail.split_first() else {
-            break;
-        };
-        write_escape(byte, out);
-        rest = tail;
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
-}
-
-const fn must_be_escaped(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-fn write_escape(byte: u8, out: &mut Vec<u8>) {
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        _ => {
-            out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', letter]);
-}
-
-fn unescape(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(stop) = rest.find('\\') {
-        let (plain, tail) = rest.split_at(stop);
-        text.push_str(plain);
-        // The scanner has checked every escape, so this never fails.
-        let Ok((character, next)) = escape_at(tail.as_bytes(), 0) else {
-            break;
-        };
-        text.push(character);
-        rest = tail.get(next..).unwrap_or_default();
-    }
-    text.push_str(rest);
-    text
-}
-
-/// Reads the escape whose backslash stands at `at`: its character and where it ends.
-fn escape_at(bytes: &[u8], at: usize) -> Result<(char, usize), &'static str> {
-    let character = match bytes.get(at + 1) {
-        Some(&plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'u') => return unicode_escape(bytes, at + 2),
-        _ => return Err("invalid escape in a string"),
-    };
-    Ok((character, at + 2))
-}
-
-fn unicode_escape(bytes: &[u8], at: usize) -> Result<(char, usize), &'static str> {
-    const BAD: &str = "invalid unicode escape in a string";
-    let high = hex4(bytes, at).ok_or(BAD)?;
-    if let Some(character) = char::from_u32(high) {
-        return Ok((character, at + 4));
-    }
-    let marker = bytes.get(at + 4..at + 6);
-    let low = hex4(bytes, at + 6).ok_or(BAD)?;
-    let paired = (0xD800..0xDC00).contains(&high) && (0xDC00..0xE000).contains(&low);
-    if marker != Some(b"\\u") || !paired {
-        return Err(BAD);
-    }
-    let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-    Ok((char::from_u32(code).ok_or(BAD)?, at + 10))
-}
-
-fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.iter().try_fold(0, |code, &digit| {
-        Some(code * 16 + char::from(digit).to_digit(16)?)
-    })
 }
 
 #[cfg(test)]
@@ -468,21 +369,5 @@ mod tests {
         assert!(Json::check(&deep(MAX_DEPTH)).is_ok());
         assert!(Json::check(&deep(MAX_DEPTH + 1)).is_err());
         assert!(Json::check(&"[".repeat(1 << 20)).is_err());
-    }
-
-    #[test]
-    fn strings_are_escaped_as_reddb_does() {
-        let mut out = Vec::new();
-        write_string("a\"b\\c\n\r\t\u{8}\u{c}\u{1}\u{1f}/é\u{7f}", &mut out);
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(
-            text,
-            r#""a\"b\\c\n\r\t\b\f\u0001\u001f/é"#.to_owned() + "\u{7f}\""
-        );
-        let mut scanner = Scanner::new(&text);
-        let Ok(Token::String(back)) = scanner.token() else {
-            panic!("not a string");
-        };
-        assert_eq!(back.decode(), "a\"b\\c\n\r\t\u{8}\u{c}\u{1}\u{1f}/é\u{7f}");
     }
 }

@@ -13,6 +13,7 @@ mod encode;
 mod envelope;
 mod fields;
 mod json;
+mod json_string;
 
 pub use deliver::{deliver, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};
@@ -22,7 +23,8 @@ pub(crate) use canonical::Style;
 pub(crate) use encode::{write_open, write_u64};
 pub(crate) use envelope::PayloadRef;
 pub(crate) use fields::{Fields, Hex, RawRecord};
-pub(crate) use json::{Json, Text, Value};
+pub(crate) use json::{Json, Value};
+pub(crate) use json_string::Text;
 
 use bytes::Bytes;
 

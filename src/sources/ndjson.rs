@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use crate::change::{
-    DecodeError, Fields, Hex, Json, OpenRecord, Operation, RawRecord, Text, Value, write_open,
+    DecodeError, Fields, Hex, OpenRecord, Operation, RawRecord, Text, Value, write_open,
 };
 
 use super::lines::{Line, LineSplitter, LineTooLong};
@@ -178,20 +178,20 @@ fn text<'a, T>(
     read: impl FnOnce(Text<'a>) -> Result<T, DecodeError>,
 ) -> Result<Option<T>, DecodeError> {
     match value {
-        Value::Absent | Value::Null(_) => Ok(None),
-        Value::String(text, _) => read(text).map(Some),
+        Value::Absent | Value::Null => Ok(None),
+        Value::String(text) => read(text).map(Some),
         Value::Number(_) | Value::Other(_) => Err(DecodeError(format!("{key} is not a string"))),
     }
 }
 
 /// An integer of 64 bits without a sign; absent and null are the same.
 fn integer(value: Value<'_>, key: &str) -> Result<Option<u64>, DecodeError> {
-    let number: Option<Json<'_>> = match value {
-        Value::Absent | Value::Null(_) => return Ok(None),
-        Value::Number(json) => Some(json),
+    let literal = match value {
+        Value::Absent | Value::Null => return Ok(None),
+        Value::Number(literal) => Some(literal),
         Value::String(..) | Value::Other(_) => None,
     };
-    let parsed = number.and_then(|json| json.text().parse().ok());
+    let parsed = literal.and_then(|literal| literal.parse().ok());
     parsed
         .map(Some)
         .ok_or_else(|| DecodeError(format!("{key} is not an integer from 0 to {}", u64::MAX)))

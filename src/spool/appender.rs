@@ -167,7 +167,10 @@ impl Writer {
             }
         };
         for (unit, end) in units.iter().zip(&ends) {
-            self.place(unit, *end)?;
+            if let Err(stopped) = self.place(unit, *end) {
+                completion.complete(Err(self.shared.refusal()));
+                return Err(stopped);
+            }
         }
         let appended = Appended {
             first_lsn: ends.first().copied().unwrap_or(self.head),

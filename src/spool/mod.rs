@@ -15,6 +15,7 @@
 
 mod appender;
 mod block;
+pub mod check;
 mod error;
 mod files;
 pub mod frame;
@@ -32,6 +33,7 @@ mod queue;
 mod reader;
 mod recovery;
 pub mod reddb_file;
+pub mod repair;
 mod ring;
 mod salvage;
 pub(crate) mod scan;

@@ -12,7 +12,7 @@ use super::error::OpenError;
 use super::files::{self, FilePlan};
 use super::manifest::{DurablePoint, MANIFEST_FILE, Manifest, read_manifest, segment_folder};
 use super::options::{RecoveryMode, RecoveryReport, SpoolOptions};
-use super::scan::{Fault, SegmentScan, find_frame_after, scan};
+use super::scan::{Fault, SegmentScan, find_frame_after, read_exactly, scan};
 use super::{salvage, segment, torn};
 use crate::clock::Moment;
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -213,7 +213,7 @@ pub(super) fn open_active(
 }
 
 /// Whether the first fault of the active segment can be a torn tail.
-fn judge(
+pub(super) fn judge(
     name: &str,
     file: &dyn DiskFile,
     durable: &DurablePoint,
@@ -270,12 +270,12 @@ pub(super) fn finish(
         lsn: recovered.readable,
     };
     let settle = || -> io::Result<()> {
-        if !plan.remove.is_empty() {
-            place.disk.sync_dir(&place.folder)?;
-        }
+        // What was read here may not be on disk: the process was killed before a sync, or the
+        // sync failed. The names first: a manifest that was renamed into place but not synced.
+        place.disk.sync_dir(&place.folder)?;
+        place.disk.sync_dir(&place.dir)?;
         if manifest.durable != durable || manifest.head != head {
-            // A process that was killed leaves data that was read here but may not be on disk.
-            recovered.file.sync()?;
+            rewrite(&*recovered.file, manifest.durable.offset, durable.offset)?;
             manifest.durable = durable;
             manifest.head = head;
             manifest.store(&*place.disk, &place.dir)?;
@@ -290,6 +290,24 @@ pub(super) fn finish(
     recovered.report.removed_files = plan.remove;
     recovered.report.rebuilt_indexes = plan.missing_indexes;
     Ok(recovered)
+}
+
+/// Writes the bytes from `from` to `to` once more and syncs them. After a failed sync the system
+/// may take them for clean although they never reached the disk; syncing alone would then do
+/// nothing.
+fn rewrite(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let piece = u64::try_from(MAX_UNSYNCED).unwrap_or(u64::MAX);
+    let mut at = from;
+    while at < to {
+        let bytes = read_exactly(file, at, piece.min(to - at))?;
+        if bytes.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        file.write_all_at(&bytes, at)?;
+        file.sync()?;
+        at = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
+    file.sync()
 }
 
 /// A fault that is not in the bytes of a frame.

@@ -1,5 +1,5 @@
 //! What the engine's tests share: a data directory, records, slots.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,302 @@
+//! Reads everything a spool has on disk and lists every fault. Never writes.
+//!
+//! Where opening looks only at what it needs, this reads all of it: every checksum, the order of
+//! frames and transactions, the manifest against the files, the indexes against the segments, and
+//! slot positions against the spool. It decides nothing; see [`super::repair`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+use super::index::{self, MadeFor};
+use super::manifest::{MANIFEST_FILE, Manifest, SegmentEntry, read_manifest, segment_folder};
+use super::scan::{SegmentScan, scan};
+use super::unit::BoundaryFn;
+use super::{files, segment};
+use crate::disk::{Disk, OpenMode};
+use crate::lsn::Lsn;
+
+/// Something wrong on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// File name.
+    pub file: String,
+    /// Where in it, when it has a place.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            Some(offset) => write!(f, "{}: offset {offset}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+/// Checks the spool in the folder `dir`. `slot_positions` are the names and resume positions of
+/// the valid slots. An empty answer means that everything is sound.
+///
+/// What an interrupted seal or prune leaves, and a missing index, is no fault: opening settles
+/// it. A torn tail is listed, as such.
+pub fn check(
+    disk: &dyn Disk,
+    dir: &Path,
+    boundary: BoundaryFn,
+    slot_positions: &[(String, Lsn)],
+) -> Vec<Fault> {
+    let mut check = Check {
+        disk,
+        folder: segment_folder(dir),
+        boundary,
+        faults: Vec::new(),
+    };
+    let found = check.list();
+    match read_manifest(disk, dir) {
+        Ok(manifest) => {
+            let readable = check.against_manifest(&manifest, &found);
+            check.slots(&manifest, readable.max(manifest.head), slot_positions);
+        }
+        Err(error) => {
+            check.note(MANIFEST_FILE, None, manifest_fault(error));
+            check.without_manifest(&found);
+        }
+    }
+    check.faults
+}
+
+fn manifest_fault(error: OpenError) -> String {
+    match error {
+        OpenError::Corrupt { reason, .. } => reason,
+        OpenError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            "missing".to_owned()
+        }
+        OpenError::Io { source, .. } => format!("cannot be read: {source}"),
+    }
+}
+
+struct Check<'d> {
+    disk: &'d dyn Disk,
+    folder: PathBuf,
+    boundary: BoundaryFn,
+    faults: Vec<Fault>,
+}
+
+impl Check<'_> {
+    fn note(&mut self, file: &str, offset: Option<u64>, what: impl Into<String>) {
+        self.faults.push(Fault {
+            file: file.to_owned(),
+            offset,
+            what: what.into(),
+        });
+    }
+
+    /// Names and lengths of what is in the segment folder (only segments are measured).
+    fn list(&mut self) -> BTreeMap<String, u64> {
+        match list_files(self.disk, &self.folder) {
+            Ok(found) => found,
+            Err(error) => {
+                let folder = self.folder.display().to_string();
+                self.note(&folder, None, format!("cannot be listed: {error}"));
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// Returns the end of the last transaction that can be read.
+    fn against_manifest(&mut self, manifest: &Manifest, found: &BTreeMap<String, u64>) -> Lsn {
+        self.unlisted(manifest, found);
+        for entry in &manifest.sealed {
+            self.sealed(entry, found);
+        }
+        let active = &manifest.active;
+        let asked = (manifest.durable.offset, manifest.durable.lsn);
+        let Some(scan) = self.scan(&active.name, active.first_position, asked) else {
+            return active.first_position;
+        };
+        let durable = manifest.durable.offset;
+        if let Some(fault) = &scan.fault {
+            let torn = if scan.extent.bytes < durable {
+                "below the durable point"
+            } else {
+                "above the durable point: a torn tail, unless more sound frames follow"
+            };
+            let what = format!("{} ({torn})", fault.reason);
+            self.note(&active.name, Some(fault.offset), what);
+        } else if scan.extent.bytes < durable {
+            let what = format!("ends before the durable point at {durable}");
+            self.note(&active.name, Some(scan.len), what);
+        }
+        if scan.extent.bytes >= durable && !scan.ends_at {
+            let what = format!("no transaction ends here at {}", manifest.durable.lsn);
+            self.note(&active.name, Some(durable), what);
+        }
+        scan.extent.last_lsn.max(active.first_position)
+    }
+
+    /// Files that the manifest does not list and that opening would not clear away.
+    fn unlisted(&mut self, manifest: &Manifest, found: &BTreeMap<String, u64>) {
+        for (name, reason) in strangers(manifest, found) {
+            self.note(&name, None, reason);
+        }
+    }
+
+    fn sealed(&mut self, entry: &SegmentEntry, found: &BTreeMap<String, u64>) {
+        let Some(scan) = self.scan(&entry.name, entry.base(), (entry.bytes, entry.last_lsn)) else {
+            return;
+        };
+        for what in sealed_faults(entry, &scan) {
+            self.note(&entry.name, what.0, what.1);
+        }
+        let name = segment::index_name(&entry.name);
+        if scan.fault.is_none() && found.contains_key(&name) {
+            let made_for = MadeFor {
+                bytes: entry.bytes,
+                crc: entry.crc32,
+            };
+            match index::read(self.disk, &self.folder.join(&name), made_for) {
+                None => self.note(&name, None, "damaged, or made for another segment"),
+                Some(entries) if entries != scan.index => {
+                    self.note(&name, None, "does not agree with its segment");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Every segment on its own, and in order.
+    fn without_manifest(&mut self, found: &BTreeMap<String, u64>) {
+        let mut previous = Lsn::ZERO;
+        for name in found.keys() {
+            let Some(base) = segment::base_of(name) else {
+                continue;
+            };
+            if base < previous {
+                self.note(name, None, format!("lies below {previous}"));
+            }
+            let Some(scan) = self.scan(name, base, (0, base)) else {
+                continue;
+            };
+            if let Some(fault) = &scan.fault {
+                self.note(name, Some(fault.offset), fault.reason.clone());
+            }
+            previous = scan.extent.last_lsn.max(base);
+        }
+    }
+
+    fn scan(&mut self, name: &str, base: Lsn, asked: (u64, Lsn)) -> Option<SegmentScan> {
+        match scan_segment(self.disk, &self.folder, name, base, self.boundary, asked) {
+            Ok(scan) => Some(scan),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.note(name, None, "missing");
+                None
+            }
+            Err(error) => {
+                self.note(name, None, format!("cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn slots(&mut self, manifest: &Manifest, head: Lsn, positions: &[(String, Lsn)]) {
+        let removed = manifest.removed_through;
+        for (name, position) in positions {
+            let what = if *position > head {
+                format!("slot {name} is at {position}, above the head {head}")
+            } else if *position < removed {
+                format!("slot {name} is at {position}, but data up to {removed} was removed")
+            } else {
+                continue;
+            };
+            self.note("slots.json", None, what);
+        }
+    }
+}
+
+/// Names and lengths of the files in the segment folder (index and side files count as empty).
+pub(super) fn list_files(disk: &dyn Disk, folder: &Path) -> io::Result<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    for name in disk.list(folder)? {
+        let len = if segment::base_of(&name).is_some() {
+            disk.open(&folder.join(&name), OpenMode::Read)?.len()?
+        } else {
+            0
+        };
+        found.insert(name, len);
+    }
+    Ok(found)
+}
+
+/// Scans the whole segment file `name`.
+pub(super) fn scan_segment(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    base: Lsn,
+    boundary: BoundaryFn,
+    asked: (u64, Lsn),
+) -> io::Result<SegmentScan> {
+    let file = disk.open(&folder.join(name), OpenMode::Read)?;
+    let len = file.len()?;
+    scan(&*file, len, base, boundary, asked)
+}
+
+/// Unlisted files that opening would neither clear away nor leave in peace, and why.
+pub(super) fn strangers(
+    manifest: &Manifest,
+    found: &BTreeMap<String, u64>,
+) -> Vec<(String, String)> {
+    let sealed = manifest.sealed.iter().map(|e| (e.name.clone(), e.bytes));
+    let active = (manifest.active.name.clone(), 0);
+    let listed: BTreeMap<String, u64> = sealed.chain([active]).collect();
+    let mut strangers = Vec::new();
+    for (name, len) in found {
+        if listed.contains_key(name) {
+            continue;
+        }
+        let mut files = listed.clone();
+        files.insert(name.clone(), *len);
+        if let Some((_, _, reason)) = files::plan(manifest, &files).damage {
+            strangers.push((name.clone(), reason));
+        }
+    }
+    strangers
+}
+
+/// How a sealed segment differs from its entry: offset, what.
+pub(super) fn sealed_faults(
+    entry: &SegmentEntry,
+    scan: &SegmentScan,
+) -> Vec<(Option<u64>, String)> {
+    if let Some(fault) = &scan.fault {
+        return vec![(Some(fault.offset), fault.reason.clone())];
+    }
+    let is = SegmentEntry::of(&entry.name, &scan.extent, scan.crc.clone().finalize());
+    if is == *entry {
+        return Vec::new();
+    }
+    let differs = |what: &str, is: u64, said: u64| {
+        (is != said).then(|| (None, format!("{what} is {is}, the manifest says {said}")))
+    };
+    let lsn = |what: &str, is: Lsn, said: Lsn| {
+        (is != said).then(|| (None, format!("{what} is {is}, the manifest says {said}")))
+    };
+    let faults = [
+        differs("length", is.bytes, entry.bytes),
+        differs("number of frames", is.frames, entry.frames),
+        lsn("first position", is.first_lsn, entry.first_lsn),
+        lsn("last position", is.last_lsn, entry.last_lsn),
+        differs("checksum", u64::from(is.crc32), u64::from(entry.crc32)),
+        differs(
+            "first time",
+            is.first_timestamp_ms,
+            entry.first_timestamp_ms,
+        ),
+        differs("latest time", is.max_timestamp_ms, entry.max_timestamp_ms),
+    ];
+    faults.into_iter().flatten().collect()
+}
