@@ -281,7 +281,8 @@ mod tests {
 
     #[test]
     fn parts_that_do_not_fit_together_are_refused() {
-        let cases: [(&str, fn(&mut Manifest)); 6] = [
+        type Damage = fn(&mut Manifest);
+        let cases: [(&str, Damage); 6] = [
             ("format", |m| m.format = 2),
             ("order", |m| m.sealed[0].first_lsn = Lsn::new(64)),
             ("path", |m| m.sealed[0].name = "../../etc/passwd".to_owned()),

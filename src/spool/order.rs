@@ -66,8 +66,9 @@ mod tests {
 
     #[test]
     fn only_rising_whole_transactions_are_in_order() {
+        type Place = (u64, bool, bool);
         // (lsn, first, last) after position 10
-        let table: [(&[(u64, bool, bool)], bool); 8] = [
+        let table: [(&[Place], bool); 8] = [
             (&[(11, true, true), (12, true, true)], true),
             (
                 &[(11, true, false), (11, false, false), (11, false, true)],
