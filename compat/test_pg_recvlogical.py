@@ -68,6 +68,7 @@ class PgRecvlogical(ServerTest):
         self.assertEqual(sum(line.startswith("COMMIT ") for line in lines), 100)
 
     def test_endpos_needs_no_data_at_the_end(self):
+        self.copy_in([record(1)])
         self.create("idle")
         self.assertEqual(self.follow("idle", "--endpos", self.head()), [])
 

@@ -31,6 +31,7 @@ impl ServerProcess {
             command.args(["-c", setting]);
         }
         let mut child = command
+            .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
