@@ -82,6 +82,7 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
         new: NewSpool {
             system_id: new_system_id(now),
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     };
     let report = repair(&RealDisk, folder, &options)?;

@@ -172,7 +172,7 @@ impl Repair<'_> {
             return Err(OpenError::corrupt(MANIFEST_FILE, 0, reason));
         };
         let new = self.options.new;
-        let mut manifest = Manifest::new(new.system_id, new.imported_through);
+        let mut manifest = Manifest::new(new.system_id, new.imported_through, new.start);
         manifest.active = ActiveEntry {
             name: active.to_owned(),
             first_position: position,

@@ -35,6 +35,7 @@ pub fn options() -> SpoolOptions {
         new: NewSpool {
             system_id: 7,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     }
 }
