@@ -160,6 +160,57 @@ fn w10_a_damaged_slot_store_is_a_startup_error_and_nothing_is_pruned() {
 }
 
 #[test]
+fn w10_a_lost_slot_store_beside_a_spool_is_a_startup_error() {
+    let home = Home::new();
+    let engine = ten_records(&home);
+    slot_at(&engine, "s", SlotStart::Earliest);
+    drop(engine);
+    std::fs::remove_file(home.path().join("slots.json")).unwrap();
+    let disk = Arc::new(pgspool::disk::RealDisk);
+    let opened = Engine::open(disk, &home.path(), "db", options(), Moment::at_ms(1));
+    assert!(matches!(opened, Err(OpenError::Slots { .. })), "{opened:?}");
+}
+
+#[test]
+fn wal_keep_size_keeps_what_no_slot_needs() {
+    let home = Home::new();
+    let keeping = EngineOptions {
+        segment_bytes: 1,
+        wal_keep_size: 1 << 20,
+        ..options()
+    };
+    let engine = home.open(keeping);
+    home.publish(
+        &engine,
+        &(0..10).map(|n| insert("users", n)).collect::<Vec<_>>(),
+    );
+    engine.maintain(Moment::at_ms(1)).unwrap();
+    assert_eq!(read_all(&engine).len(), 10);
+}
+
+#[test]
+fn max_slot_wal_keep_size_invalidates_a_slot_that_holds_more() {
+    let home = Home::new();
+    let limited = EngineOptions {
+        segment_bytes: 1,
+        max_slot_wal_keep_size: Some(1000),
+        ..options()
+    };
+    let engine = home.open(limited);
+    slot_at(&engine, "s", SlotStart::Head);
+    home.publish(
+        &engine,
+        &(0..100).map(|n| insert("users", n)).collect::<Vec<_>>(),
+    );
+    let outcome = engine.maintain(Moment::at_ms(1)).unwrap();
+    assert_eq!(
+        outcome.invalidated,
+        [(home.name("s"), InvalidationCause::WalRemoved)]
+    );
+    assert!(outcome.pruned.num_segments > 80, "{outcome:?}");
+}
+
+#[test]
 fn w15_a_dropped_slot_releases_the_floor_and_a_new_one_streams_again() {
     let home = Home::new();
     let mut capped = EngineOptions {

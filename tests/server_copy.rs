@@ -214,7 +214,7 @@ fn a_quorum_that_cannot_confirm_is_told_as_such() {
     };
     let server = TestServer::start_with(engine, |_| {});
     let mut client = server.session();
-    let mut failed_copy = |client: &mut RawClient| {
+    let failed_copy = |client: &mut RawClient| {
         client.begin_copy();
         client.copy_data(&line(1));
         client.end_copy()[0].fields()

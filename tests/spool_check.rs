@@ -261,6 +261,7 @@ const fn case(name: &'static str, damage: fn(&FakeDisk)) -> Case {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     vec![
         Case {

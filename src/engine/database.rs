@@ -13,10 +13,10 @@ use crate::disk::Disk;
 use crate::lsn::Lsn;
 use crate::replicas::{Bookmark, CommitWait, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
-use crate::slots::{DropError, NewSlot, SlotName, SlotSnapshot, SlotStore};
+use crate::slots::{DropError, NewSlot, SlotName, SlotSnapshot, SlotStore, SlotStoreError};
 use crate::spool::{
-    AppendError, Cursor, HeadWait, NewSpool, ReadError, RecoveryReport, SegmentInfo, Spool,
-    SpoolState,
+    AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
+    Spool, SpoolState,
 };
 use crate::wire::Progress;
 
@@ -108,13 +108,13 @@ impl Engine {
             action: format!("create {}", dir.display()),
             source,
         })?;
-        let slots =
-            SlotStore::open(Arc::clone(&disk), &dir.join("slots.json"), now).map_err(|source| {
-                OpenError::Slots {
-                    database: name.to_owned(),
-                    source,
-                }
-            })?;
+        let of_slots = |source| OpenError::Slots {
+            database: name.to_owned(),
+            source,
+        };
+        let slots_file = dir.join("slots.json");
+        refuse_lost_slots(&*disk, dir, &slots_file).map_err(of_slots)?;
+        let slots = SlotStore::open(Arc::clone(&disk), &slots_file, now).map_err(of_slots)?;
         let spool_options = options.spool(slots.highest_persisted(), new);
         let (spool, recovery) =
             Spool::open(disk, dir, spool_options).map_err(|source| OpenError::Spool {
@@ -347,6 +347,24 @@ impl Engine {
             slots: self.slots.snapshot(),
         }
     }
+}
+
+/// Slots come before the spool when a database is made, so a spool without slots has lost them:
+/// opening it would let retention remove what they need.
+fn refuse_lost_slots(disk: &dyn Disk, dir: &Path, slots_file: &Path) -> Result<(), SlotStoreError> {
+    let look = |path: &Path| {
+        disk.exists(path).map_err(|source| SlotStoreError::Io {
+            action: format!("look for {}", path.display()),
+            source,
+        })
+    };
+    if look(&dir.join(MANIFEST_FILE))? && !look(slots_file)? {
+        return Err(SlotStoreError::Corrupt {
+            path: slots_file.display().to_string(),
+            reason: "missing beside a spool".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// A slot that was made a moment ago and must go again could not be dropped.

@@ -6,6 +6,9 @@
 use super::{Engine, MaintainError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
+use crate::slots::retention::{
+    RetainedSpan, RetentionPositions, keeping_at_least, keeping_at_most,
+};
 use crate::slots::{InvalidationCause, SlotName};
 use crate::spool::{ActiveSegment, PruneOutcome, SegmentInfo};
 
@@ -31,16 +34,7 @@ impl Engine {
     /// Invalidates slots past their limits and removes the segments that no slot needs and that
     /// `wal_keep_size` does not keep. The active segment stays. Blocking.
     pub fn enforce_retention(&self, now: Moment) -> Result<RetentionOutcome, MaintainError> {
-        let segments = self.spool.segments();
-        let invalidated = self.enforce_limits(&segments, now)?;
-        let keep_from = keep_position(&segments, self.options.wal_keep_size);
-        let prune_to = self.prune_position(keep_from);
-        let pruned = self.prune(&segments, prune_to, ActiveSegment::Keep)?;
-        Ok(RetentionOutcome {
-            invalidated,
-            pruned,
-            prune_to,
-        })
+        self.retain(self.head(), ActiveSegment::Keep, now)
     }
 
     /// Prunes everything at or below `archived` that no valid slot needs, the active segment
@@ -51,24 +45,17 @@ impl Engine {
         now: Moment,
     ) -> Result<RetentionOutcome, MaintainError> {
         self.persist_slots()?;
-        let segments = self.spool.segments();
-        let invalidated = self.enforce_limits(&segments, now)?;
-        let prune_to = self.prune_position(archived);
-        let pruned = self.prune(&segments, prune_to, ActiveSegment::Include)?;
-        Ok(RetentionOutcome {
-            invalidated,
-            pruned,
-            prune_to,
-        })
+        self.retain(archived, ActiveSegment::Include, now)
     }
 
     /// Writes acknowledgements that are in memory only. The manifest vouches for the positions
-    /// first. Blocking.
+    /// first, and only positions that it vouches for are written. Blocking.
     pub fn persist_slots(&self) -> Result<(), MaintainError> {
         if let Some(highest) = self.slots.highest_dirty() {
             self.spool.persist_durable_point(highest)?;
         }
-        self.slots.persist()?;
+        self.slots
+            .persist_through(self.spool.state().durable_point)?;
         Ok(())
     }
 
@@ -79,33 +66,47 @@ impl Engine {
         slots
     }
 
-    fn enforce_limits(
+    fn retain(
         &self,
-        segments: &[SegmentInfo],
+        archived: Lsn,
+        active: ActiveSegment,
         now: Moment,
-    ) -> Result<Vec<(SlotName, InvalidationCause)>, MaintainError> {
-        let mut invalidated = self
-            .slots
-            .enforce_limits(self.head(), &self.options.limits, now)?;
-        if let Some(max_bytes) = self.options.max_slot_wal_keep_size {
-            let keep_from = keep_position(segments, max_bytes);
-            for slot in self.slots.snapshot() {
-                let behind = slot.persisted_restart_lsn < keep_from && slot.invalidation.is_none();
-                let cause = InvalidationCause::WalRemoved;
-                if behind && self.slots.invalidate(&slot.name, cause, now)? {
-                    invalidated.push((slot.name, cause));
-                }
-            }
-        }
-        Ok(invalidated)
+    ) -> Result<RetentionOutcome, MaintainError> {
+        let segments = self.spool.segments();
+        let positions = self.retention_positions(&segments, archived, active);
+        let retained = self.slots.retain(&positions, &self.options.limits, now)?;
+        let prune_to = retained.prune_to.unwrap_or_default();
+        let pruned = self.prune(&segments, prune_to, active)?;
+        Ok(RetentionOutcome {
+            invalidated: retained.invalidated,
+            pruned,
+            prune_to,
+        })
     }
 
-    /// RedDB's formula: the lower of what may go and what the slowest valid slot has confirmed
-    /// durably.
-    fn prune_position(&self, archived: Lsn) -> Lsn {
-        self.slots
-            .retention_floor()
-            .map_or(archived, |floor| floor.min(archived))
+    /// The sizes that are set, as positions. `wal_keep_size` is a wish of the periodic work; who
+    /// prunes through a position of his own has decided.
+    fn retention_positions(
+        &self,
+        segments: &[SegmentInfo],
+        archived: Lsn,
+        active: ActiveSegment,
+    ) -> RetentionPositions {
+        let spans: Vec<RetainedSpan> = segments
+            .iter()
+            .map(|segment| RetainedSpan {
+                last_lsn: segment.last_lsn,
+                bytes: segment.bytes,
+            })
+            .collect();
+        let mut positions = RetentionPositions::archived(self.head(), archived);
+        if active == ActiveSegment::Keep {
+            positions.keep_above = keeping_at_least(&spans, self.options.wal_keep_size);
+        }
+        if let Some(max_bytes) = self.options.max_slot_wal_keep_size {
+            positions.slots_may_not_hold = keeping_at_most(&spans, max_bytes);
+        }
+        positions
     }
 
     fn prune(
@@ -126,49 +127,5 @@ impl Engine {
             });
         }
         Ok(self.spool.prune(upto, active)?)
-    }
-}
-
-/// The position at or below which segments lie outside of the newest `keep_bytes`.
-fn keep_position(segments: &[SegmentInfo], keep_bytes: u64) -> Lsn {
-    let mut kept = 0_u64;
-    for segment in segments.iter().rev() {
-        if kept >= keep_bytes && segment.sealed {
-            return segment.last_lsn;
-        }
-        kept = kept.saturating_add(segment.bytes);
-    }
-    Lsn::ZERO
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn segment(last: u64, bytes: u64, sealed: bool) -> SegmentInfo {
-        SegmentInfo {
-            name: format!("{last:016x}.rdlw"),
-            first_lsn: Lsn::new(last - 9),
-            last_lsn: Lsn::new(last),
-            bytes,
-            frames: 10,
-            sealed,
-        }
-    }
-
-    #[test]
-    fn keep_size_keeps_the_newest_segments_that_reach_it() {
-        let segments = [
-            segment(10, 100, true),
-            segment(20, 100, true),
-            segment(30, 50, false),
-        ];
-        for (keep, position) in [(0, 20), (50, 20), (51, 10), (150, 10), (151, 0), (1000, 0)] {
-            assert_eq!(
-                keep_position(&segments, keep),
-                Lsn::new(position),
-                "keep {keep}"
-            );
-        }
     }
 }

@@ -36,48 +36,67 @@ pub(super) async fn run(server: Server, shutdown: impl Future<Output = ()>) -> S
     for engine in shared.databases.all() {
         maintenance.spawn(maintain(Arc::clone(engine)));
     }
-    let mut connections = JoinSet::new();
-    let num_accepted = accept_until(shutdown, &listeners, &shared, &mut connections).await;
+    let mut connections = Connections::default();
+    accept_until(shutdown, &listeners, &shared, &mut connections).await;
     drop(listeners);
 
     let shutdown_timeout = shared.options.shutdown_timeout;
     // Sessions hold their own receivers; with none left there is nobody to tell.
     let _nobody = stop.send(Some(Moment::now().steady.saturating_add(shutdown_timeout)));
-    let num_open = connections.len();
-    let all_ended = async { while connections.join_next().await.is_some() {} };
+    let num_open = connections.tasks.len();
+    let all_ended = async { while connections.next_end().await.is_some() {} };
     let in_time = tokio::time::timeout(shutdown_timeout.saturating_add(LAST_WORDS), all_ended);
     let _late = in_time.await;
-    let num_aborted = connections.len();
-    connections.shutdown().await;
+    let num_aborted = connections.tasks.len();
+    connections.tasks.shutdown().await;
     maintenance.shutdown().await;
     ShutdownReport {
-        num_accepted,
+        num_accepted: connections.num_accepted,
         num_ended: num_open.saturating_sub(num_aborted),
         num_aborted,
+        num_panicked: connections.num_panicked,
     }
 }
 
-/// Accepts and spawns connections until `shutdown` completes; returns how many.
+/// The running connections.
+#[derive(Debug, Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    num_accepted: u64,
+    num_panicked: u64,
+}
+
+impl Connections {
+    /// Waits for a connection to end; `None` when there is none. Cancel-safe.
+    async fn next_end(&mut self) -> Option<()> {
+        if let Err(error) = self.tasks.join_next().await? {
+            self.num_panicked += u64::from(error.is_panic());
+            tracing::error!(%error, "a connection's task broke");
+        }
+        Some(())
+    }
+}
+
+/// Accepts and spawns connections until `shutdown` completes.
 async fn accept_until(
     shutdown: impl Future<Output = ()>,
     listeners: &[TcpListener],
     shared: &Arc<Shared>,
-    connections: &mut JoinSet<()>,
-) -> u64 {
+    connections: &mut Connections,
+) {
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut num_accepted = 0;
     // Those that have not shown a startup packet yet are bounded too: as many again and a few.
     let max_sockets = shared.options.max_connections.saturating_mul(2) + 8;
     loop {
         tokio::select! {
             biased;
-            () = &mut shutdown => return num_accepted,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = &mut shutdown => return,
+            Some(()) = connections.next_end() => {}
             accepted = accept(listeners) => match accepted {
                 Ok((socket, peer)) => {
-                    num_accepted += 1;
-                    if connections.len() < max_sockets {
-                        connections.spawn(serve(socket, peer, Arc::clone(shared)));
+                    connections.num_accepted += 1;
+                    if connections.tasks.len() < max_sockets {
+                        connections.tasks.spawn(serve(socket, peer, Arc::clone(shared)));
                     } else {
                         tracing::warn!(%peer, "connection dropped: too many sockets");
                     }

@@ -88,6 +88,8 @@ pub struct ShutdownReport {
     pub num_ended: usize,
     /// Connections that had to be cut off.
     pub num_aborted: usize,
+    /// Connections whose task panicked: each one is a fault of this program.
+    pub num_panicked: u64,
 }
 
 /// A server that listens already and serves once it runs.

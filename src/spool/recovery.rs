@@ -143,7 +143,7 @@ fn create(
 }
 
 /// As PostgreSQL makes one: seconds, microseconds and process id.
-fn make_system_id(now: Moment) -> u64 {
+pub(super) fn make_system_id(now: Moment) -> u64 {
     let seconds = now.unix_ms / 1000;
     let micros = now.unix_ms % 1000 * 1000;
     (seconds << 32) | (micros << 12) | u64::from(std::process::id() & 0xFFF)

@@ -2,11 +2,12 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pgspool::disk::RealDisk;
+use pgspool::disk::{Disk, DiskFile, OpenMode, RealDisk};
 use pgspool::lsn::Lsn;
 use pgspool::spool::{
     Appended, Boundary, Cursor, Draft, Drafts, Frame, MemoryRead, NewSpool, OpenError, ReadError,
@@ -181,4 +182,56 @@ pub fn flip(path: &Path, at: usize) {
 pub fn cut_to(path: &Path, len: u64) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(len).unwrap();
+}
+
+/// The real disk without its syncs: for tests that open very many spools and crash none.
+#[derive(Debug)]
+pub struct UnsyncedDisk;
+
+#[derive(Debug)]
+struct UnsyncedFile(Arc<dyn DiskFile>);
+
+impl Disk for UnsyncedDisk {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(dir)
+    }
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        RealDisk.exists(path)
+    }
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        RealDisk.read(path)
+    }
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(RealDisk.open(path, mode)?)))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for UnsyncedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buf, offset)
+    }
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(buf, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
 }

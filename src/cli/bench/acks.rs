@@ -40,7 +40,14 @@ pub(super) fn run(scratch: &Path) -> Result<Vec<Row>, BenchError> {
     let mut maintains = 0_u64;
     for tick in 0..SECONDS * PER_SECOND {
         let lsn = published.first_lsn.saturating_add(step * tick);
-        let (now, progress) = (Moment::now(), Progress { write: lsn, flush: lsn, apply: lsn });
+        let (now, progress) = (
+            Moment::now(),
+            Progress {
+                write: lsn,
+                flush: lsn,
+                apply: lsn,
+            },
+        );
         for name in &names {
             engine.acknowledge(name, progress, now)?;
         }
@@ -57,7 +64,10 @@ pub(super) fn run(scratch: &Path) -> Result<Vec<Row>, BenchError> {
     let writes = write_calls()?.saturating_sub(written);
     Ok(vec![
         Row {
-            what: format!("{SLOTS} slots, {}acknowledgements/s", human(rate(acks, elapsed))),
+            what: format!(
+                "{SLOTS} slots, {}acknowledgements/s",
+                human(rate(acks, elapsed))
+            ),
             ours: format!("{cores:.2} cores"),
             reference: "1 core".to_owned(),
             figure: cores,
@@ -76,8 +86,16 @@ pub(super) fn run(scratch: &Path) -> Result<Vec<Row>, BenchError> {
 /// User and system time of this process.
 fn cpu_seconds() -> Result<f64, BenchError> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     // The kernel's clock tick for /proc is 100 a second on every Linux that matters here.
     Ok(real(ticks) / 100.0)
 }
@@ -86,5 +104,7 @@ fn cpu_seconds() -> Result<f64, BenchError> {
 fn write_calls() -> Result<u64, BenchError> {
     let io = std::fs::read_to_string("/proc/self/io")?;
     let line = io.lines().find_map(|line| line.strip_prefix("syscw: "));
-    Ok(line.and_then(|count| count.parse().ok()).unwrap_or_default())
+    Ok(line
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_default())
 }

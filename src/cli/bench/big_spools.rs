@@ -23,9 +23,10 @@ pub(super) fn run(scratch: &Path) -> Result<Vec<Row>, BenchError> {
     fill(&big, BIG)?;
     let (mut opens, mut resumes) = ((vec![], vec![]), (vec![], vec![]));
     for _ in 0..ROUNDS {
-        for (home, opens, resumes) in
-            [(&small, &mut opens.0, &mut resumes.0), (&big, &mut opens.1, &mut resumes.1)]
-        {
+        for (home, opens, resumes) in [
+            (&small, &mut opens.0, &mut resumes.0),
+            (&big, &mut opens.1, &mut resumes.1),
+        ] {
             let (open, resume) = open_and_resume(home)?;
             opens.push(open.as_secs_f64() * 1e3);
             resumes.push(resume.as_secs_f64() * 1e3);
@@ -78,7 +79,13 @@ fn fill(home: &Home, bytes: u64) -> Result<(), BenchError> {
 
 fn open(home: &Home) -> Result<Engine, BenchError> {
     let options = EngineOptions::default();
-    Ok(Engine::open(Arc::new(RealDisk), home.path(), "bench", options, Moment::now())?)
+    Ok(Engine::open(
+        Arc::new(RealDisk),
+        home.path(),
+        "bench",
+        options,
+        Moment::now(),
+    )?)
 }
 
 /// The files are in the page cache both times: this measures work, not the disk's seek.
@@ -103,7 +110,9 @@ fn open_and_resume(home: &Home) -> Result<(Duration, Duration), BenchError> {
 fn prune_half(home: &Home) -> Result<Duration, BenchError> {
     let engine = open(home)?;
     let segments = engine.snapshot().segments;
-    let upto = segments.get(segments.len() / 2).map_or(Lsn::ZERO, |segment| segment.last_lsn);
+    let upto = segments
+        .get(segments.len() / 2)
+        .map_or(Lsn::ZERO, |segment| segment.last_lsn);
     let started = Instant::now();
     engine.prune_retained(upto, Moment::now())?;
     let took = started.elapsed();

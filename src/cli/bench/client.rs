@@ -31,7 +31,10 @@ impl Client {
             body.push(0);
         }
         body.push(0);
-        let mut client = Self { stream, buffer: Vec::new() };
+        let mut client = Self {
+            stream,
+            buffer: Vec::new(),
+        };
         client.stream.write_all(&length(body.len()))?;
         client.stream.write_all(&body)?;
         client.until_ready()?;
@@ -79,7 +82,9 @@ impl Client {
                 return Ok(message);
             }
             if message.0 == b'E' {
-                return Err(io::Error::other(String::from_utf8_lossy(&message.1).into_owned()));
+                return Err(io::Error::other(
+                    String::from_utf8_lossy(&message.1).into_owned(),
+                ));
             }
         }
     }
@@ -106,5 +111,7 @@ impl Client {
 
 /// A message's length word for a body of `len` bytes.
 fn length(len: usize) -> [u8; 4] {
-    u32::try_from(len.saturating_add(4)).unwrap_or(u32::MAX).to_be_bytes()
+    u32::try_from(len.saturating_add(4))
+        .unwrap_or(u32::MAX)
+        .to_be_bytes()
 }

@@ -27,10 +27,17 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
         first = if first == 0 { resident } else { first };
         largest = largest.max(resident);
     }
-    let what = format!("resident, {}records past a stalled subscriber", human(real(RECORDS)));
+    let what = format!(
+        "resident, {}records past a stalled subscriber",
+        human(real(RECORDS))
+    );
     Ok(vec![Row {
         what,
-        ours: format!("{}B at most, {}B after the first 500 k", human(real(largest)), human(real(first))),
+        ours: format!(
+            "{}B at most, {}B after the first 500 k",
+            human(real(largest)),
+            human(real(first))
+        ),
         reference: "300 MiB".to_owned(),
         figure: real(largest) / real(LIMIT),
         target: Target::AtMost(1.0),

@@ -69,7 +69,11 @@ pub(super) struct BenchArgs {
 pub(super) fn run(args: &BenchArgs, exe: &Path) -> Result<(), BenchError> {
     let home = Home::new(&args.scratch)?;
     let all = Measurement::value_variants();
-    let chosen = if args.only.is_empty() { all } else { &args.only };
+    let chosen = if args.only.is_empty() {
+        all
+    } else {
+        &args.only
+    };
     report::print_heading();
     for measurement in chosen {
         for row in measure(*measurement, home.path(), args, exe)? {
@@ -102,7 +106,11 @@ struct Home(PathBuf);
 impl Home {
     fn new(parent: &Path) -> Result<Self, BenchError> {
         let now = Moment::now();
-        let name = format!("pgspool-bench-{}-{}", std::process::id(), now.steady.as_nanos());
+        let name = format!(
+            "pgspool-bench-{}-{}",
+            std::process::id(),
+            now.steady.as_nanos()
+        );
         let path = parent.join(name);
         fs::create_dir_all(&path)?;
         // PostgreSQL's own user must be able to reach its folder inside.
@@ -161,5 +169,7 @@ fn sample_lines(count: u64) -> Result<Vec<u8>, BenchError> {
 
 /// A thread's result; a panic in it goes on here.
 fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    handle
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -29,16 +29,32 @@ impl Postgres {
             succeed(Command::new("chown").arg("postgres").arg(&data))?;
         }
         let mut initdb = as_postgres(root, &bin.join("initdb"));
-        succeed(initdb.args(["-A", "trust", "-U", "postgres", "-D"]).arg(&data))?;
+        succeed(
+            initdb
+                .args(["-A", "trust", "-U", "postgres", "-D"])
+                .arg(&data),
+        )?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let port = address.port().to_string();
         let child = as_postgres(root, &bin.join("postgres"))
-            .args(["-p", &port, "-c", "listen_addresses=127.0.0.1", "-k", "", "-D"])
+            .args([
+                "-p",
+                &port,
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-k",
+                "",
+                "-D",
+            ])
             .arg(&data)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let postgres = Self { child, address, _home: home };
+        let postgres = Self {
+            child,
+            address,
+            _home: home,
+        };
         postgres.wait_until_ready()?;
         Ok(postgres)
     }
@@ -80,7 +96,14 @@ fn as_postgres(root: bool, program: &PathBuf) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+    command
+        .args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "--",
+        ])
+        .arg(program);
     command
 }
 

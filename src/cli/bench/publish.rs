@@ -37,7 +37,10 @@ impl Measured {
                 self.records_per_sync
             ),
             ours: format!("{}rec/s", human(self.ours)),
-            reference: format!("{}rec/s: {threads} / t{threads} on a bare file", human(self.ideal)),
+            reference: format!(
+                "{}rec/s: {threads} / t{threads} on a bare file",
+                human(self.ideal)
+            ),
             figure: self.ratio,
             target: Target::AtLeast(target),
         }

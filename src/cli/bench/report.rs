@@ -48,9 +48,18 @@ impl fmt::Display for Row {
             Target::AtMost(most) => format!("<= {most}"),
             Target::None => String::new(),
         };
-        let Self { what, ours, reference, figure, .. } = self;
+        let Self {
+            what,
+            ours,
+            reference,
+            figure,
+            ..
+        } = self;
         let verdict = self.verdict();
-        write!(f, "| {what} | {ours} | {reference} | {figure:.2} | {target} | {verdict} |")
+        write!(
+            f,
+            "| {what} | {ours} | {reference} | {figure:.2} | {target} | {verdict} |"
+        )
     }
 }
 
@@ -72,7 +81,10 @@ pub(super) fn rate(count: u64, time: Duration) -> f64 {
 }
 
 /// A count as a real number; exact as far as the benchmarks count.
-#[expect(clippy::as_conversions, reason = "no lossless conversion exists; counts are below 2^53")]
+#[expect(
+    clippy::as_conversions,
+    reason = "no lossless conversion exists; counts are below 2^53"
+)]
 pub(super) fn real(count: u64) -> f64 {
     count as f64
 }

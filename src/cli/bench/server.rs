@@ -39,7 +39,11 @@ impl ServerProcess {
         let address = address.ok_or("the server did not say where it listens")?;
         // Its further output must go somewhere, or it would wait for a reader.
         thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address, _home: home })
+        Ok(Self {
+            child,
+            address,
+            _home: home,
+        })
     }
 
     /// A plain connection.
@@ -49,7 +53,10 @@ impl ServerProcess {
 
     /// A replication connection without a timeout.
     pub(super) fn connect_replication(&self) -> Result<Client, BenchError> {
-        let more = [("replication", "database"), ("options", "-c wal_sender_timeout=0")];
+        let more = [
+            ("replication", "database"),
+            ("options", "-c wal_sender_timeout=0"),
+        ];
         Ok(Client::connect(self.address, "bench", "pgspool", &more)?)
     }
 

@@ -19,10 +19,14 @@ const MESSAGE_BYTES: usize = 230;
 /// One reader, and eight together.
 pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
     let server = ServerProcess::start(exe, scratch)?;
-    let names: Vec<String> = (0..READERS).map(|number| format!("reader_{number}")).collect();
+    let names: Vec<String> = (0..READERS)
+        .map(|number| format!("reader_{number}"))
+        .collect();
     let mut control = server.connect_replication()?;
     for name in &names {
-        control.query(&format!("CREATE_REPLICATION_SLOT {name} LOGICAL json (SNAPSHOT 'nothing')"))?;
+        control.query(&format!(
+            "CREATE_REPLICATION_SLOT {name} LOGICAL json (SNAPSHOT 'nothing')"
+        ))?;
     }
     let lines = super::sample_lines(RECORDS)?;
     let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)";
@@ -46,7 +50,12 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
     };
     Ok(vec![
         row("streaming to one raw reader", ones, one, 0.3),
-        row("streaming to eight raw readers together", eights, eight, 0.5),
+        row(
+            "streaming to eight raw readers together",
+            eights,
+            eight,
+            0.5,
+        ),
     ])
 }
 
@@ -65,8 +74,10 @@ fn together(server: &ServerProcess, names: &[String]) -> Result<f64, BenchError>
             count_messages(client.socket(), RECORDS)?;
             Ok(())
         };
-        let handles: Vec<_> =
-            clients.into_iter().map(|client| scope.spawn(move || read(client))).collect();
+        let handles: Vec<_> = clients
+            .into_iter()
+            .map(|client| scope.spawn(move || read(client)))
+            .collect();
         handles.into_iter().map(joined).collect()
     });
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
@@ -112,8 +123,13 @@ fn loopback() -> Result<f64, BenchError> {
     let writer = thread::spawn(move || -> io::Result<()> {
         let (mut socket, _) = listener.accept()?;
         let mut message = vec![b'x'; MESSAGE_BYTES];
-        let length = u32::try_from(MESSAGE_BYTES - 1).unwrap_or_default().to_be_bytes();
-        for (byte, value) in message.iter_mut().zip([b'd'].into_iter().chain(length).chain(*b"w")) {
+        let length = u32::try_from(MESSAGE_BYTES - 1)
+            .unwrap_or_default()
+            .to_be_bytes();
+        for (byte, value) in message
+            .iter_mut()
+            .zip([b'd'].into_iter().chain(length).chain(*b"w"))
+        {
             *byte = value;
         }
         let chunk = message.repeat((256 << 10) / MESSAGE_BYTES);

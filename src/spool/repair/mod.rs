@@ -12,9 +12,12 @@
 //! has to be invalidated. Positions are never given out twice as far as anything on disk still
 //! shows them. A repair that was interrupted is simply run again.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::block::{BlockReader, FrameAt};
 use super::check::{list_files, scan_segment, sealed_faults, strangers};
@@ -23,84 +26,19 @@ use super::index::{self, MadeFor};
 use super::manifest::{
     ActiveEntry, DurablePoint, MANIFEST_FILE, Manifest, SegmentEntry, read_manifest, segment_folder,
 };
-use super::options::{NewSpool, TornTail};
-use super::recovery::judge;
+use super::options::TornTail;
+use super::recovery::{judge, make_system_id};
 use super::scan::{Fault, SegmentScan, find_frame_after, scan};
 use super::unit::BoundaryFn;
 use super::{segment, torn};
+use crate::clock::Moment;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::lsn::Lsn;
 
+pub use report::{CutOff, LostRange, Quarantined, RepairOptions, RepairReport};
+
 /// Name of the folder, beside the manifest, for what a repair moves out of the way.
 pub const QUARANTINE_FOLDER: &str = "quarantine";
-
-/// What a repair has to know.
-#[derive(Debug, Clone)]
-pub struct RepairOptions {
-    /// The payload's place in its transaction.
-    pub boundary: BoundaryFn,
-    /// Highest persisted slot position: new transactions end above it.
-    pub persisted_position: Lsn,
-    /// What a new manifest says where the old one is lost.
-    pub new: NewSpool,
-}
-
-/// What a repair found and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RepairReport {
-    /// Anything was changed.
-    pub changed: bool,
-    /// The manifest was missing or damaged and was made from the segments.
-    pub rebuilt_manifest: bool,
-    /// Files moved out of the way.
-    pub quarantined: Vec<Quarantined>,
-    /// What was cut off the active segment.
-    pub cut: Option<CutOff>,
-    /// Positions whose data is gone.
-    pub lost: Vec<LostRange>,
-    /// Indexes written anew.
-    pub rebuilt_indexes: Vec<String>,
-    /// Everything at or below this is gone.
-    pub removed_through: Lsn,
-    /// Head; new transactions end above it.
-    pub head: Lsn,
-}
-
-/// A file that was moved out of the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined {
-    /// Its name before.
-    pub file: String,
-    /// Where it is now.
-    pub kept_in: PathBuf,
-    /// Why.
-    pub reason: String,
-}
-
-/// Bytes that were cut off the active segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutOff {
-    /// The segment.
-    pub segment: String,
-    /// Where.
-    pub offset: u64,
-    /// How many.
-    pub bytes: u64,
-    /// The side file that holds them.
-    pub kept_in: PathBuf,
-    /// What was wrong there.
-    pub reason: String,
-}
-
-/// Transactions that ended above `after`, up to `through`, are gone. A slot below `through`
-/// would miss some.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LostRange {
-    /// Exclusive.
-    pub after: Lsn,
-    /// Inclusive.
-    pub through: Lsn,
-}
 
 /// Repairs the spool in the folder `dir`. The spool must not be open.
 pub fn repair(
@@ -172,7 +110,11 @@ impl Repair<'_> {
             return Err(OpenError::corrupt(MANIFEST_FILE, 0, reason));
         };
         let new = self.options.new;
-        let mut manifest = Manifest::new(new.system_id, new.imported_through, new.start);
+        let system_id = match new.system_id {
+            0 => make_system_id(Moment::now()),
+            given => given,
+        };
+        let mut manifest = Manifest::new(system_id, new.imported_through, new.start);
         manifest.active = ActiveEntry {
             name: active.to_owned(),
             first_position: position,
@@ -302,7 +244,7 @@ impl Repair<'_> {
     }
 
     /// Opens the active segment, an empty one where it is missing.
-    fn active_file(&mut self, name: &str) -> Result<std::sync::Arc<dyn DiskFile>, OpenError> {
+    fn active_file(&mut self, name: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
         let path = self.folder.join(name);
         let mut created = false;
         let opened = match self.disk.open(&path, OpenMode::Write) {
