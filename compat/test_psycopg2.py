@@ -78,6 +78,7 @@ class Psycopg2(ServerTest):
         self.assertGreater(int(system), 0)
         self.assertEqual(int(timeline), 1)
         self.assertRegex(position, r"^[0-9A-F]+/[0-9A-F]+$")
+        self.assertNotEqual(position, "0/0", "clients take it for no position")
         self.assertEqual(database, "pgspool")
 
     def test_a_slot_made_without_options_comes_with_a_snapshot_name(self):

@@ -377,6 +377,9 @@ fn a_slot_whose_next_record_is_gone_comes_invalidated() {
         "{said}"
     );
     assert!(said.contains("slot right at 0/100\n"), "{said}");
+    let manifest = fs::read(home.database("made").join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["manifest"]["removed_through"], 0x100);
 }
 
 #[test]

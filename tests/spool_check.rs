@@ -45,6 +45,7 @@ fn try_open(disk: &FakeDisk) -> Result<Spool, pgspool::spool::OpenError> {
         new: NewSpool {
             system_id: 7,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -115,6 +116,7 @@ fn repaired(disk: &FakeDisk) -> RepairReport {
         new: NewSpool {
             system_id: 8,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     };
     repair(disk, Path::new(DIR), &options).unwrap()
@@ -466,6 +468,7 @@ fn a_repair_that_crashes_anywhere_can_be_run_again() {
                     new: NewSpool {
                         system_id: 8,
                         imported_through: Lsn::ZERO,
+                        start: Lsn::ZERO,
                     },
                 };
                 done = repair(&disk, Path::new(DIR), &options).is_ok();
@@ -489,6 +492,7 @@ fn repair_of_nothing_is_refused() {
         new: NewSpool {
             system_id: 8,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     };
     let disk = FakeDisk::default();

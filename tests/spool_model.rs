@@ -223,6 +223,7 @@ impl World {
             new: NewSpool {
                 system_id: 7,
                 imported_through: Lsn::ZERO,
+                start: Lsn::ZERO,
             },
         };
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());

@@ -7,7 +7,7 @@ use crate::disk::RealDisk;
 use crate::engine::{self, EngineOptions};
 use crate::lsn::Lsn;
 use crate::slots::{SlotSnapshot, SlotStore, SlotStoreError};
-use crate::spool::{NewSpool, OpenError, RecoveryReport, Spool, SpoolOptions};
+use crate::spool::{FIRST_LSN, NewSpool, OpenError, RecoveryReport, Spool, SpoolOptions};
 
 /// The slot store's file in a database's folder.
 pub(super) const SLOTS_FILE: &str = "slots.json";
@@ -36,6 +36,7 @@ impl Offline {
         let new = NewSpool {
             system_id: 0,
             imported_through: Lsn::ZERO,
+            start: FIRST_LSN,
         };
         let options = spool_options(persisted.unwrap_or_default(), new);
         let (spool, recovery) = Spool::open(Arc::new(RealDisk), folder, options)?;

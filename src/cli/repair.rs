@@ -80,8 +80,9 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
         boundary: engine::boundary,
         persisted_position: slots.highest_persisted(),
         new: NewSpool {
-            system_id: new_system_id(now),
+            system_id: 0,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     };
     let report = repair(&RealDisk, folder, &options)?;
@@ -120,11 +121,6 @@ fn quarantine(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     RealDisk.sync_dir(&place)?;
     RealDisk.sync_dir(folder)?;
     Ok(kept_in)
-}
-
-/// For a spool whose manifest is lost, and with it the old identifier.
-fn new_system_id(now: Moment) -> u64 {
-    (now.unix_ms << 12) | (u64::from(std::process::id()) & 0xFFF)
 }
 
 fn print_report(report: &RepairReport) {

@@ -78,7 +78,8 @@ impl Engine {
     /// How long a caller may leave between two calls of [`Engine::maintain`].
     pub const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
-    /// Opens or creates the database in `dir`. Blocking.
+    /// Opens or creates the database in `dir`; a new one begins at `0/0`, so that an embedding
+    /// engine can choose any position. Blocking.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -89,6 +90,7 @@ impl Engine {
         let new = NewSpool {
             system_id: 0,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         };
         Self::open_new(disk, dir, name, options, new, now)
     }

@@ -7,9 +7,18 @@ use std::sync::Arc;
 use super::{Engine, EngineOptions, MaintainError, OpenError};
 use crate::clock::Moment;
 use crate::disk::Disk;
+use crate::lsn::Lsn;
+use crate::spool::{FIRST_LSN, NewSpool};
 
 /// The database made on first start.
 pub const DEFAULT_DATABASE: &str = "pgspool";
+
+/// A new database begins where its LSNs do: clients take a head of `0/0` for "no position".
+const NEW_SPOOL: NewSpool = NewSpool {
+    system_id: 0,
+    imported_through: Lsn::ZERO,
+    start: FIRST_LSN,
+};
 
 /// All databases of one data directory. The set is fixed while it is open.
 #[derive(Debug)]
@@ -42,7 +51,8 @@ impl Databases {
         let mut engines = BTreeMap::new();
         for name in names {
             let dir = Self::dir(data, &name)?;
-            let engine = Engine::open(Arc::clone(&disk), &dir, &name, options.clone(), now)?;
+            let disk = Arc::clone(&disk);
+            let engine = Engine::open_new(disk, &dir, &name, options.clone(), NEW_SPOOL, now)?;
             engines.insert(name, Arc::new(engine));
         }
         Ok(Self {

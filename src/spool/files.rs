@@ -100,7 +100,7 @@ mod tests {
 
     /// Pruned through 100; sealed 100..200 (50 bytes), 200..300 (60 bytes); active from 300.
     fn manifest() -> Manifest {
-        let mut manifest = Manifest::new(1, Lsn::ZERO);
+        let mut manifest = Manifest::new(1, Lsn::ZERO, Lsn::ZERO);
         manifest.removed_through = Lsn::new(100);
         manifest.head = Lsn::new(300);
         for (base, bytes) in [(100, 50), (200, 60)] {

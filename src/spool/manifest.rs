@@ -99,25 +99,25 @@ struct File {
 }
 
 impl Manifest {
-    /// The manifest of a new, empty spool.
-    pub fn new(system_id: u64, imported_through: Lsn) -> Self {
-        let name = segment::file_name(Lsn::ZERO);
+    /// The manifest of a new, empty spool that begins at `start`.
+    pub fn new(system_id: u64, imported_through: Lsn, start: Lsn) -> Self {
+        let name = segment::file_name(start);
         Self {
             format: FORMAT,
             system_id,
             term: 1,
-            head: Lsn::ZERO,
+            head: start,
             imported_through,
-            removed_through: Lsn::ZERO,
+            removed_through: start,
             durable: DurablePoint {
                 segment: name.clone(),
                 offset: 0,
-                lsn: Lsn::ZERO,
+                lsn: start,
             },
             sealed: Vec::new(),
             active: ActiveEntry {
                 name,
-                first_position: Lsn::ZERO,
+                first_position: start,
             },
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Manifest {
-        let mut manifest = Manifest::new(u64::MAX, Lsn::new(1 << 60));
+        let mut manifest = Manifest::new(u64::MAX, Lsn::new(1 << 60), Lsn::ZERO);
         manifest.removed_through = Lsn::new(64);
         manifest.head = Lsn::new(0x1000);
         manifest.sealed.push(SegmentEntry {

@@ -22,6 +22,8 @@ pub struct NewSpool {
     pub system_id: u64,
     /// Last LSN that came from an import (already multiplied), else zero.
     pub imported_through: Lsn,
+    /// Where it begins: everything at or below is not there, and reading may start here.
+    pub start: Lsn,
 }
 
 /// How a spool is opened.

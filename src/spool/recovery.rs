@@ -111,13 +111,13 @@ fn create(
     found: &BTreeMap<String, u64>,
     options: &SpoolOptions,
 ) -> Result<Manifest, OpenError> {
-    let first = segment::file_name(Lsn::ZERO);
+    let first = segment::file_name(options.new.start);
     let only_leftover = found.iter().all(|(name, len)| *name == first && *len == 0);
     if !only_leftover {
         let reason = "missing beside a spool that is not empty";
         return Err(OpenError::corrupt(MANIFEST_FILE, 0, reason));
     }
-    if options.persisted_position > Lsn::ZERO {
+    if options.persisted_position > options.new.start {
         let reason = format!("missing, but a slot is at {}", options.persisted_position);
         return Err(OpenError::corrupt(MANIFEST_FILE, 0, reason));
     }
@@ -125,7 +125,7 @@ fn create(
         0 => make_system_id(Moment::now()),
         given => given,
     };
-    let manifest = Manifest::new(system_id, options.new.imported_through);
+    let manifest = Manifest::new(system_id, options.new.imported_through, options.new.start);
     let made = || -> io::Result<()> {
         if !found.contains_key(&first) {
             place

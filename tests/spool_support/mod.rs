@@ -36,6 +36,7 @@ pub fn options() -> SpoolOptions {
         new: NewSpool {
             system_id: 7,
             imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
         },
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::EngineOptions;
 use crate::lsn::Lsn;
 use crate::slots::{CreateError, ImportSlot, SlotStore, SlotStoreError};
 use crate::spool::reddb_file::{RedDbFrame, RedDbReader};
-use crate::spool::{AppendError, Draft, Drafts, NewSpool, OpenError, Spool, Unit};
+use crate::spool::{AppendError, Draft, Drafts, FIRST_LSN, NewSpool, OpenError, Spool, Unit};
 
 use super::super::data_dir::DataDir;
 use super::super::offline::{Offline, OfflineError, SLOTS_FILE, spool_options};
@@ -48,7 +48,9 @@ pub(super) fn check_vacant(data: &DataDir, name: &str) -> Result<(), ImportError
     };
     let vacant = || -> Result<bool, BuildError> {
         let there = Offline::open(&folder)?;
-        let vacant = there.spool.head() == Lsn::ZERO && there.slots.is_empty();
+        let state = there.spool.state();
+        let untouched = state.head <= FIRST_LSN && state.imported_through == Lsn::ZERO;
+        let vacant = untouched && state.oldest_lsn.is_none() && there.slots.is_empty();
         there.spool.close()?;
         Ok(vacant)
     };
@@ -83,6 +85,7 @@ fn fill_spool(folder: &Path, source: &Source) -> Result<(), BuildError> {
     let new = NewSpool {
         system_id: 0,
         imported_through: scaled(source.frames.last_position).unwrap_or_default(),
+        start: start(source),
     };
     let (spool, _) = Spool::open(Arc::new(RealDisk), folder, spool_options(Lsn::ZERO, new))?;
     let mut reader = RedDbReader::open(&RealDisk, &source.spool)?;
@@ -104,6 +107,12 @@ fn fill_spool(folder: &Path, source: &Source) -> Result<(), BuildError> {
         spool.persist_durable_point(spool.head())?;
     }
     Ok(spool.close()?)
+}
+
+/// What lies before the first record is not there.
+fn start(source: &Source) -> Lsn {
+    let before = source.frames.first_position.saturating_sub(1);
+    scaled(before).unwrap_or_default()
 }
 
 /// Records on their way into the spool.

@@ -114,7 +114,7 @@ impl Repair<'_> {
             0 => make_system_id(Moment::now()),
             given => given,
         };
-        let mut manifest = Manifest::new(system_id, new.imported_through);
+        let mut manifest = Manifest::new(system_id, new.imported_through, new.start);
         manifest.active = ActiveEntry {
             name: active.to_owned(),
             first_position: position,
