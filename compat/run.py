@@ -52,11 +52,13 @@ def main(words):
     found = unittest.defaultTestLoader.discover(str(here), pattern="test_*.py")
     tests = list(chosen(found, words))
     result = Result()
+    begun = time.monotonic()
     unittest.TestSuite(tests).run(result)
     trouble = result.failures + result.errors
     for test, text in trouble:
         print(f"\n---- {test.id()}\n{text}")
     failed = len(trouble)
+    print(f"<== real clients: {time.monotonic() - begun:.0f} s")
     print(f"\n{max(result.testsRun - failed, 0)} passed, {failed} failed")
     return 1 if failed or not result.testsRun else 0
 

@@ -68,7 +68,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), settings.server).await?;
-        announce(&server.local_addrs());
+        announce(&server.local_addrs(), example_database(&databases));
         serve_until(server, stop).await;
         Ok::<(), ServeError>(())
     })?;
@@ -109,9 +109,19 @@ fn log_recovery(engine: &Engine) {
     }
 }
 
+/// The database that the examples name: the default one, unless only others were made.
+fn example_database(databases: &Databases) -> &str {
+    let first = || databases.all().next().map(|engine| engine.name());
+    databases
+        .get(DEFAULT_DATABASE)
+        .map(|_| DEFAULT_DATABASE)
+        .or_else(first)
+        .unwrap_or(DEFAULT_DATABASE)
+}
+
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
 /// address, `listening on ADDR:PORT`.
-fn announce(addresses: &[SocketAddr]) {
+fn announce(addresses: &[SocketAddr], database: &str) {
     for address in addresses {
         println!("listening on {address}");
     }
@@ -119,7 +129,7 @@ fn announce(addresses: &[SocketAddr]) {
         return;
     };
     let place = format!(
-        "-h {} -p {} -U spool -d {DEFAULT_DATABASE}",
+        "-h {} -p {} -U spool -d {database}",
         first.ip(),
         first.port()
     );

@@ -7,6 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use pgspool::lsn::Lsn;
+use pgspool::spool::frame;
+use serde_json::Value;
+
 pub fn pgspool(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pgspool"))
         .args(arguments)
@@ -92,9 +96,56 @@ impl Home {
 }
 
 /// `inspect --json`, one value a frame.
-pub fn inspect(path: &Path) -> Vec<serde_json::Value> {
+pub fn inspect(path: &Path) -> Vec<Value> {
     let text = succeed(&["inspect", "--json", path.to_str().unwrap()]);
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// Asserts that the frames are the expected ones, at positions times `scale`.
+pub fn assert_frames(frames: &[Value], rows: &[HashMap<String, String>], scale: u64) {
+    assert_eq!(frames.len(), rows.len());
+    for (frame, row) in frames.iter().zip(rows) {
+        let lsn: u64 = row["lsn"].parse().unwrap();
+        assert_eq!(frame["lsn"], lsn * scale);
+        assert_eq!(
+            frame["payload_len"],
+            row["payload_len"].parse::<u64>().unwrap()
+        );
+        assert_eq!(
+            frame["payload_crc32"],
+            row["payload_crc32"].as_str(),
+            "{row:?}"
+        );
+        if let Some(time) = row.get("frame_timestamp") {
+            assert_eq!(frame["timestamp_ms"], time.parse::<u64>().unwrap());
+        }
+        if let Some(term) = row.get("term") {
+            assert_eq!(frame["term"], term.parse::<u64>().unwrap());
+        }
+    }
+}
+
+pub fn spool_file(name: &str) -> PathBuf {
+    fixture(&format!("{name}.rdb.logical.wal"))
+}
+
+/// A RedDB spool of these frames (`(position, payload)`) with this slots file.
+pub fn reddb(home: &Home, frames: &[(u64, &str)], slots: &str) -> String {
+    let mut bytes = Vec::new();
+    for (position, payload) in frames {
+        frame::encode(&mut bytes, 1, Lsn::new(*position), 5, payload.as_bytes());
+    }
+    fs::write(home.path("made.rdb.logical.wal"), bytes).unwrap();
+    fs::write(home.path("made.rdb.logical.slots.json"), slots).unwrap();
+    home.text("made.rdb")
+}
+
+pub fn only_segment(home: &Home, database: &str) -> PathBuf {
+    fs::read_dir(home.database(database).join("spool"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "rdlw"))
+        .unwrap()
 }
