@@ -125,7 +125,7 @@ fn outcome(dir: &Path, files: &Files, mode: RecoveryMode) -> Outcome {
             ReadError::Corrupt {
                 segment, offset, ..
             } => return Outcome::Refused(segment, offset),
-            other => panic!("{other:?}"),
+            other @ (ReadError::Removed { .. } | ReadError::Io { .. }) => panic!("{other:?}"),
         }
     }
     let cut = report.torn.is_some() || !report.set_aside.is_empty();
