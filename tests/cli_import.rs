@@ -207,13 +207,13 @@ fn what_an_interrupted_import_left_is_replaced() {
 
 #[test]
 fn an_import_killed_at_any_moment_leaves_nothing_or_all() {
-    const NUM_FRAMES: u64 = 30_000;
+    const NUM_FRAMES: u64 = 10_000;
     let home = Home::new();
     let payload = "{\"operation\":\"insert\"}";
     let frames: Vec<(u64, &str)> = (1..=NUM_FRAMES).map(|n| (n, payload)).collect();
     let file = reddb(&home, &frames, r#"{"slots":[]}"#);
     let (mut killed, mut made) = (0, 0);
-    for after_ms in 0..60_u64 {
+    for after_ms in (0..60_u64).map(|step| step * 10) {
         let data = home.text(&format!("data{after_ms}"));
         let arguments = [
             "import",
@@ -229,7 +229,7 @@ fn an_import_killed_at_any_moment_leaves_nothing_or_all() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(after_ms * 10));
+        std::thread::sleep(std::time::Duration::from_millis(after_ms));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
         let place = home.path(&format!("data{after_ms}/databases/made"));
@@ -242,7 +242,7 @@ fn an_import_killed_at_any_moment_leaves_nothing_or_all() {
             );
             let frames = succeed(&["inspect", place.to_str().unwrap()]);
             assert_eq!(u64::try_from(frames.lines().count()).unwrap(), NUM_FRAMES);
-            if made > 2 {
+            if made > 1 {
                 break;
             }
         } else {
