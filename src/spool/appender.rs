@@ -364,13 +364,19 @@ impl Writer {
         shared
             .shelf
             .remove_oldest(plan.num_segments, outcome.removed_through);
+        let mut freed = Vec::new();
         for (segment, _) in gone {
+            freed.extend(segment.open(&*shared.place.disk).ok());
+            if freed.len() >= MAX_FREED {
+                give_back_space(std::mem::take(&mut freed));
+            }
             let removed = self.remove_files(&segment.name);
             removed.map_err(self.fail("removal of", &segment.name))?;
         }
         let folder = &shared.place.folder;
         let synced = shared.place.disk.sync_dir(folder);
         synced.map_err(self.fail("sync of folder", &folder.to_string_lossy()))?;
+        give_back_space(freed);
         Ok(outcome)
     }
 
@@ -473,6 +479,17 @@ impl Drop for Writer {
             drop(reply.send(Ok(())));
         }
     }
+}
+
+/// Most files of a prune held open at once by one thread that closes them.
+const MAX_FREED: usize = 64;
+
+/// Closes files whose names are gone. The file system gives a file's space back when it is closed
+/// for the last time, which takes milliseconds for each: appends must not wait for that.
+fn give_back_space(files: Vec<Arc<dyn DiskFile>>) {
+    let closing = thread::Builder::new().name("pgspool-space".to_owned());
+    // Without a thread they are closed here.
+    drop(closing.spawn(move || drop(files)));
 }
 
 fn number_for(draft: &Draft, end: Lsn, own: Lsn) -> u64 {
