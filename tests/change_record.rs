@@ -319,7 +319,7 @@ fn metadata_that_could_not_be_read_back_is_refused() {
 /// Payloads of the v3 frames (33-byte header) in a file written by RedDB 1.9.0.
 fn reddb_payloads(name: &str) -> Vec<(u64, u64, Vec<u8>)> {
     let path = format!(
-        "{}/../shared/fixtures/reddb/{name}",
+        "{}/tests/fixtures/reddb/{name}",
         env!("CARGO_MANIFEST_DIR")
     );
     let file = fs::read(path).unwrap();
@@ -341,7 +341,7 @@ fn reddb_payloads(name: &str) -> Vec<(u64, u64, Vec<u8>)> {
 #[test]
 fn every_record_written_by_reddb_is_encoded_to_the_same_bytes() {
     let expected = format!(
-        "{}/../shared/fixtures/reddb/shop.expected.tsv",
+        "{}/tests/fixtures/reddb/shop.expected.tsv",
         env!("CARGO_MANIFEST_DIR")
     );
     let expected = fs::read_to_string(expected).unwrap();

@@ -240,7 +240,7 @@ fn options_are_postgresql_15s() {
 /// The shape of every line, compared with a recording of PostgreSQL 15.18.
 #[test]
 fn begin_truncate_and_commit_look_as_recorded() {
-    let path = "/../shared/fixtures/wire/pg_recvlogical-start-test_decoding.txt";
+    let path = "/tests/fixtures/wire/pg_recvlogical-start-test_decoding.txt";
     let recording = fs::read_to_string(format!("{}{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let mut plugin = start(&[("include-xids", Some("on")), ("include-timestamp", None)]).unwrap();
     let (messages, _) = render(&mut plugin, users("refresh", "").as_bytes(), 6000);

@@ -101,7 +101,7 @@ fn append(disk: &dyn Disk, lsn: u64, payload: &[u8]) {
 }
 
 fn shared(name: &str) -> PathBuf {
-    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/fixtures/reddb");
+    let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/reddb");
     Path::new(shared).join(name)
 }
 

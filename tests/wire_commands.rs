@@ -2,7 +2,7 @@
 //! for, and no bytes at all make the parsers panic.
 //!
 //! The command texts and the CopyData lines are recordings of real sessions
-//! (`shared/fixtures/wire`); the answers to malformed commands were asked of PostgreSQL 15.18.
+//! (`tests/fixtures/wire`); the answers to malformed commands were asked of PostgreSQL 15.18.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -21,7 +21,7 @@ use pgspool::clock::Moment;
 use pgspool::lsn::Lsn;
 use pgspool::wire::{CommandErrorKind, ReplicationCommand, SnapshotAction, StandbyMessage, frames};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/fixtures/wire");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wire");
 
 fn recorded_lines() -> Vec<String> {
     let mut lines = Vec::new();
