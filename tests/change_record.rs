@@ -318,10 +318,7 @@ fn metadata_that_could_not_be_read_back_is_refused() {
 
 /// Payloads of the v3 frames (33-byte header) in a file written by RedDB 1.9.0.
 fn reddb_payloads(name: &str) -> Vec<(u64, u64, Vec<u8>)> {
-    let path = format!(
-        "{}/tests/fixtures/reddb/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = format!("{}/tests/fixtures/reddb/{name}", env!("CARGO_MANIFEST_DIR"));
     let file = fs::read(path).unwrap();
     let u64_at = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
     let mut found = Vec::new();
