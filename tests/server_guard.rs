@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use support::{Message, Random, RawClient, TestServer, message};
 
 /// Where a connection stands when the odd bytes come.
@@ -37,7 +39,8 @@ fn client_in(server: &TestServer, state: State) -> RawClient {
         }
         State::Stream => {
             let mut client = server.replication();
-            let slot = format!("s{}", server.engine().snapshot().slots.len());
+            static NUM_SLOTS: AtomicU64 = AtomicU64::new(0);
+            let slot = format!("s{}", NUM_SLOTS.fetch_add(1, Ordering::Relaxed));
             let create = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL json");
             assert_eq!(client.query(&create)[0].tag, 'T');
             client.stream(&slot);
