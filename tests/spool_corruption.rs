@@ -121,12 +121,13 @@ fn outcome(dir: &Path, files: &Files, mode: RecoveryMode) -> Outcome {
         Ok(n) | Err((n, _)) => *n,
     };
     if let Err((_, error)) = read {
-        match error {
-            ReadError::Corrupt {
-                segment, offset, ..
-            } => return Outcome::Refused(segment, offset),
-            other => panic!("{other:?}"),
-        }
+        let ReadError::Corrupt {
+            segment, offset, ..
+        } = error
+        else {
+            panic!("{error:?}")
+        };
+        return Outcome::Refused(segment, offset);
     }
     let cut = report.torn.is_some() || !report.set_aside.is_empty();
     assert!(n == RECORDS.len() || cut, "{n} records without a word");

@@ -108,7 +108,7 @@ impl Writer {
             .and_then(|since| since.checked_add(DURABLE_POINT_EVERY));
         let patience = Patience {
             deadline,
-            expected: self.pace.expected(),
+            expected: self.pace.take_expected(),
             company: self.pace.company(),
         };
         self.jobs = self.shared.queue.take(patience, MAX_UNSYNCED).into();
@@ -258,7 +258,10 @@ impl Writer {
             self.group.buf = Vec::with_capacity(buf.len());
             self.publish(&Bytes::from(buf));
         }
-        self.pace.note_answered(self.group.done.len());
+        if !self.group.done.is_empty() {
+            let waiting = self.shared.queue.len();
+            self.pace.note_answered(self.group.done.len(), waiting);
+        }
         complete_all(self.group.done.drain(..));
         Ok(())
     }

@@ -130,7 +130,7 @@ impl Spool {
         }
         let bytes = units.iter().map(Unit::counted_bytes);
         let bytes = bytes.fold(1, usize::saturating_add);
-        let (ticket, completion) = ticket();
+        let (ticket, completion) = ticket(&self.shared().gate);
         let job = Job::Append {
             units,
             bytes,
@@ -301,6 +301,7 @@ fn share(place: Place, recovered: &Recovered, options: &SpoolOptions) -> (Shared
         place,
         boundary: options.boundary,
         queue: Queue::new(),
+        gate: Arc::default(),
         head: Arc::new(Head::new(head)),
         ring: Mutex::new(Ring::new(recovered.readable, head, frames, bytes)),
         shelf: Shelf::new(manifest.removed_through, segments),
