@@ -229,7 +229,7 @@ impl Subscriber {
     }
 
     fn confirm(&self, connection: &mut Connection, run: &mut Run) {
-        if self.lag > 0 && run.seen.len() % self.lag != 0 {
+        if self.lag > 0 && !run.seen.len().is_multiple_of(self.lag) {
             return;
         }
         if let Some(&(lsn, _)) = run.seen.iter().rev().nth(self.lag) {

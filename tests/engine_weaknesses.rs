@@ -529,7 +529,8 @@ fn a_transaction_of_several_records_is_read_whole_with_rising_change_lsns() {
                 pgspool::change::Payload::Part { json, .. } => {
                     pgspool::change::decode(&json).unwrap().lsn
                 }
-                other => panic!("{other:?}"),
+                other @ (pgspool::change::Payload::Whole(_)
+                | pgspool::change::Payload::Opaque(_)) => panic!("{other:?}"),
             },
         )
         .collect();

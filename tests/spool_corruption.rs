@@ -121,13 +121,12 @@ fn outcome(dir: &Path, files: &Files, mode: RecoveryMode) -> Outcome {
         Ok(n) | Err((n, _)) => *n,
     };
     if let Err((_, error)) = read {
-        let ReadError::Corrupt {
-            segment, offset, ..
-        } = error
-        else {
-            panic!("{error:?}")
-        };
-        return Outcome::Refused(segment, offset);
+        match error {
+            ReadError::Corrupt {
+                segment, offset, ..
+            } => return Outcome::Refused(segment, offset),
+            other @ (ReadError::Removed { .. } | ReadError::Io { .. }) => panic!("{other:?}"),
+        }
     }
     let cut = report.torn.is_some() || !report.set_aside.is_empty();
     assert!(n == RECORDS.len() || cut, "{n} records without a word");

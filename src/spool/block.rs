@@ -21,6 +21,8 @@ pub(crate) struct BlockReader {
     boundary: BoundaryFn,
     block: Bytes,
     start: u64,
+    /// The block before, whose memory is used again once its frames are gone.
+    before: Bytes,
 }
 
 /// What stands at an offset.
@@ -46,6 +48,7 @@ impl BlockReader {
             boundary,
             block: Bytes::new(),
             start: 0,
+            before: Bytes::new(),
         }
     }
 
@@ -117,10 +120,13 @@ impl BlockReader {
     }
 
     fn fill(&mut self, file: &dyn DiskFile, offset: u64, want: u64) -> io::Result<()> {
-        let mut buf = vec![0; to_usize(want)];
+        let mut buf = std::mem::take(&mut self.before)
+            .try_into_mut()
+            .unwrap_or_default();
+        buf.resize(to_usize(want), 0);
         let got = file.read_full_at(&mut buf, offset)?;
         buf.truncate(got);
-        self.block = Bytes::from(buf);
+        self.before = std::mem::replace(&mut self.block, buf.freeze());
         self.start = offset;
         Ok(())
     }

@@ -37,6 +37,7 @@ pub mod repair;
 mod ring;
 mod salvage;
 pub(crate) mod scan;
+mod sealing;
 pub(crate) mod segment;
 mod shared;
 mod shelf;

@@ -12,7 +12,7 @@ use super::index::{self, MadeFor};
 use super::lock;
 use super::order::FrameOrder;
 use super::ring::RingRead;
-use super::segment::{self, IndexPlace};
+use super::segment::{self, Extent, IndexPlace};
 use super::shared::Shared;
 use super::shelf::Pinned;
 use super::unit::Frame;
@@ -50,6 +50,16 @@ struct Spot {
     order: FrameOrder,
     /// Frames of the next transaction that are not to be yielded again.
     skip: usize,
+}
+
+/// How a stretch of reading ended.
+enum Stretch {
+    /// As many bytes as were asked for.
+    Enough,
+    /// Nothing more is published.
+    Head,
+    /// At the end of its segment; the next one is pinned.
+    More,
 }
 
 /// What stands at a spot.
@@ -98,18 +108,11 @@ impl Cursor {
     /// Blocking: not for async tasks.
     pub fn read_disk(&mut self, max_bytes: usize) -> Result<Vec<Frame>, ReadError> {
         let mut frames = Vec::new();
-        let mut bytes: usize = 0;
+        let mut budget = max_bytes.max(1);
         loop {
-            match self.next_on_disk() {
-                Ok(Some(frame)) => {
-                    self.step_over(&frame);
-                    bytes = bytes.saturating_add(frame.payload.len());
-                    frames.push(frame);
-                    if bytes >= max_bytes {
-                        return Ok(frames);
-                    }
-                }
-                Ok(None) => return Ok(frames),
+            match self.read_stretch(&mut frames, &mut budget) {
+                Ok(Stretch::More) => {}
+                Ok(Stretch::Enough | Stretch::Head) => return Ok(frames),
                 // What was read is good; the error comes again with the next call.
                 Err(_) if !frames.is_empty() => return Ok(frames),
                 Err(error) => return Err(error),
@@ -131,31 +134,40 @@ impl Cursor {
         }
     }
 
-    fn next_on_disk(&mut self) -> Result<Option<Frame>, ReadError> {
-        loop {
-            let pinned = self.pin()?;
-            let spot = match &mut self.spot {
-                Some(spot) => spot,
-                None => self.spot.insert(find_spot(
-                    &self.shared,
-                    &pinned,
-                    self.position,
-                    self.within,
-                )?),
-            };
-            match next_at(spot, &pinned)? {
+    /// Reads on in the pinned segment, as far as it was published when the call began.
+    fn read_stretch(
+        &mut self,
+        frames: &mut Vec<Frame>,
+        budget: &mut usize,
+    ) -> Result<Stretch, ReadError> {
+        let pinned = self.pin()?;
+        let extent = pinned.segment.extent();
+        let mut spot = match self.spot.take() {
+            Some(spot) => spot,
+            None => find_spot(&self.shared, &pinned, self.position, self.within)?,
+        };
+        let end = loop {
+            match next_at(&mut spot, &pinned, &extent)? {
                 Found::Frame(frame) if frame.lsn <= self.position => {}
                 Found::Frame(_) if spot.skip > 0 => spot.skip -= 1,
-                Found::Frame(frame) => return Ok(Some(frame)),
-                Found::Head => return Ok(None),
-                Found::SegmentEnd => {
-                    let end = pinned.segment.extent().last_lsn.max(self.position);
-                    if !self.pin_next(&pinned, end)? {
-                        return Ok(None);
+                Found::Frame(frame) => {
+                    self.step_over(&frame);
+                    *budget = budget.saturating_sub(frame.payload.len().max(1));
+                    frames.push(frame);
+                    if *budget == 0 {
+                        break Stretch::Enough;
                     }
                 }
+                Found::Head => break Stretch::Head,
+                Found::SegmentEnd => {
+                    let end = extent.last_lsn.max(self.position);
+                    let moved = self.pin_next(&pinned, end)?;
+                    return Ok(if moved { Stretch::More } else { Stretch::Head });
+                }
             }
-        }
+        };
+        self.spot = Some(spot);
+        Ok(end)
     }
 
     /// The segment to read from, pinned in the same step in which it is found to be there.
@@ -241,9 +253,8 @@ pub(super) fn floor_offset(
     Ok(index::floor(&entries, position))
 }
 
-fn next_at(spot: &mut Spot, pinned: &Pinned) -> Result<Found, ReadError> {
+fn next_at(spot: &mut Spot, pinned: &Pinned, extent: &Extent) -> Result<Found, ReadError> {
     let segment = &pinned.segment;
-    let extent = segment.extent();
     let offset = spot.offset;
     let read = spot.blocks.frame_at(&*pinned.file, offset, extent.bytes);
     let corrupt = |reason: String| ReadError::corrupt(&segment.name, offset, reason);

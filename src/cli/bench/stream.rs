@@ -4,8 +4,9 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::client::Client;
 use super::report::{Row, Target, human, median, rate, real};
 use super::server::ServerProcess;
 use super::{BenchError, joined};
@@ -68,9 +69,8 @@ fn together(server: &ServerProcess, names: &[String]) -> Result<f64, BenchError>
     }
     let started = Instant::now();
     let results: Vec<Result<(), BenchError>> = thread::scope(|scope| {
-        let read = |(mut client, name): (super::client::Client, &String)| {
-            client.send_query(&format!("START_REPLICATION SLOT {name} LOGICAL 0/0"))?;
-            client.expect(b'W')?;
+        let read = |(mut client, name): (Client, &String)| {
+            start(&mut client, name)?;
             count_messages(client.socket(), RECORDS)?;
             Ok(())
         };
@@ -83,6 +83,23 @@ fn together(server: &ServerProcess, names: &[String]) -> Result<f64, BenchError>
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
     let readers = u64::try_from(names.len())?;
     Ok(rate(RECORDS * readers, started.elapsed()))
+}
+
+/// Starts the stream. The connection of the round before may still be closing: its slot is free
+/// once the server has seen that.
+fn start(client: &mut Client, name: &str) -> io::Result<()> {
+    let patience = Instant::now();
+    loop {
+        client.send_query(&format!("START_REPLICATION SLOT {name} LOGICAL 0/0"))?;
+        match client.expect(b'W') {
+            Ok(_) => return Ok(()),
+            Err(error) if patience.elapsed() > Duration::from_secs(5) => return Err(error),
+            Err(_) => {
+                client.expect(b'Z')?;
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
 }
 
 /// Reads CopyData messages until `count` of them were records.
