@@ -20,6 +20,7 @@ use super::group::{Group, Stamped};
 use super::index::{Entry, Thinning};
 use super::lsn_rule;
 use super::manifest::{DurablePoint, Manifest};
+use super::options::SpoolOptions;
 use super::pace::Pace;
 use super::queue::{Job, Patience};
 use super::recovery::{MAX_UNSYNCED, Recovered};
@@ -34,6 +35,9 @@ use crate::lsn::Lsn;
 /// How late the manifest may vouch for what was appended.
 const DURABLE_POINT_EVERY: Duration = Duration::from_secs(1);
 
+/// Larger writes do not profit.
+const SMALL_WRITE: usize = 128 << 10;
+
 /// The writer failed; why is in [`Shared::failure`].
 pub(super) struct Stopped;
 
@@ -44,6 +48,9 @@ pub(super) struct Writer {
     pub(super) segment: Arc<Segment>,
     pub(super) file: Arc<dyn DiskFile>,
     segment_bytes: u64,
+    zeros_ahead: usize,
+    /// How long the file is: up to here it is zeros behind what was written.
+    pub(super) file_len: u64,
     /// Bytes written and synced.
     pub(super) written: u64,
     /// CRC-32 of them.
@@ -67,8 +74,7 @@ impl Writer {
         shared: Arc<Shared>,
         segment: Arc<Segment>,
         recovered: Recovered,
-        segment_bytes: u64,
-        ring_bytes: usize,
+        options: &SpoolOptions,
     ) -> Self {
         let Recovered {
             manifest,
@@ -80,14 +86,16 @@ impl Writer {
             shared,
             segment,
             file,
-            segment_bytes,
+            segment_bytes: options.segment_bytes,
+            zeros_ahead: zeros_ahead(options),
+            file_len: scan.extent.bytes,
             written: scan.extent.bytes,
             crc: scan.crc,
             whole: scan.extent,
             thinning: scan.thinning,
             head: manifest.head,
             manifest,
-            group: Group::new(ring_bytes),
+            group: Group::new(options.ring_bytes),
             pace: Pace::default(),
             behind_since: None,
             jobs: VecDeque::new(),
@@ -147,6 +155,7 @@ impl Writer {
             }
             Job::Close { reply } => {
                 self.flush()?;
+                self.cut_zeros()?;
                 self.persist_durable_point()?;
                 self.closing = Some(reply);
             }
@@ -246,7 +255,7 @@ impl Writer {
         if !self.group.buf.is_empty() {
             let buf = std::mem::take(&mut self.group.buf);
             let started = Instant::now();
-            let written = self.file.write_all_at(&buf, self.written);
+            let written = self.write(&buf);
             written.map_err(self.fail("write to", &self.segment.name))?;
             let synced = self.file.sync();
             synced.map_err(self.fail("sync of", &self.segment.name))?;
@@ -262,6 +271,32 @@ impl Writer {
             self.pace.note_answered(self.group.done.len(), waiting);
         }
         complete_all(self.group.done.drain(..));
+        Ok(())
+    }
+
+    /// Writes `buf` behind what was written. Overwriting zeros is much cheaper to sync than growing
+    /// the file, for which the file system has to change its own books as well.
+    fn write(&mut self, buf: &[u8]) -> io::Result<()> {
+        let end = self.written.saturating_add(size(buf.len()));
+        self.file.write_all_at(buf, self.written)?;
+        if end > self.file_len {
+            self.file_len = end;
+            if self.zeros_ahead > 0 && buf.len() <= SMALL_WRITE {
+                self.file.write_all_at(&vec![0; self.zeros_ahead], end)?;
+                self.file_len = end.saturating_add(size(self.zeros_ahead));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the zeros off the active segment, all of which is synced.
+    pub(super) fn cut_zeros(&mut self) -> Result<(), Stopped> {
+        if self.file_len > self.written {
+            let cut = self.file.set_len(self.written);
+            let cut = cut.and_then(|()| self.file.sync());
+            cut.map_err(self.fail("cutting of", &self.segment.name))?;
+            self.file_len = self.written;
+        }
         Ok(())
     }
 
@@ -372,6 +407,12 @@ impl Drop for Writer {
             drop(reply.send(Ok(())));
         }
     }
+}
+
+/// Never much of a segment.
+fn zeros_ahead(options: &SpoolOptions) -> usize {
+    let part = usize::try_from(options.segment_bytes / 16).unwrap_or(usize::MAX);
+    options.zeros_ahead.min(part)
 }
 
 fn number_for(draft: &Draft, end: Lsn, own: Lsn) -> u64 {

@@ -93,14 +93,7 @@ impl Spool {
         let report = recovered.report.clone();
         let (shared, active) = share(place, &recovered, &options);
         let shared = Arc::new(shared);
-        let (segment_bytes, ring_bytes) = (options.segment_bytes, options.ring_bytes);
-        let writer = Writer::new(
-            Arc::clone(&shared),
-            active,
-            recovered,
-            segment_bytes,
-            ring_bytes,
-        );
+        let writer = Writer::new(Arc::clone(&shared), active, recovered, &options);
         let thread = thread::Builder::new()
             .name("pgspool-writer".to_owned())
             .spawn(move || writer.run())

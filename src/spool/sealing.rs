@@ -29,6 +29,7 @@ impl Writer {
         let crc = self.crc.clone().finalize();
         let base = extent.last_lsn;
         let name = segment::file_name(base);
+        self.cut_zeros()?;
         self.write_index(&old, extent, crc)?;
         let created = disk.open(&folder.join(&name), OpenMode::CreateNew);
         let file = created.map_err(self.fail("creation of", &name))?;
@@ -43,6 +44,7 @@ impl Writer {
         };
         self.whole = Extent::default();
         self.written = 0;
+        self.file_len = 0;
         self.store_manifest()?;
         // Readers find the next segment before they can see the end of this one.
         let segment = Segment::active(folder, base, Extent::default(), Vec::new(), &file);
