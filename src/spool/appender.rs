@@ -115,10 +115,11 @@ impl Writer {
             .and_then(|since| since.checked_add(DURABLE_POINT_EVERY));
         let patience = Patience {
             deadline,
-            expected: self.pace.take_expected(),
+            expected: self.pace.expected(),
             company: self.pace.company(),
         };
         self.jobs = self.shared.queue.take(patience, MAX_UNSYNCED).into();
+        self.pace.note_taken(Instant::now(), self.jobs.len());
         while let Some(job) = self.jobs.pop_front() {
             self.begin(job)?;
         }
@@ -268,7 +269,8 @@ impl Writer {
         }
         if !self.group.done.is_empty() {
             let waiting = self.shared.queue.len();
-            self.pace.note_answered(self.group.done.len(), waiting);
+            let answered = self.group.done.len();
+            self.pace.note_answered(Instant::now(), answered, waiting);
         }
         complete_all(self.group.done.drain(..));
         Ok(())
