@@ -37,6 +37,7 @@ fn open(disk: &FakeDisk) -> Spool {
 fn try_open(disk: &FakeDisk) -> Result<Spool, pgspool::spool::OpenError> {
     let options = SpoolOptions {
         segment_bytes: 400,
+        zeros_ahead: 0,
         ring_frames: 2,
         ring_bytes: 100,
         recovery: RecoveryMode::FailClosed,

@@ -533,6 +533,34 @@ fn w27_waiting_for_the_head_ends_with_the_append_that_passes_it() {
 }
 
 #[test]
+fn zeros_ahead_of_small_appends_are_gone_from_sealed_and_closed_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = SpoolOptions {
+        zeros_ahead: 1 << 20,
+        ..segments_of(64 << 10)
+    };
+    let spool = open(dir.path(), options.clone());
+    let len = |n: usize| fs::metadata(&segment_files(dir.path())[n]).unwrap().len();
+    append_at(&spool, 1, b"x");
+    assert_eq!(len(0), 38 + (4 << 10), "no more than a part of a segment");
+    append_at(&spool, 2, b"y");
+    assert_eq!(len(0), 38 + (4 << 10), "the second one went into the zeros");
+    append_at(&spool, 3, &[b'z'; 64 << 10]);
+    append_at(&spool, 4, b"x");
+    let bytes = |n: usize| spool.segments()[n].bytes;
+    assert_eq!(
+        (len(0), bytes(0)),
+        (76 + 37 + (64 << 10), 76 + 37 + (64 << 10))
+    );
+    assert_eq!((len(1), bytes(1)), (38 + (4 << 10), 38));
+    spool.close().unwrap();
+    assert_eq!(len(1), 38);
+    assert_eq!(dense_after(&spool, 0), [1, 2, 3, 4]);
+    drop(spool);
+    assert_eq!(dense_after(&open(dir.path(), options), 0), [1, 2, 3, 4]);
+}
+
+#[test]
 fn local_positions_count_bytes_and_are_filled_into_the_payload() {
     let dir = tempfile::tempdir().unwrap();
     let spool = open(dir.path(), options());

@@ -384,6 +384,68 @@ fn side_files_of_earlier_recoveries_are_never_overwritten() {
     }
 }
 
+#[test]
+fn zeros_ahead_are_a_clean_end_and_anything_else_there_is_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, crashed) = (dir.path().join("live"), dir.path().join("crashed"));
+    let ahead = SpoolOptions {
+        zeros_ahead: 90,
+        ..without_ring(options())
+    };
+    let (spool, _) = Spool::open(Arc::new(UnsyncedDisk), &live, ahead).unwrap();
+    for n in 1..=5 {
+        append_at(&spool, n, b"x");
+    }
+    crash(&live, &crashed);
+    drop(spool);
+    let data = 5 * 38;
+    let plain = fs::read(&segment_files(&live)[0]).unwrap();
+    assert_eq!(plain.len(), data, "a closed spool has none");
+    let name = PathBuf::from("spool/0000000000000000.rdlw");
+    let manifest = PathBuf::from("manifest.json");
+    let files = |segment: Vec<u8>| -> Files {
+        vec![
+            (manifest.clone(), fs::read(crashed.join(&manifest)).unwrap()),
+            (name.clone(), segment),
+        ]
+    };
+    let with_zeros = fs::read(crashed.join(&name)).unwrap();
+    let end = with_zeros.len();
+    assert!(end > data && with_zeros[..data] == plain[..]);
+    let case = dir.path().join("case");
+    // How many are kept, and how many bytes were set aside.
+    let recovered = |segment: Vec<u8>| -> (u64, u64) {
+        lay_out(&case, &files(segment));
+        let (spool, report) = disk_open(&case, RecoveryMode::FailClosed).unwrap();
+        let kept = dense_after(&spool, 0).len() as u64;
+        drop(spool);
+        let len = fs::metadata(case.join(&name)).unwrap().len();
+        assert_eq!(len, kept * 38);
+        (kept, report.torn.map_or(0, |torn| torn.bytes))
+    };
+    for len in data..=end {
+        assert_eq!(recovered(with_zeros[..len].to_vec()), (5, 0), "{len}");
+    }
+    for at in 0..end {
+        let mut flipped = with_zeros.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let kept = (at / 38).min(5) as u64;
+        assert_eq!(recovered(flipped), (kept, end as u64 - kept * 38), "{at}");
+    }
+    // The last frames did not get there, or only their beginning did.
+    for at in 2 * 38..data {
+        let mut lost = with_zeros.clone();
+        lost[at..].fill(0);
+        let kept = at as u64 / 38;
+        let torn = if at % 38 == 0 {
+            0
+        } else {
+            end as u64 - kept * 38
+        };
+        assert_eq!(recovered(lost), (kept, torn), "{at}");
+    }
+}
+
 fn segment_count(files: &Files) -> usize {
     files.iter().filter(|(path, _)| is_segment(path)).count()
 }

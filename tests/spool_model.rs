@@ -163,6 +163,7 @@ struct World {
     disk: FakeDisk,
     spool: Option<Spool>,
     dice: Dice,
+    zeros_ahead: usize,
     story: Story,
     /// Acknowledged, or seen by a reader; in order.
     acked: Vec<Txn>,
@@ -180,10 +181,13 @@ struct World {
 
 impl World {
     fn new(name: String, seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let zeros_ahead = dice.pick(&[0, 0, 30, 90]);
         Self {
             disk: FakeDisk::default(),
             spool: None,
-            dice: Dice(seed),
+            dice,
+            zeros_ahead,
             story: Story {
                 name,
                 lines: Vec::new(),
@@ -215,6 +219,7 @@ impl World {
     fn try_open(&mut self) -> Result<RecoveryReport, OpenError> {
         let options = SpoolOptions {
             segment_bytes: SEGMENT_BYTES,
+            zeros_ahead: self.zeros_ahead,
             ring_frames: 6,
             ring_bytes: 1000,
             recovery: RecoveryMode::FailClosed,

@@ -63,6 +63,7 @@ pub(super) fn spool_options(persisted_position: Lsn, new: NewSpool) -> SpoolOpti
     let defaults = EngineOptions::default();
     SpoolOptions {
         segment_bytes: defaults.segment_bytes,
+        zeros_ahead: 0,
         ring_frames: defaults.ring_frames,
         ring_bytes: defaults.ring_bytes,
         recovery: defaults.recovery,

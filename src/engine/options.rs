@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::lsn::Lsn;
 use crate::replicas::CommitSettings;
 use crate::slots::SlotLimits;
-use crate::spool::{Boundary, NewSpool, RecoveryMode, SpoolOptions};
+use crate::spool::{Boundary, NewSpool, RecoveryMode, SpoolOptions, ZEROS_AHEAD};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -57,6 +57,7 @@ impl EngineOptions {
     pub(super) fn spool(&self, persisted_position: Lsn, new: NewSpool) -> SpoolOptions {
         SpoolOptions {
             segment_bytes: self.segment_bytes,
+            zeros_ahead: ZEROS_AHEAD,
             ring_frames: self.ring_frames,
             ring_bytes: self.ring_bytes,
             recovery: self.recovery,

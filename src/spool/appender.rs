@@ -17,41 +17,47 @@ use bytes::Bytes;
 
 use super::error::{AppendError, WriterFailure};
 use super::group::{Group, Stamped};
-use super::index::{self, Entry, MadeFor, Thinning};
+use super::index::{Entry, Thinning};
 use super::lsn_rule;
-use super::manifest::{ActiveEntry, DurablePoint, Manifest, SegmentEntry};
+use super::manifest::{DurablePoint, Manifest};
+use super::options::SpoolOptions;
 use super::pace::Pace;
-use super::prune::{self, ActiveSegment, PruneOutcome};
 use super::queue::{Job, Patience};
 use super::recovery::{MAX_UNSYNCED, Recovered};
-use super::segment::{self, Extent, IndexPlace, Segment};
+use super::segment::{Extent, IndexPlace, Segment};
 use super::shared::Shared;
 use super::ticket::{Appended, Completion, complete_all};
 use super::unit::{Draft, Stamp, Unit};
 use super::{lock, size};
-use crate::disk::{DiskFile, OpenMode};
+use crate::disk::DiskFile;
 use crate::lsn::Lsn;
 
 /// How late the manifest may vouch for what was appended.
 const DURABLE_POINT_EVERY: Duration = Duration::from_secs(1);
 
+/// Larger writes do not profit.
+const SMALL_WRITE: usize = 128 << 10;
+
 /// The writer failed; why is in [`Shared::failure`].
-struct Stopped;
+pub(super) struct Stopped;
 
 /// The writer's own state.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    manifest: Manifest,
-    segment: Arc<Segment>,
-    file: Arc<dyn DiskFile>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) manifest: Manifest,
+    pub(super) segment: Arc<Segment>,
+    pub(super) file: Arc<dyn DiskFile>,
     segment_bytes: u64,
+    zeros_ahead: usize,
+    /// How long the file is: up to here it is zeros behind what was written.
+    pub(super) file_len: u64,
     /// Bytes written and synced.
-    written: u64,
+    pub(super) written: u64,
     /// CRC-32 of them.
-    crc: crc32fast::Hasher,
+    pub(super) crc: crc32fast::Hasher,
     /// The active segment up to the last whole transaction placed.
-    whole: Extent,
-    thinning: Thinning,
+    pub(super) whole: Extent,
+    pub(super) thinning: Thinning,
     /// End LSN of the last transaction placed.
     head: Lsn,
     group: Group,
@@ -68,8 +74,7 @@ impl Writer {
         shared: Arc<Shared>,
         segment: Arc<Segment>,
         recovered: Recovered,
-        segment_bytes: u64,
-        ring_bytes: usize,
+        options: &SpoolOptions,
     ) -> Self {
         let Recovered {
             manifest,
@@ -81,14 +86,16 @@ impl Writer {
             shared,
             segment,
             file,
-            segment_bytes,
+            segment_bytes: options.segment_bytes,
+            zeros_ahead: zeros_ahead(options),
+            file_len: scan.extent.bytes,
             written: scan.extent.bytes,
             crc: scan.crc,
             whole: scan.extent,
             thinning: scan.thinning,
             head: manifest.head,
             manifest,
-            group: Group::new(ring_bytes),
+            group: Group::new(options.ring_bytes),
             pace: Pace::default(),
             behind_since: None,
             jobs: VecDeque::new(),
@@ -112,6 +119,7 @@ impl Writer {
             company: self.pace.company(),
         };
         self.jobs = self.shared.queue.take(patience, MAX_UNSYNCED).into();
+        self.pace.note_taken(Instant::now(), self.jobs.len());
         while let Some(job) = self.jobs.pop_front() {
             self.begin(job)?;
         }
@@ -148,6 +156,7 @@ impl Writer {
             }
             Job::Close { reply } => {
                 self.flush()?;
+                self.cut_zeros()?;
                 self.persist_durable_point()?;
                 self.closing = Some(reply);
             }
@@ -247,7 +256,7 @@ impl Writer {
         if !self.group.buf.is_empty() {
             let buf = std::mem::take(&mut self.group.buf);
             let started = Instant::now();
-            let written = self.file.write_all_at(&buf, self.written);
+            let written = self.write(&buf);
             written.map_err(self.fail("write to", &self.segment.name))?;
             let synced = self.file.sync();
             synced.map_err(self.fail("sync of", &self.segment.name))?;
@@ -258,8 +267,38 @@ impl Writer {
             self.group.buf = Vec::with_capacity(buf.len());
             self.publish(&Bytes::from(buf));
         }
-        self.pace.note_answered(self.group.done.len());
+        if !self.group.done.is_empty() {
+            let waiting = self.shared.queue.len();
+            let answered = self.group.done.len();
+            self.pace.note_answered(Instant::now(), answered, waiting);
+        }
         complete_all(self.group.done.drain(..));
+        Ok(())
+    }
+
+    /// Writes `buf` behind what was written. Overwriting zeros is much cheaper to sync than growing
+    /// the file, for which the file system has to change its own books as well.
+    fn write(&mut self, buf: &[u8]) -> io::Result<()> {
+        let end = self.written.saturating_add(size(buf.len()));
+        self.file.write_all_at(buf, self.written)?;
+        if end > self.file_len {
+            self.file_len = end;
+            if self.zeros_ahead > 0 && buf.len() <= SMALL_WRITE {
+                self.file.write_all_at(&vec![0; self.zeros_ahead], end)?;
+                self.file_len = end.saturating_add(size(self.zeros_ahead));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the zeros off the active segment, all of which is synced.
+    pub(super) fn cut_zeros(&mut self) -> Result<(), Stopped> {
+        if self.file_len > self.written {
+            let cut = self.file.set_len(self.written);
+            let cut = cut.and_then(|()| self.file.sync());
+            cut.map_err(self.fail("cutting of", &self.segment.name))?;
+            self.file_len = self.written;
+        }
         Ok(())
     }
 
@@ -275,119 +314,6 @@ impl Writer {
         counter.fetch_add(num_transactions, Ordering::Relaxed);
         self.shared.publish(&self.segment, self.whole, newest);
         self.behind_since.get_or_insert_with(Instant::now);
-    }
-
-    // Segments
-
-    /// Seals the active segment, all of which is synced and published, and begins the next.
-    fn seal(&mut self) -> Result<(), Stopped> {
-        let shared = Arc::clone(&self.shared);
-        let (disk, folder) = (&*shared.place.disk, &shared.place.folder);
-        let old = Arc::clone(&self.segment);
-        let extent = Extent {
-            sealed: true,
-            ..self.whole
-        };
-        let crc = self.crc.clone().finalize();
-        let base = extent.last_lsn;
-        let name = segment::file_name(base);
-        self.write_index(&old, extent, crc)?;
-        let created = disk.open(&folder.join(&name), OpenMode::CreateNew);
-        let file = created.map_err(self.fail("creation of", &name))?;
-        let synced = disk.sync_dir(folder);
-        synced.map_err(self.fail("sync of folder", &folder.to_string_lossy()))?;
-        self.manifest
-            .sealed
-            .push(SegmentEntry::of(&old.name, &extent, crc));
-        self.manifest.active = ActiveEntry {
-            name,
-            first_position: base,
-        };
-        self.whole = Extent::default();
-        self.written = 0;
-        self.store_manifest()?;
-        // Readers find the next segment before they can see the end of this one.
-        let segment = Segment::active(folder, base, Extent::default(), Vec::new(), &file);
-        self.segment = Arc::new(segment);
-        shared.shelf.push_active(Arc::clone(&self.segment));
-        *lock(&old.sealed_crc) = Some(crc);
-        *lock(&old.extent) = extent;
-        *lock(&old.index) = IndexPlace::OnDisk;
-        self.file = file;
-        self.crc = crc32fast::Hasher::new();
-        self.thinning = Thinning::default();
-        Ok(())
-    }
-
-    fn write_index(&self, segment: &Segment, extent: Extent, crc: u32) -> Result<(), Stopped> {
-        let place = &self.shared.place;
-        let name = segment::index_name(&segment.name);
-        let made_for = MadeFor {
-            bytes: extent.bytes,
-            crc,
-        };
-        let written = match &*lock(&segment.index) {
-            IndexPlace::Live(entries) => {
-                index::write(&*place.disk, &place.folder.join(&name), made_for, entries)
-            }
-            IndexPlace::OnDisk => Ok(()),
-        };
-        written.map_err(self.fail("write to", &name))
-    }
-
-    /// Manifest first, then the files, then the folder: a crash in between leaves unlisted files
-    /// below the pruned-through position, which the next open removes.
-    fn prune(&mut self, upto: Lsn, active: ActiveSegment) -> Result<PruneOutcome, Stopped> {
-        let segments = self.shared.shelf.all();
-        let extents: Vec<Extent> = segments.iter().map(|segment| segment.extent()).collect();
-        let plan = prune::plan(&extents, upto, active);
-        if plan.seal_active {
-            self.seal()?;
-        }
-        let gone = segments.iter().zip(&extents).take(plan.num_segments);
-        let mut outcome = PruneOutcome {
-            removed_through: self.manifest.removed_through,
-            ..PruneOutcome::default()
-        };
-        for (_, extent) in gone.clone() {
-            outcome.num_segments += 1;
-            outcome.bytes = outcome.bytes.saturating_add(extent.bytes);
-            outcome.removed_through = extent.last_lsn;
-        }
-        if outcome.num_segments == 0 {
-            return Ok(outcome);
-        }
-        self.manifest.removed_through = outcome.removed_through;
-        self.manifest.sealed.drain(..plan.num_segments);
-        self.store_manifest()?;
-        let shared = &self.shared;
-        shared
-            .shelf
-            .remove_oldest(plan.num_segments, outcome.removed_through);
-        let mut freed = Vec::new();
-        for (segment, _) in gone {
-            freed.extend(segment.open(&*shared.place.disk).ok());
-            if freed.len() >= MAX_FREED {
-                give_back_space(std::mem::take(&mut freed));
-            }
-            let removed = self.remove_files(&segment.name);
-            removed.map_err(self.fail("removal of", &segment.name))?;
-        }
-        let folder = &shared.place.folder;
-        let synced = shared.place.disk.sync_dir(folder);
-        synced.map_err(self.fail("sync of folder", &folder.to_string_lossy()))?;
-        give_back_space(freed);
-        Ok(outcome)
-    }
-
-    fn remove_files(&self, name: &str) -> io::Result<()> {
-        let place = &self.shared.place;
-        place.disk.remove(&place.folder.join(name))?;
-        let index = place.folder.join(segment::index_name(name));
-        if place.disk.exists(&index)? {
-            place.disk.remove(&index)?;
-        }
-        Ok(())
     }
 
     // Manifest
@@ -422,7 +348,7 @@ impl Writer {
 
     /// Replaces the manifest. Called only when all that was placed is synced, so its durable
     /// point is the end of what there is.
-    fn store_manifest(&mut self) -> Result<(), Stopped> {
+    pub(super) fn store_manifest(&mut self) -> Result<(), Stopped> {
         let lsn = if self.whole.frames > 0 {
             self.whole.last_lsn
         } else {
@@ -444,7 +370,11 @@ impl Writer {
     }
 
     /// Stops the writer: for `map_err`. The reason stands before anybody is answered.
-    fn fail(&self, action: &str, what: &str) -> impl FnOnce(io::Error) -> Stopped + use<> {
+    pub(super) fn fail(
+        &self,
+        action: &str,
+        what: &str,
+    ) -> impl FnOnce(io::Error) -> Stopped + use<> {
         let shared = Arc::clone(&self.shared);
         let action = format!("{action} {what}");
         move |error| {
@@ -481,15 +411,10 @@ impl Drop for Writer {
     }
 }
 
-/// Most files of a prune held open at once by one thread that closes them.
-const MAX_FREED: usize = 64;
-
-/// Closes files whose names are gone. The file system gives a file's space back when it is closed
-/// for the last time, which takes milliseconds for each: appends must not wait for that.
-fn give_back_space(files: Vec<Arc<dyn DiskFile>>) {
-    let closing = thread::Builder::new().name("pgspool-space".to_owned());
-    // Without a thread they are closed here.
-    drop(closing.spawn(move || drop(files)));
+/// Never much of a segment.
+fn zeros_ahead(options: &SpoolOptions) -> usize {
+    let part = usize::try_from(options.segment_bytes / 16).unwrap_or(usize::MAX);
+    options.zeros_ahead.min(part)
 }
 
 fn number_for(draft: &Draft, end: Lsn, own: Lsn) -> u64 {

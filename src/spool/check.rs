@@ -115,7 +115,7 @@ impl Check<'_> {
         }
         let active = &manifest.active;
         let asked = (manifest.durable.offset, manifest.durable.lsn);
-        let Some(scan) = self.scan(&active.name, active.first_position, asked) else {
+        let Some(scan) = self.scan_active(&active.name, active.first_position, asked) else {
             return active.first_position;
         };
         let durable = manifest.durable.offset;
@@ -189,7 +189,23 @@ impl Check<'_> {
     }
 
     fn scan(&mut self, name: &str, base: Lsn, asked: (u64, Lsn)) -> Option<SegmentScan> {
-        match scan_segment(self.disk, &self.folder, name, base, self.boundary, asked) {
+        let scan = scan_segment(self.disk, &self.folder, name, base, self.boundary, asked);
+        self.or_note(name, scan)
+    }
+
+    /// The active segment may end in zeros.
+    fn scan_active(&mut self, name: &str, base: Lsn, asked: (u64, Lsn)) -> Option<SegmentScan> {
+        let path = self.folder.join(name);
+        let scan = scan_segment(self.disk, &self.folder, name, base, self.boundary, asked);
+        let scan = scan.and_then(|scan| {
+            let file = self.disk.open(&path, OpenMode::Read)?;
+            scan.allow_zeros_at_end(&*file)
+        });
+        self.or_note(name, scan)
+    }
+
+    fn or_note(&mut self, name: &str, scan: io::Result<SegmentScan>) -> Option<SegmentScan> {
+        match scan {
             Ok(scan) => Some(scan),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.note(name, None, "missing");

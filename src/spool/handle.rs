@@ -93,14 +93,7 @@ impl Spool {
         let report = recovered.report.clone();
         let (shared, active) = share(place, &recovered, &options);
         let shared = Arc::new(shared);
-        let (segment_bytes, ring_bytes) = (options.segment_bytes, options.ring_bytes);
-        let writer = Writer::new(
-            Arc::clone(&shared),
-            active,
-            recovered,
-            segment_bytes,
-            ring_bytes,
-        );
+        let writer = Writer::new(Arc::clone(&shared), active, recovered, &options);
         let thread = thread::Builder::new()
             .name("pgspool-writer".to_owned())
             .spawn(move || writer.run())
@@ -130,7 +123,7 @@ impl Spool {
         }
         let bytes = units.iter().map(Unit::counted_bytes);
         let bytes = bytes.fold(1, usize::saturating_add);
-        let (ticket, completion) = ticket();
+        let (ticket, completion) = ticket(&self.shared().gate);
         let job = Job::Append {
             units,
             bytes,
@@ -301,6 +294,7 @@ fn share(place: Place, recovered: &Recovered, options: &SpoolOptions) -> (Shared
         place,
         boundary: options.boundary,
         queue: Queue::new(),
+        gate: Arc::default(),
         head: Arc::new(Head::new(head)),
         ring: Mutex::new(Ring::new(recovered.readable, head, frames, bytes)),
         shelf: Shelf::new(manifest.removed_through, segments),

@@ -37,6 +37,7 @@ pub mod repair;
 mod ring;
 mod salvage;
 pub(crate) mod scan;
+mod sealing;
 pub(crate) mod segment;
 mod shared;
 mod shelf;
@@ -69,6 +70,9 @@ pub const MAX_PAYLOAD: usize = 256 << 20;
 pub const FIRST_LSN: Lsn = Lsn::new(0x100_0000);
 /// The least distance between two transaction ends that can be served over the wire.
 pub const MIN_LSN_STEP: u64 = 64;
+
+/// A good value for [`SpoolOptions::zeros_ahead`].
+pub const ZEROS_AHEAD: usize = 1 << 20;
 
 /// Locks what no panic can leave half-changed: all our critical sections are plain assignments.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

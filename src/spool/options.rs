@@ -31,6 +31,10 @@ pub struct NewSpool {
 pub struct SpoolOptions {
     /// A segment is sealed when it is at least this long.
     pub segment_bytes: u64,
+    /// So many zeros are written ahead of small appends: overwriting them is cheaper to sync than
+    /// growing the file. They are cut off when the segment is sealed or the spool closed; after a
+    /// crash they are a clean end. 0 for none.
+    pub zeros_ahead: usize,
     /// Most frames kept in memory for readers at the tail.
     pub ring_frames: usize,
     /// Most payload bytes kept in memory for readers at the tail.

@@ -67,9 +67,9 @@ impl Job {
 pub(super) struct Patience {
     /// Come back empty-handed then.
     pub(super) deadline: Option<Instant>,
-    /// How many jobs are expected ...
+    /// How many jobs may be there soon ...
     pub(super) expected: usize,
-    /// ... and how long to wait for them to be together.
+    /// ... and how long to wait for them.
     pub(super) company: Duration,
 }
 
@@ -88,6 +88,8 @@ struct State {
     /// The writer sleeps until so many jobs wait; `usize::MAX` while it is awake.
     wake_at: usize,
     blocked: usize,
+    /// How often the writer has taken jobs: what is queued in one round is answered in one.
+    round: usize,
     open: bool,
 }
 
@@ -99,6 +101,7 @@ impl Queue {
                 bytes: 0,
                 wake_at: usize::MAX,
                 blocked: 0,
+                round: 0,
                 open: true,
             }),
             arrived: Condvar::new(),
@@ -118,6 +121,9 @@ impl Queue {
         if !state.open {
             return Err(job);
         }
+        if let Job::Append { completion, .. } = &job {
+            completion.enter(state.round);
+        }
         state.bytes = state.bytes.saturating_add(bytes);
         state.jobs.push_back(job);
         let wake = state.jobs.len() >= state.wake_at || (bytes == 0 && state.wake_at != usize::MAX);
@@ -135,11 +141,11 @@ impl Queue {
     /// `max_bytes` of them.
     pub(super) fn take(&self, patience: Patience, max_bytes: usize) -> Vec<Job> {
         let mut state = lock(&self.state);
-        state = self.wait_for(state, 1, patience.deadline);
         if state.jobs.len() < patience.expected && state.bytes < max_bytes {
             let deadline = Instant::now().checked_add(patience.company);
             state = self.wait_for(state, patience.expected, deadline);
         }
+        state = self.wait_for(state, 1, patience.deadline);
         let taken = state.take(max_bytes);
         let wake_blocked = state.blocked > 0;
         drop(state);
@@ -147,6 +153,11 @@ impl Queue {
             self.space.notify_all();
         }
         taken
+    }
+
+    /// How many jobs wait.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.state).jobs.len()
     }
 
     /// Refuses further jobs; returns those that wait.
@@ -202,6 +213,7 @@ impl State {
             bytes = bytes.saturating_add(job.bytes());
         }
         self.bytes = self.bytes.saturating_sub(bytes);
+        self.round = self.round.wrapping_add(1);
         self.jobs.drain(..count).collect()
     }
 }

@@ -207,6 +207,7 @@ pub(super) fn open_active(
         let base = manifest.active.first_position;
         let asked = (manifest.durable.offset, manifest.durable.lsn);
         let scan = scan(&*file, file.len()?, base, options.boundary, asked)?;
+        let scan = scan.allow_zeros_at_end(&*file)?;
         Ok((file, scan))
     };
     opened().map_err(OpenError::io(format!("read {}", path.display())))
@@ -274,6 +275,11 @@ pub(super) fn finish(
         // sync failed. The names first: a manifest that was renamed into place but not synced.
         place.disk.sync_dir(&place.folder)?;
         place.disk.sync_dir(&place.dir)?;
+        if recovered.file.len()? > durable.offset {
+            // Zeros that were put down ahead; anything else was cut already.
+            recovered.file.set_len(durable.offset)?;
+            recovered.file.sync()?;
+        }
         if manifest.durable != durable || manifest.head != head {
             rewrite(&*recovered.file, manifest.durable.offset, durable.offset)?;
             manifest.durable = durable;

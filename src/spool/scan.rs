@@ -31,7 +31,7 @@ pub(crate) struct SegmentScan {
     pub(crate) fault: Option<Fault>,
     /// Whether a transaction ends exactly at the asked place.
     pub(crate) ends_at: bool,
-    /// File length.
+    /// File length (without the zeros at its end where those are allowed).
     pub(crate) len: u64,
 }
 
@@ -99,6 +99,18 @@ pub(crate) fn scan(
 }
 
 impl SegmentScan {
+    /// Takes nothing but zeros behind the last whole transaction for a clean end. Only the active
+    /// segment may have them: its writer puts them down ahead of what is appended.
+    pub(crate) fn allow_zeros_at_end(mut self, file: &dyn DiskFile) -> io::Result<Self> {
+        let end = self.extent.bytes;
+        let begins_there = self.fault.as_ref().is_some_and(|fault| fault.offset == end);
+        if begins_there && is_zero(file, end, self.len)? {
+            self.fault = None;
+            self.len = end;
+        }
+        Ok(self)
+    }
+
     fn close(&mut self, transaction: OpenTransaction, lsn: Lsn) {
         let OpenTransaction {
             frames,
@@ -181,6 +193,19 @@ fn is_frame_above(file: &dyn DiskFile, offset: u64, len: u64, above: Lsn) -> io:
             Decoded::Bad(_) => return Ok(false),
         }
     }
+}
+
+/// Whether the bytes `from..to` are all zero.
+fn is_zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+    let mut at = from;
+    while at < to {
+        let block = read_exactly(file, at, SEARCH_BLOCK.min(to - at))?;
+        if block.is_empty() || block.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += u64::try_from(block.len()).unwrap_or(u64::MAX);
+    }
+    Ok(true)
 }
 
 /// Reads `want` bytes, fewer only where the file ends.

@@ -11,6 +11,7 @@ use super::recovery::Place;
 use super::ring::Ring;
 use super::segment::{Extent, Segment};
 use super::shelf::Shelf;
+use super::ticket::Gate;
 use super::unit::{BoundaryFn, Frame};
 use crate::lsn::Lsn;
 
@@ -20,6 +21,7 @@ pub(super) struct Shared {
     pub(super) place: Place,
     pub(super) boundary: BoundaryFn,
     pub(super) queue: Queue,
+    pub(super) gate: Arc<Gate>,
     pub(super) head: Arc<Head>,
     pub(super) ring: Mutex<Ring>,
     pub(super) shelf: Shelf,

@@ -1,16 +1,16 @@
 //! The answer to an append that is on its way to the disk.
 //!
-//! A group of appends is completed together. The waiting threads of a group wake one another:
-//! the writer wakes only the first few, so that it is back at the disk sooner.
+//! Appends are answered in groups, and their threads are woken in groups too: all that were
+//! queued in the same round sleep at the same [`Gate`] and are woken by one call. Waking each on
+//! its own would cost the writer more than the sync.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::error::AppendError;
 use super::lock;
-use super::wake::Waiter;
 use crate::lsn::Lsn;
 
 /// What an append made durable.
@@ -26,60 +26,105 @@ pub struct Appended {
 
 type Answer = Result<Appended, AppendError>;
 
+/// How many rounds have a door of their own. Two are under way at a time; where more share a
+/// door, some threads are woken too early and go back to sleep.
+const DOORS: usize = 4;
+
+/// Where the threads of a round sleep until it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    doors: [Door; DOORS],
+}
+
+#[derive(Debug, Default)]
+struct Door {
+    lock: Mutex<()>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn door(&self, round: usize) -> &Door {
+        let [first, ..] = &self.doors;
+        self.doors.get(round % DOORS).unwrap_or(first)
+    }
+}
+
+impl Door {
+    fn open(&self) {
+        // Whoever looked for an answer before there was one is asleep once this is taken.
+        drop(lock(&self.lock));
+        self.opened.notify_all();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    round: AtomicUsize,
+    gate: Arc<Gate>,
+}
+
 #[derive(Debug)]
 enum State {
-    Waiting(Option<Waiter>),
-    /// Answered; the woken thread wakes the others.
-    Done(Answer, Vec<Waiter>),
+    /// Not answered; the task to wake, if a task waits.
+    Waiting(Option<Waker>),
+    Answered(Answer),
     Taken,
 }
 
 /// The answer to an append that is still on its way to the disk.
 #[derive(Debug)]
 pub struct AppendTicket {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
 }
 
 /// The writer's end of a ticket. Dropping it unanswered answers [`AppendError::Closed`].
 #[derive(Debug)]
 pub(super) struct Completion {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
 }
 
 /// A ticket and its writer's end.
-pub(super) fn ticket() -> (AppendTicket, Completion) {
-    let state = Arc::new(Mutex::new(State::Waiting(None)));
+pub(super) fn ticket(gate: &Arc<Gate>) -> (AppendTicket, Completion) {
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State::Waiting(None)),
+        round: AtomicUsize::new(0),
+        gate: Arc::clone(gate),
+    });
     let completion = Completion {
-        state: Arc::clone(&state),
+        shared: Arc::clone(&shared),
     };
-    (AppendTicket { state }, completion)
+    (AppendTicket { shared }, completion)
 }
 
 impl AppendTicket {
     /// Blocks until the batch is durable or refused. Not for async tasks.
     pub fn wait(self) -> Result<Appended, AppendError> {
+        if let Some(answer) = self.take(None) {
+            return answer;
+        }
+        let door = self.shared.door();
+        let mut asleep = lock(&door.lock);
         loop {
-            if let Some(answer) = self.take(|| Waiter::Thread(thread::current())) {
+            if let Some(answer) = self.take(None) {
                 return answer;
             }
-            thread::park();
+            let woken = door.opened.wait(asleep);
+            asleep = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The answer when there is one, else registers to be woken.
-    fn take(&self, waiter: impl FnOnce() -> Waiter) -> Option<Answer> {
-        let mut state = lock(&self.state);
+    /// The answer when there is one, else registers the task that wants it.
+    fn take(&self, task: Option<&Waker>) -> Option<Answer> {
+        let mut state = lock(&self.shared.state);
         if let State::Waiting(registered) = &mut *state {
-            *registered = Some(waiter());
+            if let Some(task) = task {
+                *registered = Some(task.clone());
+            }
             return None;
         }
-        let taken = std::mem::replace(&mut *state, State::Taken);
-        drop(state);
-        match taken {
-            State::Done(answer, others) => {
-                others.into_iter().for_each(Waiter::wake);
-                Some(answer)
-            }
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Answered(answer) => Some(answer),
             State::Waiting(_) | State::Taken => Some(Err(AppendError::Closed)),
         }
     }
@@ -89,55 +134,142 @@ impl Future for AppendTicket {
     type Output = Result<Appended, AppendError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.take(|| Waiter::Task(cx.waker().clone())) {
+        match self.take(Some(cx.waker())) {
             Some(answer) => Poll::Ready(answer),
             None => Poll::Pending,
         }
     }
 }
 
-impl Drop for AppendTicket {
-    fn drop(&mut self) {
-        // Somebody may rely on this ticket to wake others.
-        if let State::Done(_, others) = std::mem::replace(&mut *lock(&self.state), State::Taken) {
-            others.into_iter().for_each(Waiter::wake);
-        }
-    }
-}
-
 impl Completion {
+    /// Notes the round it was queued in, before the writer can see it.
+    pub(super) fn enter(&self, round: usize) {
+        self.shared.round.store(round, Ordering::Relaxed);
+    }
+
     /// Answers one ticket.
     pub(super) fn complete(self, answer: Answer) {
-        if let Some(waiter) = self.answer(answer, Vec::new()) {
-            waiter.wake();
-        }
+        self.answer_and_wake(answer);
     }
 
-    /// Puts the answer in place; returns who is to be woken.
-    fn answer(&self, answer: Answer, others: Vec<Waiter>) -> Option<Waiter> {
-        let mut state = lock(&self.state);
-        match &mut *state {
-            State::Waiting(waiter) => {
-                let waiter = waiter.take();
-                *state = State::Done(answer, others);
-                waiter
-            }
-            State::Done(..) | State::Taken => None,
+    fn answer_and_wake(&self, answer: Answer) {
+        match self.shared.answer(answer) {
+            Wake::Thread => self.shared.door().open(),
+            Wake::Task(waker) => waker.wake(),
+            Wake::Nobody => {}
         }
     }
 }
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        if let Some(waiter) = self.answer(Err(AppendError::Closed), Vec::new()) {
-            waiter.wake();
-        }
+        self.answer_and_wake(Err(AppendError::Closed));
     }
 }
 
 /// Answers a group of tickets.
 pub(super) fn complete_all(group: impl IntoIterator<Item = (Completion, Appended)>) {
+    let mut last: Option<Completion> = None;
     for (completion, appended) in group {
-        completion.complete(Ok(appended));
+        match completion.shared.answer(Ok(appended)) {
+            Wake::Thread => {
+                // A group is of one round, but for what was too much for it.
+                let is_next = |last: &Completion| last.shared.round() != completion.shared.round();
+                if last.as_ref().is_some_and(is_next) {
+                    last.iter().for_each(|last| last.shared.door().open());
+                }
+                last = Some(completion);
+            }
+            Wake::Task(waker) => waker.wake(),
+            Wake::Nobody => {}
+        }
+    }
+    last.iter().for_each(|last| last.shared.door().open());
+}
+
+/// Who is to be told of an answer.
+enum Wake {
+    /// A thread that sleeps at the door, if any.
+    Thread,
+    Task(Waker),
+    /// It was answered before.
+    Nobody,
+}
+
+impl Shared {
+    fn answer(&self, answer: Answer) -> Wake {
+        let mut state = lock(&self.state);
+        match &mut *state {
+            State::Waiting(task) => {
+                let task = task.take();
+                *state = State::Answered(answer);
+                task.map_or(Wake::Thread, Wake::Task)
+            }
+            State::Answered(_) | State::Taken => Wake::Nobody,
+        }
+    }
+
+    fn round(&self) -> usize {
+        self.round.load(Ordering::Relaxed)
+    }
+
+    fn door(&self) -> &Door {
+        self.gate.door(self.round())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn appended(n: u64) -> Appended {
+        Appended {
+            first_lsn: Lsn::new(n),
+            last_lsn: Lsn::new(n),
+            num_transactions: 1,
+        }
+    }
+
+    #[test]
+    fn every_thread_gets_its_own_answer_whatever_its_round() {
+        let gate = Arc::new(Gate::default());
+        let mut waiting = Vec::new();
+        let mut group = Vec::new();
+        for n in 0..40_u64 {
+            let (ticket, completion) = ticket(&gate);
+            completion.enter(usize::try_from(n / 3).unwrap());
+            waiting.push(thread::spawn(move || ticket.wait()));
+            group.push((completion, appended(n)));
+        }
+        thread::yield_now();
+        complete_all(group);
+        for (n, thread) in (0..).zip(waiting) {
+            assert_eq!(thread.join().unwrap().unwrap(), appended(n));
+        }
+    }
+
+    #[test]
+    fn an_unanswered_ticket_is_closed_and_a_lost_one_is_no_trouble() {
+        let gate = Arc::new(Gate::default());
+        let (unanswered, completion) = ticket(&gate);
+        let waiting = thread::spawn(move || unanswered.wait());
+        drop(completion);
+        assert!(matches!(waiting.join().unwrap(), Err(AppendError::Closed)));
+        let (lost, completion) = ticket(&gate);
+        drop(lost);
+        completion.complete(Ok(appended(1)));
+    }
+
+    #[test]
+    fn a_task_is_woken_and_finds_its_answer() {
+        let gate = Arc::new(Gate::default());
+        let (mut ticket, completion) = ticket(&gate);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut ticket).poll(&mut cx).is_pending());
+        complete_all([(completion, appended(5))]);
+        let answered = Pin::new(&mut ticket).poll(&mut cx);
+        assert!(matches!(answered, Poll::Ready(Ok(answer)) if answer == appended(5)));
     }
 }

@@ -28,6 +28,7 @@ pub fn boundary(payload: &[u8]) -> Boundary {
 pub fn options() -> SpoolOptions {
     SpoolOptions {
         segment_bytes: 64 << 20,
+        zeros_ahead: 0,
         ring_frames: 1000,
         ring_bytes: 1 << 20,
         recovery: RecoveryMode::FailClosed,

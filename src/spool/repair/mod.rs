@@ -145,15 +145,11 @@ impl Repair<'_> {
         let active = manifest.active.clone();
         let file = self.active_file(&active.name)?;
         let asked = (manifest.durable.offset, manifest.durable.lsn);
-        let measured = file.len().and_then(|len| {
-            scan(
-                &*file,
-                len,
-                active.first_position,
-                self.options.boundary,
-                asked,
-            )
-        });
+        let (base, boundary) = (active.first_position, self.options.boundary);
+        let measured = file
+            .len()
+            .and_then(|len| scan(&*file, len, base, boundary, asked))
+            .and_then(|scan| scan.allow_zeros_at_end(&*file));
         let scan = measured.map_err(OpenError::io(format!("read segment {}", active.name)))?;
         let readable = scan.extent.last_lsn.max(active.first_position);
         if let Some(fault) = &scan.fault {
