@@ -70,7 +70,8 @@ fn decode_record(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [false, true])]
 fn encode_a_line(bencher: Bencher<'_, '_>, with_metadata: bool) {
     let line = change::encode(&ChangeRecord {
-        entity_bytes: Some(vec![b'x'; 59]),
+        entity_bytes: Some(vec![b'x'; 48]),
+        entity_id: 10_000_042,
         metadata: with_metadata.then(|| serde_json::json!({"source": "web", "user": 1_000_042})),
         ..record()
     })
