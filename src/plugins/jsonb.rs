@@ -68,6 +68,9 @@ const MAX_EXPONENT: usize = 40;
 /// A number with its exponent written out and without the sign of a zero; `None` where nothing
 /// is to be changed.
 fn plain_decimal(text: &str) -> Option<String> {
+    if !text.contains(['e', 'E']) && !text.starts_with("-0") {
+        return None;
+    }
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let exponent: isize = exponent.parse().ok()?;
