@@ -7,6 +7,7 @@ use divan::{Bencher, black_box};
 use pgspool::change::{self, ChangeRecord, Operation};
 use pgspool::lsn::Lsn;
 use pgspool::plugins::{FrameView, Messages, Plugin, Renderer};
+use pgspool::sources::ndjson::encode_line;
 use pgspool::spool::frame;
 
 fn main() {
@@ -63,6 +64,33 @@ fn decode_record(bencher: Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(1_usize))
         .bench_local(|| change::decode(black_box(&payload)).unwrap());
+}
+
+/// A producer's line of 240 bytes, and the same record with metadata.
+#[divan::bench(args = [false, true])]
+fn encode_a_line(bencher: Bencher<'_, '_>, with_metadata: bool) {
+    let line = change::encode(&ChangeRecord {
+        entity_bytes: Some(vec![b'x'; 48]),
+        entity_id: 10_000_042,
+        metadata: with_metadata.then(|| serde_json::json!({"source": "web", "user": 1_000_042})),
+        ..record()
+    })
+    .unwrap();
+    assert!(with_metadata || line.len() == 240);
+    let mut out = Vec::with_capacity(1024);
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        out.clear();
+        encode_line(black_box(&line), 1, 7, &mut out).unwrap()
+    });
+}
+
+/// What delivery costs when the frame's term is not the record's.
+#[divan::bench]
+fn deliver_with_another_term(bencher: Bencher<'_, '_>) {
+    let payload = change::encode(&record()).unwrap();
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .bench_local(|| change::deliver(black_box(&payload), 2).len());
 }
 
 #[divan::bench(args = [Plugin::Json.name(), Plugin::TestDecoding.name()])]

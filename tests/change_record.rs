@@ -151,6 +151,8 @@ fn decoding_follows_reddbs_table() {
     );
     assert_eq!(decoded(r#","rid":1,"rid":2"#).entity_id, 2);
     assert_eq!(decoded(r#","r\u0069d":7"#).entity_id, 7);
+    assert_eq!(decoded(r#","rid":{"a":[1.5]},"entity_id":2"#).entity_id, 0);
+    assert_eq!(decoded(r#","term":-2.5"#).term, 1);
     assert_eq!(decoded(r#","unknown":{"rid":[9,{"x":null}]}"#).entity_id, 0);
 }
 
@@ -180,7 +182,9 @@ fn what_is_not_a_record_says_why() {
         "changed_columns is not an array"
     );
     assert_eq!(with(r#""rid":18446744073709551616"#), "rid is out of range");
-    assert_eq!(error("{"), "unexpected end of input at byte 1");
+    assert_eq!(with(r#""term":1e19"#), "term is out of range");
+    assert_eq!(with(r#""lsn":9007199254740993.5"#), "lsn is out of range");
+    assert_eq!(error("{"), "EOF while parsing an object at line 1 column 1");
     assert!(decode(b"\xff{}").is_err());
     assert!(decode(b"").is_err());
 }
@@ -258,10 +262,10 @@ fn w12_numbers_past_2_to_the_53_are_exact_both_ways() {
 }
 
 #[test]
-fn metadata_numbers_are_spelled_as_reddb_does_and_lose_no_digit() {
+fn metadata_numbers_stay_as_the_producer_wrote_them() {
     let payload = r#"{"operation":"delete","term":2,"metadata":{"b":1.0,"a":2.50,"big":123456789012345678901234567890,"c":0.1000000000000000055511151231257827}}"#;
     let delivered = String::from_utf8(deliver(payload.as_bytes(), 3).into_owned()).unwrap();
-    let wanted = r#""metadata":{"a":2.5,"b":1,"big":123456789012345678901234567890,"c":0.1000000000000000055511151231257827}"#;
+    let wanted = r#""metadata":{"a":2.50,"b":1.0,"big":123456789012345678901234567890,"c":0.1000000000000000055511151231257827}"#;
     assert!(delivered.contains(wanted), "{delivered}");
 }
 
@@ -305,15 +309,33 @@ fn a_hole_is_left_where_the_lsn_goes() {
 
 #[test]
 fn metadata_that_could_not_be_read_back_is_refused() {
-    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
-    let given = ChangeRecord {
-        metadata: Some(deep),
+    let nested = |levels: u32| ChangeRecord {
+        metadata: Some((0..levels).fold(json!(1), |inner, _| json!([{"a": inner}]))),
         ..update()
     };
+    let deepest = nested(63);
+    assert_eq!(decode(&encode(&deepest).unwrap()).unwrap(), deepest);
     assert_eq!(
-        encode(&given).unwrap_err().to_string(),
+        encode(&nested(64)).unwrap_err().to_string(),
         "metadata is nested too deeply"
     );
+    let line = text(&deepest).replace("[{\"a\":1}]", "[{\"a\":[1]}]");
+    assert!(error(&line).starts_with("recursion limit exceeded"));
+}
+
+#[test]
+fn nesting_costs_no_stack() {
+    let deep = "[".repeat(1 << 20);
+    for key in ["metadata", "rid", "changed_columns", "unknown"] {
+        let payload = format!("{{\"operation\":\"insert\",\"{key}\":{deep}");
+        assert!(decode(payload.as_bytes()).is_err(), "{key}");
+    }
+    assert!(decode(deep.as_bytes()).is_err());
+    // JSON in a string, however often, is a string.
+    let inner = "{\"$serde_json::private::RawValue\":\"[]\"}";
+    let payload = format!("{{\"operation\":\"insert\",\"metadata\":{inner}}}");
+    let metadata = decode(payload.as_bytes()).unwrap().metadata.unwrap();
+    assert_eq!(metadata.to_string(), inner);
 }
 
 /// Payloads of the v3 frames (33-byte header) in a file written by RedDB 1.9.0.
@@ -468,7 +490,7 @@ proptest! {
             prop_assert!(theirs.is_ok());
         }
         if let Err(ours) = decode(&damaged) {
-            let about_json = ours.to_string().contains(" at byte ");
+            let about_json = ours.to_string().contains(" at line ");
             prop_assert!(theirs.is_err() || !about_json, "{}", ours);
         }
         let _ = deliver(&damaged, 1);

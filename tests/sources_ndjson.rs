@@ -62,7 +62,7 @@ fn a_line_becomes_the_canonical_record() {
     let line = r#" {"rid": 42, "term": 3, "lsn": "mine", "operation": "update", "kind": "table",
         "collection": "us\u0065rs", "entity_bytes_hex": "0102FF", "extra": [1],
         "changed_columns": ["a"], "metadata": {"z": 1.0, "a": 18446744073709551615}} "#;
-    let wanted = r#"{"changed_columns":["a"],"collection":"users","entity_bytes_hex":"0102ff","kind":"row","lsn":64,"metadata":{"a":18446744073709551615,"z":1},"operation":"update","rid":42,"term":9,"timestamp":1700000000000}"#;
+    let wanted = r#"{"changed_columns":["a"],"collection":"users","entity_bytes_hex":"0102ff","kind":"row","lsn":64,"metadata":{"a":18446744073709551615,"z":1.0},"operation":"update","rid":42,"term":9,"timestamp":1700000000000}"#;
     assert_eq!(encoded(line).unwrap(), wanted);
 }
 
@@ -90,11 +90,11 @@ fn a_refresh_needs_no_rid() {
 #[test]
 fn a_bad_line_says_what_is_wrong_with_it() {
     let rows = [
-        ("", "unexpected end of input at byte 0"),
+        ("", "EOF while parsing a value at line 1 column 0"),
         ("[]", "invalid replication operation"),
         (
             "{\"operation\":\"insert\"",
-            "unexpected end of input at byte 21",
+            "EOF while parsing an object at line 1 column 21",
         ),
         (
             r#"{"operation":"drop","collection":"u","rid":1}"#,

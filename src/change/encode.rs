@@ -1,10 +1,9 @@
 //! Writing a record as RedDB's canonical JSON: compact, keys in alphabetical order.
 
 use bytes::Bytes;
+use serde::Serialize;
 
-use super::canonical::Style;
 use super::fields::{Fields, Hex};
-use super::json_string::write_string;
 use super::{ChangeRecord, EncodedRecord};
 
 /// A record appended to a buffer, complete but for the digits of its LSN.
@@ -83,11 +82,11 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
     out.push(b'{');
     if let Some(names) = &fields.changed_columns {
         put(out, b"\"changed_columns\":");
-        write_list(names, out, |name, out| write_string(name, out));
+        write_list(names, out, write_json);
         out.push(b',');
     }
     put(out, b"\"collection\":");
-    write_string(&fields.collection, out);
+    write_json(&fields.collection, out);
     if let Some(bytes) = &fields.entity_bytes {
         put(out, b",\"entity_bytes_hex\":");
         write_hex(bytes, out);
@@ -97,11 +96,11 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
     put(out, b"\",\"lsn\":");
     let lsn_at = out.len();
     if let Some(lsn) = lsn {
-        write_u64(lsn, out);
+        write_json(&lsn, out);
     }
-    if let Some(metadata) = fields.metadata() {
+    if let Some(metadata) = &fields.metadata {
         put(out, b",\"metadata\":");
-        metadata.write(Style::RedDb, out);
+        write_json(metadata, out);
     }
     put(out, b",\"operation\":\"");
     put(out, fields.operation.name().as_bytes());
@@ -111,11 +110,11 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
         write_list(rows, out, write_hex);
     }
     put(out, b",\"rid\":");
-    write_u64(fields.entity_id, out);
+    write_json(&fields.entity_id, out);
     put(out, b",\"term\":");
-    write_u64(fields.term, out);
+    write_json(&fields.term, out);
     put(out, b",\"timestamp\":");
-    write_u64(fields.timestamp, out);
+    write_json(&fields.timestamp, out);
     out.push(b'}');
     lsn_at
 }
@@ -154,19 +153,10 @@ fn write_list<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>
     out.push(b']');
 }
 
-/// Appends decimal digits, last to first into a buffer of the greatest length.
-pub(crate) fn write_u64(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit += u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    put(out, digits.get(20 - used..).unwrap_or_default());
+/// Appends `value` as compact JSON, the keys of trees in order: RedDB's spelling.
+pub(crate) fn write_json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    // Writing numbers, strings and trees with string keys to memory cannot fail.
+    let _ = serde_json::to_writer(out, value);
 }
 
 #[cfg(test)]
@@ -199,11 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_to_the_last_digit() {
-        for number in [0, 7, 10, 99, 1 << 53, (1 << 53) + 1, u64::MAX] {
-            let mut out = Vec::new();
-            write_u64(number, &mut out);
-            assert_eq!(out, number.to_string().into_bytes());
-        }
+    fn strings_are_escaped_as_reddb_does() {
+        let mut out = Vec::new();
+        write_json("a\"b\\c\n\r\t\u{8}\u{c}\u{1}\u{1f}/é\u{7f}", &mut out);
+        let wanted = r#""a\"b\\c\n\r\t\b\f\u0001\u001f/é"#.to_owned() + "\u{7f}\"";
+        assert_eq!(String::from_utf8(out).unwrap(), wanted);
     }
 }

@@ -1,30 +1,26 @@
 //! Change records and their bytes: RedDB's JSON with exact numbers, and the payload envelope
 //! that says where a frame stands in its transaction.
 //!
-//! Encoding writes RedDB's canonical JSON with every number exact. Decoding borrows: numbers,
-//! strings and metadata stay slices of the text until somebody asks for a [`ChangeRecord`], so
-//! a record passes through (and keeps each digit of its metadata) without being built.
+//! Encoding writes RedDB's canonical JSON with every number exact. Decoding borrows: strings stay
+//! slices of the text until somebody asks for a [`ChangeRecord`]. Metadata is the one part that
+//! becomes a tree, whose numbers keep the producer's digits.
 //!
 //! It does not know files, LSN assignment or subscribers.
 
-mod canonical;
 mod deliver;
 mod encode;
 mod envelope;
 mod fields;
-mod json;
-mod json_string;
+mod raw;
 
 pub use deliver::{deliver, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};
 pub use envelope::{boundary, frame_part_prefix, parse_payload};
 
-pub(crate) use canonical::Style;
-pub(crate) use encode::{write_open, write_u64};
+pub(crate) use encode::{write_json, write_open};
 pub(crate) use envelope::PayloadRef;
-pub(crate) use fields::{Fields, Hex, RawRecord};
-pub(crate) use json::{Json, Value};
-pub(crate) use json_string::Text;
+pub(crate) use fields::{Fields, Hex};
+pub(crate) use raw::{Member, RawRecord};
 
 use bytes::Bytes;
 
@@ -98,15 +94,15 @@ pub struct ChangeRecord {
 #[error("{0}")]
 pub struct DecodeError(pub String);
 
-impl From<json::JsonError> for DecodeError {
-    fn from(error: json::JsonError) -> Self {
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
         Self(error.to_string())
     }
 }
 
 /// Reads a payload as RedDB does: a missing or odd `term` is 1, other missing numbers are 0,
-/// unknown keys are ignored. Numbers past 64 bits are errors, never changed. In metadata an
-/// integer past 64 bits becomes the nearest double here; delivery keeps its digits.
+/// unknown keys are ignored. Numbers past 64 bits are errors, never changed; in metadata every
+/// number keeps its digits.
 pub fn decode(payload: &[u8]) -> Result<ChangeRecord, DecodeError> {
     Fields::decode(payload).map(Fields::into_record)
 }

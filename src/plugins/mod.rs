@@ -4,6 +4,7 @@
 //! [`Messages`] list. It keeps no more than one transaction's state and knows no socket.
 
 mod json;
+mod jsonb;
 mod messages;
 mod options;
 mod sql_text;

@@ -7,12 +7,14 @@
 //! change its own, Commit the transaction's end. A payload that is not a change record is
 //! printed as a logical message with the prefix `pgspool`.
 
+use serde_json::Value;
+
 use crate::change::{
-    Fields, Hex, Json, Operation, PayloadRef, Style, boundary, only_change_lsn, public_kind,
-    write_u64, xid,
+    Fields, Hex, Operation, PayloadRef, boundary, only_change_lsn, public_kind, write_json, xid,
 };
 use crate::lsn::Lsn;
 
+use super::jsonb::write_jsonb;
 use super::options::{PluginOption, boolean, unknown};
 use super::sql_text::{write_identifier, write_literal, write_timestamp};
 use super::{FrameView, Messages, PluginError};
@@ -114,7 +116,7 @@ impl TestDecoding {
     fn write_xid(&self, frame: FrameView<'_>, text: &mut Vec<u8>) {
         if self.include_xids {
             text.push(b' ');
-            write_u64(xid(frame.end_lsn).into(), text);
+            write_json(&xid(frame.end_lsn), text);
         }
     }
 
@@ -159,7 +161,7 @@ fn message(lsn: Lsn, content: &[u8], transactional: bool, out: &mut Messages) ->
         text.extend_from_slice(b"message: transactional: ");
         text.push(if transactional { b'1' } else { b'0' });
         text.extend_from_slice(b" prefix: pgspool, sz: ");
-        write_u64(u64::try_from(content.len()).unwrap_or(u64::MAX), text);
+        write_json(&content.len(), text);
         text.extend_from_slice(b" content:");
         if std::str::from_utf8(content).is_ok() && !content.contains(&0) {
             text.extend_from_slice(content);
@@ -182,7 +184,7 @@ fn write_table(collection: &str, action: &str, text: &mut Vec<u8>) {
 fn write_rid(rid: Option<u64>, text: &mut Vec<u8>) {
     text.extend_from_slice(b" rid[bigint]:");
     match rid {
-        Some(rid) => write_u64(rid, text),
+        Some(rid) => write_json(&rid, text),
         None => text.extend_from_slice(b"null"),
     }
 }
@@ -201,26 +203,23 @@ fn write_row(rid: Option<u64>, fields: &Fields<'_>, entity: Option<&Hex<'_>>, te
         None => text.extend_from_slice(b"null"),
     }
     text.extend_from_slice(b" document[jsonb]:");
-    let entity = entity.map(Hex::to_bytes);
-    write_jsonb(entity.as_deref().and_then(document), text);
+    let document = entity.and_then(|entity| document(&entity.to_bytes()));
+    write_json_column(document.as_ref(), text);
     text.extend_from_slice(b" metadata[jsonb]:");
-    write_jsonb(fields.metadata(), text);
+    write_json_column(fields.metadata.as_deref(), text);
 }
 
-/// The JSON text of an object or an array, if that is what the bytes are.
-fn document(entity: &[u8]) -> Option<Json<'_>> {
-    let first = entity.iter().find(|byte| !byte.is_ascii_whitespace())?;
-    if !matches!(first, b'{' | b'[') {
-        return None;
-    }
-    Json::check(std::str::from_utf8(entity).ok()?).ok()
+/// The object or array whose JSON text the bytes are, if they are.
+fn document(entity: &[u8]) -> Option<Value> {
+    let value: Option<Value> = serde_json::from_slice(entity).ok();
+    value.filter(|value| value.is_object() || value.is_array())
 }
 
-fn write_jsonb(value: Option<Json<'_>>, text: &mut Vec<u8>) {
+fn write_json_column(value: Option<&Value>, text: &mut Vec<u8>) {
     match value {
-        Some(json) => {
+        Some(value) => {
             let mut printed = Vec::new();
-            json.write(Style::Jsonb, &mut printed);
+            write_jsonb(value, &mut printed);
             write_literal(&printed, text);
         }
         None => text.extend_from_slice(b"null"),

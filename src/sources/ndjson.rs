@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use crate::change::{
-    DecodeError, Fields, Hex, OpenRecord, Operation, RawRecord, Text, Value, write_open,
+    DecodeError, Fields, Hex, Member, OpenRecord, Operation, RawRecord, write_open,
 };
 
 use super::lines::{Line, LineSplitter, LineTooLong};
@@ -113,7 +113,7 @@ pub fn encode_line(
     now_ms: u64,
     out: &mut Vec<u8>,
 ) -> Result<OpenRecord, DecodeError> {
-    let fields = read(&RawRecord::scan(line)?, term, now_ms)?;
+    let fields = read(RawRecord::read(line)?, term, now_ms)?;
     Ok(write_open(&fields, out))
 }
 
@@ -130,20 +130,18 @@ fn encode(
     })
 }
 
-fn read<'a>(raw: &RawRecord<'a>, term: u64, now_ms: u64) -> Result<Fields<'a>, DecodeError> {
-    let operation = raw.operation()?;
-    let timestamp = integer(raw.timestamp, "timestamp")?.unwrap_or(0);
-    let rid = integer(raw.id(), "rid")?;
-    let entity = text(raw.entity_bytes_hex, "entity_bytes_hex", |text| {
-        Hex::parse(text, "entity_bytes_hex")
-    })?;
-    let kind = text(raw.kind(), "kind", |text| Ok(text.decode()))?;
+fn read(raw: RawRecord<'_>, term: u64, now_ms: u64) -> Result<Fields<'_>, DecodeError> {
+    let operation = raw.operation.operation()?;
+    let timestamp = integer(&raw.timestamp, "timestamp")?.unwrap_or(0);
+    let rid = integer(&raw.rid.or(raw.entity_id), "rid")?;
+    let entity = text(raw.entity_bytes_hex, "entity_bytes_hex")?;
+    let kind = text(raw.kind.or(raw.entity_kind), "kind")?;
     Ok(Fields {
         term,
         lsn: 0,
         timestamp: if timestamp == 0 { now_ms } else { timestamp },
         operation,
-        collection: collection(raw)?,
+        collection: collection(raw.collection)?,
         entity_id: match (operation, rid) {
             (_, Some(rid)) => rid,
             (Operation::Refresh, None) => 0,
@@ -152,16 +150,17 @@ fn read<'a>(raw: &RawRecord<'a>, term: u64, now_ms: u64) -> Result<Fields<'a>, D
             }
         },
         entity_kind: kind.unwrap_or(Cow::Borrowed("entity")),
-        entity_bytes: entity,
-        metadata: raw.metadata(),
-        refresh_records: raw.refresh_records()?,
-        changed_columns: raw.changed_columns()?,
+        entity_bytes: entity
+            .map(|digits| Hex::parse(digits, "entity_bytes_hex"))
+            .transpose()?,
+        metadata: raw.metadata.map(Cow::Owned),
+        refresh_records: Hex::parse_list(raw.refresh_records_hex)?,
+        changed_columns: raw.changed_columns.texts("changed_columns")?,
     })
 }
 
-fn collection<'a>(raw: &RawRecord<'a>) -> Result<Cow<'a, str>, DecodeError> {
-    let name = text(raw.collection, "collection", |text| Ok(text.decode()))?;
-    match name {
+fn collection(name: Member<'_>) -> Result<Cow<'_, str>, DecodeError> {
+    match text(name, "collection")? {
         None => Err(DecodeError("collection is missing".to_owned())),
         Some(name) if name.is_empty() => Err(DecodeError("collection is empty".to_owned())),
         Some(name) if name.contains('\0') => Err(DecodeError(
@@ -171,30 +170,26 @@ fn collection<'a>(raw: &RawRecord<'a>) -> Result<Cow<'a, str>, DecodeError> {
     }
 }
 
-/// A string read by `read`; absent and null are the same.
-fn text<'a, T>(
-    value: Value<'a>,
-    key: &str,
-    read: impl FnOnce(Text<'a>) -> Result<T, DecodeError>,
-) -> Result<Option<T>, DecodeError> {
+/// A string; absent and null are the same.
+fn text<'a>(value: Member<'a>, key: &str) -> Result<Option<Cow<'a, str>>, DecodeError> {
     match value {
-        Value::Absent | Value::Null => Ok(None),
-        Value::String(text) => read(text).map(Some),
-        Value::Number(_) | Value::Other(_) => Err(DecodeError(format!("{key} is not a string"))),
+        Member::Absent | Member::Null => Ok(None),
+        Member::Text(text) => Ok(Some(text)),
+        Member::Integer(_) | Member::Number(_) | Member::List(_) | Member::Other => {
+            Err(DecodeError(format!("{key} is not a string")))
+        }
     }
 }
 
 /// An integer of 64 bits without a sign; absent and null are the same.
-fn integer(value: Value<'_>, key: &str) -> Result<Option<u64>, DecodeError> {
-    let literal = match value {
-        Value::Absent | Value::Null => return Ok(None),
-        Value::Number(literal) => Some(literal),
-        Value::String(..) | Value::Other(_) => None,
-    };
-    let parsed = literal.and_then(|literal| literal.parse().ok());
-    parsed
-        .map(Some)
-        .ok_or_else(|| DecodeError(format!("{key} is not an integer from 0 to {}", u64::MAX)))
+fn integer(value: &Member<'_>, key: &str) -> Result<Option<u64>, DecodeError> {
+    match value {
+        Member::Absent | Member::Null => Ok(None),
+        Member::Integer(number) => Ok(Some(*number)),
+        Member::Number(_) | Member::Text(_) | Member::List(_) | Member::Other => Err(DecodeError(
+            format!("{key} is not an integer from 0 to {}", u64::MAX),
+        )),
+    }
 }
 
 fn is_blank(line: &[u8]) -> bool {
