@@ -276,6 +276,7 @@ fn r66_flow_control_throttles_on_in_quorum_lag_and_releases_on_recovery() {
         flush: head,
         apply: head,
     };
+    stream.note_sent(progress.flush, Moment::at_ms(2));
     stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
     home.publish(&engine, &[insert("t", 2)]);
 }
@@ -315,6 +316,7 @@ fn r85_tail_follow_waits_and_resumes_from_the_slot() {
         flush: first,
         apply: first,
     };
+    stream.note_sent(progress.flush, Moment::at_ms(2));
     stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
     drop(stream);
     let second = home.publish(&engine, &[insert("t", 2)]).last_lsn;

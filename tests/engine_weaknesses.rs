@@ -379,6 +379,29 @@ fn w30_an_acknowledgement_above_the_head_moves_the_slot_no_further_than_the_head
 }
 
 #[test]
+fn w30_a_stream_confirms_no_more_than_was_sent_on_it() {
+    let home = Home::new();
+    let engine = ten_records(&home);
+    slot_at(&engine, "s", SlotStart::Earliest);
+    let stream = home.subscribe(&engine, "s", Lsn::ZERO).unwrap();
+    let sent = read_all(&engine)[4].lsn;
+    stream.note_sent(sent, Moment::at_ms(1));
+    for claimed in [sent.saturating_add(1), engine.head(), Lsn::MAX] {
+        let progress = Progress {
+            write: claimed,
+            flush: claimed,
+            apply: claimed,
+        };
+        stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
+        let slot = engine.slot(&home.name("s")).unwrap();
+        assert_eq!((slot.restart_lsn, slot.confirmed_lsn), (sent, sent));
+        let replica = &engine.replicas().snapshot()[0];
+        assert_eq!((replica.durable_lsn, replica.applied_lsn), (sent, sent));
+        engine.maintain(Moment::at_ms(3)).unwrap();
+    }
+}
+
+#[test]
 fn w36_limits_act_without_backup_and_without_traffic() {
     let home = Home::new();
     let mut limited = EngineOptions {

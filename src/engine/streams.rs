@@ -1,6 +1,7 @@
 //! A running stream's hold on the engine.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Engine, SubscribeError};
 use crate::clock::Moment;
@@ -29,6 +30,8 @@ pub struct Subscription {
     /// Reads the frames after [`Subscription::start`].
     pub cursor: Cursor,
     start: Lsn,
+    /// The most that can be acknowledged.
+    sent: AtomicU64,
     slot: SlotSnapshot,
     spool: Spool,
     slots: SlotStore,
@@ -85,6 +88,7 @@ impl Engine {
         Ok(Subscription {
             cursor,
             start,
+            sent: AtomicU64::new(start.get()),
             slot,
             spool: self.spool.clone(),
             slots: self.slots.clone(),
@@ -132,18 +136,16 @@ impl Subscription {
         &self.slot
     }
 
-    /// Takes a client's progress, clamped to what was sent: slot, registry, commit waiters.
-    /// Memory only; on disk within [`Engine::MAINTAIN_EVERY`].
+    /// Takes a client's progress, clamped to what [`Subscription::note_sent`] was told: slot,
+    /// registry, commit waiters. Memory only; on disk within [`Engine::MAINTAIN_EVERY`].
     pub fn acknowledge(&self, progress: Progress, now: Moment) -> Result<(), UnknownSlot> {
-        let applied = progress.apply.max(progress.write);
-        self.slots
-            .advance(&self.slot.name, applied, progress.flush, now)?;
+        let sent = Lsn::new(self.sent.load(Ordering::Acquire));
+        let flush = progress.flush.min(sent);
+        let apply = progress.apply.min(sent);
+        let applied = apply.max(progress.write.min(sent));
+        self.slots.advance(&self.slot.name, applied, flush, now)?;
         let id = self.slot.name.as_str();
-        if self
-            .replicas
-            .acknowledge(id, progress.apply, progress.flush, now)
-            .is_err()
-        {
+        if self.replicas.acknowledge(id, apply, flush, now).is_err() {
             tracing::debug!(
                 slot = id,
                 "acknowledgement of a replica that has left the registry"
@@ -152,8 +154,10 @@ impl Subscription {
         Ok(())
     }
 
-    /// Notes what was sent, for the registry.
+    /// Notes that everything up to `sent` was sent: for the registry, and as the most that can be
+    /// acknowledged.
     pub fn note_sent(&self, sent: Lsn, now: Moment) {
+        self.sent.fetch_max(sent.get(), Ordering::AcqRel);
         self.slots.touch(&self.slot.name, now);
         self.replicas.note_sent(self.slot.name.as_str(), sent, now);
     }

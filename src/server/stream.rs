@@ -79,10 +79,19 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     };
     let outcome = stream.serve(signal).await;
     let Stream {
-        mut session, feed, ..
+        mut session,
+        feed,
+        progress,
+        ..
     } = stream;
-    // The slot is free before the client hears of the end.
-    feed.release().await;
+    // What the client said last counts, also when it left in the same breath; and the slot is
+    // free before the client hears of the end.
+    if let Some(subscription) = feed.release().await {
+        let taken = hand_over(&subscription, session.sent(), progress, Moment::now());
+        if let Err(error) = taken {
+            tracing::debug!(%error, "a last acknowledgement came too late");
+        }
+    }
     conn.out.extend_from_slice(session.poll_transmit());
     outcome
 }
@@ -136,9 +145,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
     fn step(&mut self, now: Moment) -> Result<(), StreamOutcome> {
         self.take_messages(now)?;
         if let Some(subscription) = self.feed.subscription() {
-            if let Some(progress) = self.progress.take() {
-                let taken = subscription.acknowledge(progress, now);
+            let sent = self.session.sent();
+            if self.noted != Some(sent) || self.progress.is_some() {
+                let taken = hand_over(subscription, sent, self.progress.take(), now);
                 taken.map_err(StreamOutcome::SlotGone)?;
+                self.noted = Some(sent);
             }
             if let Some(cause) = subscription.invalidated() {
                 let error = subscription.invalidated_error(cause);
@@ -156,13 +167,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
             self.session.handle_timeout(now);
         }
         self.feed.fill(&mut self.session, now)?;
-        let sent = self.session.sent();
-        if self.noted != Some(sent)
-            && let Some(subscription) = self.feed.subscription()
-        {
-            subscription.note_sent(sent, now);
-            self.noted = Some(sent);
-        }
         Ok(())
     }
 
@@ -382,13 +386,25 @@ impl Feed {
         Ok(true)
     }
 
-    /// Frees the slot.
-    async fn release(self) {
-        if let Source::Reading(reading) = self.source {
-            // Whatever was read is not needed any more.
-            drop(reading.await);
+    /// The subscription, once it is back. Whatever was read is not needed any more.
+    async fn release(self) -> Option<Box<Subscription>> {
+        match self.source {
+            Source::Here(subscription) => Some(subscription),
+            Source::Reading(reading) => reading.await.ok().map(|(subscription, _)| subscription),
+            Source::Lost => None,
         }
     }
+}
+
+/// Tells the engine what was sent, then what the client confirmed of it.
+fn hand_over(
+    subscription: &Subscription,
+    sent: Lsn,
+    progress: Option<Progress>,
+    now: Moment,
+) -> Result<(), UnknownSlot> {
+    subscription.note_sent(sent, now);
+    progress.map_or(Ok(()), |progress| subscription.acknowledge(progress, now))
 }
 
 /// What a queued frame costs; an empty payload costs something, too.
