@@ -10,7 +10,7 @@ use pgspool::clock::Moment;
 use pgspool::engine::EngineOptions;
 use pgspool::lsn::Lsn;
 use pgspool::slots::SlotName;
-use support::{Message, RawClient, Streamed, TestServer, eventually, record};
+use support::{Message, RawClient, Streamed, TestServer, eventually, message, record};
 
 fn streaming(server: &TestServer, slot: &str) -> RawClient {
     let mut client = server.replication();
@@ -106,6 +106,41 @@ fn acknowledged_transactions_are_not_sent_again() {
         client.send_query(&format!("START_REPLICATION SLOT s LOGICAL {from}"));
         assert_eq!(client.read().unwrap().tag, 'W');
         assert_eq!(client.ids(2), ids);
+    }
+}
+
+#[test]
+fn what_a_client_confirms_as_it_leaves_is_confirmed() {
+    let server = TestServer::start();
+    let mut client = streaming(&server, "s");
+    // More than the ring and the socket hold, so that the stream is reading from disk.
+    for block in 0..20 {
+        server.publish(block * 5_000..(block + 1) * 5_000);
+    }
+    drop(client);
+    let data = server.data.clone();
+    server.stop();
+    let server = TestServer::start_on(data, EngineOptions::default(), |_| {});
+    for (round, ending) in [b'X', b'c', b'X', b'c', b'X', b'c'].into_iter().enumerate() {
+        client = server.replication();
+        eventually("the slot is free", || !active(&server, "s"));
+        client.stream("s");
+        for _ in 0..20 + round {
+            client.data();
+        }
+        let lsn = client.data().0.get();
+        let mut update = vec![b'r'];
+        for word in [lsn, lsn, lsn, 0] {
+            update.extend_from_slice(&word.to_be_bytes());
+        }
+        update.push(0);
+        let mut last_words = message(b'd', &update);
+        last_words.extend(message(ending, &[]));
+        client.raw(&last_words);
+        drop(client);
+        eventually("the last words were heard", || {
+            restart_lsn(&server, "s").get() == lsn
+        });
     }
 }
 

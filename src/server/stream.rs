@@ -75,6 +75,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         client_done: false,
         progress: None,
         noted: None,
+        broken: None,
         next_tick: now.steady + TICK,
     };
     let outcome = stream.serve(signal).await;
@@ -106,6 +107,9 @@ struct Stream<'a, S> {
     progress: Option<Progress>,
     /// The sent position that the engine knows.
     noted: Option<Lsn>,
+    /// Writing failed. A client that leaves resets the connection: what it said before (its last
+    /// acknowledgement) is still to be read.
+    broken: Option<io::Error>,
     next_tick: Duration,
 }
 
@@ -213,19 +217,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
         timer: Pin<&mut Sleep>,
     ) -> Poll<Result<(), StreamOutcome>> {
         let mut moved = timer.poll(cx).is_ready();
-        let out = self.session.poll_transmit();
-        if !out.is_empty()
-            && let Poll::Ready(written) = self.conn.poll_write(cx, out)
+        if self.client_done
+            && let Some(error) = self.broken.take()
         {
-            written.map_err(StreamOutcome::Io)?;
-            moved = true;
+            return Poll::Ready(Err(StreamOutcome::Io(error)));
         }
         if !self.client_done
             && let Poll::Ready(read) = self.conn.poll_fill(cx)
         {
-            if read.map_err(StreamOutcome::Io)? == 0 {
-                let end = StreamEnd::Disconnected;
-                return Poll::Ready(Err(StreamOutcome::Ended(end)));
+            let end = match read {
+                Ok(0) => StreamOutcome::Ended(StreamEnd::Disconnected),
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) => StreamOutcome::Io(error),
+            };
+            return Poll::Ready(Err(self.broken.take().map_or(end, StreamOutcome::Io)));
+        }
+        let out = self.session.poll_transmit();
+        if !out.is_empty()
+            && self.broken.is_none()
+            && let Poll::Ready(written) = self.conn.poll_write(cx, out)
+        {
+            if self.client_done {
+                written.map_err(StreamOutcome::Io)?;
+            } else {
+                self.broken = written.err();
             }
             moved = true;
         }
