@@ -402,6 +402,74 @@ fn w30_a_stream_confirms_no_more_than_was_sent_on_it() {
 }
 
 #[test]
+fn p9_slots_that_stand_before_damage_set_aside_are_invalid_and_stream_nothing() {
+    let home = Home::new();
+    let engine = home.open(options());
+    home.publish(
+        &engine,
+        &(0..20).map(|n| insert("users", n)).collect::<Vec<_>>(),
+    );
+    slot_at(&engine, "before", SlotStart::Earliest);
+    slot_at(&engine, "after", SlotStart::Head);
+    engine.close().unwrap();
+    drop(engine);
+    let segment = home.path().join("spool").join(format!("{:016x}.rdlw", 0));
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let recovery = pgspool::spool::RecoveryMode::LongestValidPrefix;
+    let engine = home.open(EngineOptions {
+        recovery,
+        ..options()
+    });
+    assert!(engine.recovery().readable < engine.recovery().head);
+    home.publish(&engine, &[insert("users", 1000)]);
+    let error = home.subscribe(&engine, "before", Lsn::ZERO).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SubscribeError::Invalidated {
+                cause: InvalidationCause::WalRemoved,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let mut stream = home.subscribe(&engine, "after", Lsn::ZERO).unwrap();
+    assert_eq!(drain(&mut stream.cursor).len(), 1);
+}
+
+#[test]
+fn p4_a_slot_made_while_retention_prunes_keeps_its_data() {
+    let home = Home::new();
+    let engine = home.open(EngineOptions {
+        segment_bytes: 1,
+        ..options()
+    });
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                engine
+                    .prune_retained(engine.head(), Moment::at_ms(1))
+                    .unwrap();
+            }
+        });
+        for n in 0..200 {
+            home.publish(&engine, &[insert("users", n)]);
+            slot_at(&engine, "s", SlotStart::Earliest);
+            home.publish(&engine, &[insert("users", n)]);
+            let mut stream = home.subscribe(&engine, "s", Lsn::ZERO).unwrap();
+            assert!(!drain(&mut stream.cursor).is_empty());
+            drop(stream);
+            engine.drop_slot(&home.name("s"), None).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn w36_limits_act_without_backup_and_without_traffic() {
     let home = Home::new();
     let mut limited = EngineOptions {

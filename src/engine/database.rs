@@ -1,7 +1,7 @@
 //! One database: a spool with its slots and replicas.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
@@ -13,7 +13,9 @@ use crate::disk::Disk;
 use crate::lsn::Lsn;
 use crate::replicas::{Bookmark, CommitWait, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
-use crate::slots::{DropError, NewSlot, SlotName, SlotSnapshot, SlotStore, SlotStoreError};
+use crate::slots::{
+    DropError, InvalidationCause, NewSlot, SlotName, SlotSnapshot, SlotStore, SlotStoreError,
+};
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
     Spool, SpoolState,
@@ -71,6 +73,9 @@ pub struct Engine {
     pub(super) slots: SlotStore,
     pub(super) replicas: Arc<Replicas>,
     pub(super) resumes: ResumeCounters,
+    /// Held while a slot is made and while retention looks, decides and prunes: a slot never
+    /// appears below what is about to go.
+    pub(super) retaining: Mutex<()>,
     recovery: RecoveryReport,
 }
 
@@ -121,6 +126,7 @@ impl Engine {
                 database: name.to_owned(),
                 source,
             })?;
+        invalidate_over_lost_data(&slots, &recovery, now).map_err(of_slots)?;
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
         let resumes = ResumeCounters::default();
@@ -131,6 +137,7 @@ impl Engine {
             slots,
             replicas,
             resumes,
+            retaining: Mutex::new(()),
             recovery,
         })
     }
@@ -229,6 +236,7 @@ impl Engine {
         request: SlotRequest,
         now: Moment,
     ) -> Result<SlotSnapshot, CreateSlotError> {
+        let _retaining = self.hold_retention();
         let start = self.start_position(request.start)?;
         let slot = NewSlot {
             name: request.name,
@@ -239,19 +247,14 @@ impl Engine {
         };
         // The manifest vouches for the position before a slot relies on it.
         self.spool.persist_durable_point(start)?;
-        let created = self.slots.create(slot, &self.options.limits, now)?;
-        // A prune may have run between looking and creating; from here on the slot holds it off.
-        let removed_through = self.spool.state().removed_through;
-        if removed_through > start {
-            let dropped = self.slots.drop_slot(&created.name, request.temporary);
-            dropped.map_err(|error| drop_failed(&created.name, error))?;
-            return Err(ReadError::Removed {
-                since: start,
-                removed_through,
-            }
-            .into());
-        }
-        Ok(created)
+        Ok(self.slots.create(slot, &self.options.limits, now)?)
+    }
+
+    /// Keeps retention and the making of slots apart.
+    pub(super) fn hold_retention(&self) -> MutexGuard<'_, ()> {
+        self.retaining
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start_position(&self, start: SlotStart) -> Result<Lsn, CreateSlotError> {
@@ -295,18 +298,27 @@ impl Engine {
         self.slots.slot(name)
     }
 
-    /// Takes a subscriber's progress outside of a stream, clamped to the head. Memory only; on
-    /// disk within [`Engine::MAINTAIN_EVERY`].
+    /// Takes a subscriber's progress outside of a stream: clamped to what its stream was told to
+    /// have sent, or to the head where it has none. Slot, registry, commit waiters. Memory only;
+    /// on disk within [`Engine::MAINTAIN_EVERY`].
     pub fn acknowledge(
         &self,
         name: &SlotName,
         progress: Progress,
         now: Moment,
     ) -> Result<SlotSnapshot, AcknowledgeError> {
-        let head = self.head();
-        let flush = progress.flush.min(head);
-        let applied = progress.apply.max(progress.write).min(head);
-        Ok(self.slots.advance(name, applied, flush, now)?)
+        let id = name.as_str();
+        let streaming = self.replicas.clamp_to_sent(id, Lsn::MAX, Lsn::MAX);
+        let limit = streaming.map_or_else(|_| self.head(), |(sent, _)| sent);
+        let flush = progress.flush.min(limit);
+        let apply = progress.apply.min(limit);
+        let applied = apply.max(progress.write.min(limit));
+        let slot = self.slots.advance(name, applied, flush, now)?;
+        // Without a stream there is no replica that could count.
+        if self.replicas.acknowledge(id, apply, flush, now).is_err() {
+            tracing::trace!(slot = id, "acknowledged outside of a stream");
+        }
+        Ok(slot)
     }
 
     /// `pg_replication_slot_advance`: moves a free slot to `to` (at most the head), durably
@@ -367,12 +379,24 @@ fn refuse_lost_slots(disk: &dyn Disk, dir: &Path, slots_file: &Path) -> Result<(
     Ok(())
 }
 
-/// A slot that was made a moment ago and must go again could not be dropped.
-fn drop_failed(name: &SlotName, error: DropError) -> CreateSlotError {
-    match error {
-        DropError::Persist(error) => crate::slots::CreateError::Persist(error).into(),
-        DropError::Unknown(_) | DropError::Active { .. } => {
-            crate::slots::CreateError::Exists(name.clone()).into()
+/// Recovery or repair set damaged data aside: a slot that stands before the loss would stream over
+/// it, so it is invalidated before anybody can use it. Nothing is lost in a sound spool.
+fn invalidate_over_lost_data(
+    slots: &SlotStore,
+    recovery: &RecoveryReport,
+    now: Moment,
+) -> Result<(), SlotStoreError> {
+    if recovery.readable >= recovery.head {
+        return Ok(());
+    }
+    for slot in slots.snapshot() {
+        if slot.restart_lsn < recovery.head {
+            let invalidated = slots.invalidate(&slot.name, InvalidationCause::WalRemoved, now);
+            invalidated.map_err(|error| SlotStoreError::Io {
+                action: format!("invalidate slot \"{}\"", slot.name),
+                source: std::io::Error::other(error),
+            })?;
         }
     }
+    Ok(())
 }

@@ -28,8 +28,8 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Opens every database under `data/databases`, and makes [`DEFAULT_DATABASE`] if there is
-    /// none. Blocking. The caller holds the directory's lock.
+    /// Opens every database under `data/databases`, and makes [`DEFAULT_DATABASE`] if it is
+    /// not there. Blocking. The caller holds the directory's lock.
     pub fn open(
         disk: Arc<dyn Disk>,
         data: &Path,
@@ -45,7 +45,7 @@ impl Databases {
         let mut names = disk.list(&path).map_err(io("list"))?;
         // A name with a dot in front is an import that was interrupted: never a database.
         names.retain(|name| !name.starts_with('.'));
-        if names.is_empty() {
+        if !names.iter().any(|name| name == DEFAULT_DATABASE) {
             names.push(DEFAULT_DATABASE.to_owned());
         }
         let mut engines = BTreeMap::new();

@@ -72,6 +72,7 @@ impl Engine {
         active: ActiveSegment,
         now: Moment,
     ) -> Result<RetentionOutcome, MaintainError> {
+        let _retaining = self.hold_retention();
         let segments = self.spool.segments();
         let positions = self.retention_positions(&segments, archived, active);
         let retained = self.slots.retain(&positions, &self.options.limits, now)?;
