@@ -84,6 +84,20 @@ fn a_row_is_printed_as_postgresql_prints_it() {
 }
 
 #[test]
+fn a_refresh_shows_its_metadata_once() {
+    let members = r#","metadata":{"a":1},"refresh_records_hex":["00","01","02"]"#;
+    let rows = lines(&users("refresh", members));
+    let shown = rows.iter().filter(|row| row.contains("metadata[jsonb]:'{"));
+    assert_eq!(shown.count(), 1, "{rows:?}");
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row.contains("metadata[jsonb]:null"))
+            .count(),
+        2
+    );
+}
+
+#[test]
 fn a_refresh_is_a_truncate_and_its_rows() {
     let row = hex::encode(r#" {"b":2,"a":[1.50]} "#);
     let members = format!(r#","refresh_records_hex":["{row}",""]"#);

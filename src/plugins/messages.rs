@@ -2,6 +2,9 @@
 
 use crate::lsn::Lsn;
 
+/// How much memory an empty list keeps, bytes.
+const MOST_KEPT: usize = 1 << 20;
+
 /// Messages ready to be sent, with their LSNs, in one buffer.
 #[derive(Debug, Default)]
 pub struct Messages {
@@ -10,10 +13,12 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Empties the list, keeping its memory.
+    /// Empties the list, keeping its memory unless one large record had blown it up.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(MOST_KEPT);
         self.ends.clear();
+        self.ends.shrink_to(MOST_KEPT / size_of::<(Lsn, usize)>());
     }
 
     /// Appends one message that `write` produces.
@@ -50,5 +55,18 @@ impl Messages {
     /// Bytes held.
     pub fn num_bytes(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_record_does_not_keep_its_memory() {
+        let mut messages = Messages::default();
+        messages.push(Lsn::ZERO, &vec![0; 8 * MOST_KEPT]);
+        messages.clear();
+        assert!(messages.bytes.capacity() <= 2 * MOST_KEPT);
     }
 }

@@ -128,11 +128,11 @@ impl TestDecoding {
         match fields.operation {
             Operation::Insert => out.push_with(lsn, |text| {
                 write_table(collection, "INSERT", text);
-                write_row(rid, fields, entity, text);
+                write_row(rid, fields, entity, fields.metadata.as_deref(), text);
             }),
             Operation::Update => out.push_with(lsn, |text| {
                 write_table(collection, "UPDATE", text);
-                write_row(rid, fields, entity, text);
+                write_row(rid, fields, entity, fields.metadata.as_deref(), text);
             }),
             Operation::Delete => out.push_with(lsn, |text| {
                 write_table(collection, "DELETE", text);
@@ -143,10 +143,13 @@ impl TestDecoding {
                     write_table(collection, "TRUNCATE", text);
                     text.extend_from_slice(b" (no-flags)");
                 });
+                // The metadata belongs to the refresh: with each row it could grow a record by as
+                // much as it has rows.
+                let mut metadata = fields.metadata.as_deref();
                 for row in fields.refresh_records.iter().flatten() {
                     out.push_with(lsn, |text| {
                         write_table(collection, "INSERT", text);
-                        write_row(None, fields, Some(row), text);
+                        write_row(None, fields, Some(row), metadata.take(), text);
                     });
                 }
             }
@@ -189,7 +192,13 @@ fn write_rid(rid: Option<u64>, text: &mut Vec<u8>) {
     }
 }
 
-fn write_row(rid: Option<u64>, fields: &Fields<'_>, entity: Option<&Hex<'_>>, text: &mut Vec<u8>) {
+fn write_row(
+    rid: Option<u64>,
+    fields: &Fields<'_>,
+    entity: Option<&Hex<'_>>,
+    metadata: Option<&Value>,
+    text: &mut Vec<u8>,
+) {
     write_rid(rid, text);
     text.extend_from_slice(b" kind[text]:");
     write_literal(public_kind(&fields.entity_kind).as_bytes(), text);
@@ -206,7 +215,7 @@ fn write_row(rid: Option<u64>, fields: &Fields<'_>, entity: Option<&Hex<'_>>, te
     let document = entity.and_then(|entity| document(&entity.to_bytes()));
     write_json_column(document.as_ref(), text);
     text.extend_from_slice(b" metadata[jsonb]:");
-    write_json_column(fields.metadata.as_deref(), text);
+    write_json_column(metadata, text);
 }
 
 /// The object or array whose JSON text the bytes are, if they are.

@@ -19,7 +19,7 @@ use crate::slots::{
 };
 use crate::sources::ndjson::LineError;
 use crate::spool::{AppendError, ReadError, WriterFailure};
-use crate::wire::CommandError;
+use crate::wire::{CommandError, CommandErrorKind};
 
 /// What to do about what is committed here and not confirmed elsewhere.
 const COMMITTED_HINT: &str =
@@ -201,7 +201,12 @@ impl fmt::Display for PgError {
 
 impl From<CommandError> for PgError {
     fn from(error: CommandError) -> Self {
-        Self::error("42601", error.message)
+        let code = match error.kind {
+            CommandErrorKind::Syntax => "42601",
+            CommandErrorKind::UnrecognizedOption => "XX000",
+            CommandErrorKind::InvalidValue => "22023",
+        };
+        Self::error(code, error.message)
     }
 }
 

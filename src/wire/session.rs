@@ -184,7 +184,8 @@ impl StreamSession {
         self.release_room();
         match frames::xlog_data(&mut self.out, lsn, payload, now) {
             Ok(()) => {
-                self.oversized |= payload.len() > OUT_BUFFER_LIMIT;
+                // One large message, or many from one large record.
+                self.oversized |= self.out.len() > 2 * OUT_BUFFER_LIMIT;
                 self.in_transaction = true;
                 self.told = self.told.max(lsn);
             }
