@@ -1,6 +1,7 @@
 //! The slot store against a model, on a disk that crashes and fails at random.
 //!
-//! Every seed runs on its own; `PGSPOOL_SEED=n` repeats one.
+//! Every seed runs on its own; `PGSPOOL_SEED=n` repeats one, `PGSPOOL_SEEDS=n` sets how many are
+//! run.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -38,15 +39,10 @@ impl Random {
 
 #[test]
 fn durable_slot_changes_survive_every_crash_and_failed_ones_are_whole_or_absent() {
-    let only = std::env::var("PGSPOOL_SEED").ok();
-    let seeds = match only {
-        Some(seed) => {
-            let seed = seed.parse().unwrap();
-            seed..seed + 1
-        }
-        None => 0..SEEDS,
-    };
-    for seed in seeds {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let only: Option<u64> = number("PGSPOOL_SEED");
+    let seeds = number("PGSPOOL_SEEDS").unwrap_or(SEEDS).max(1);
+    for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let outcome = std::panic::catch_unwind(|| run(seed));
         assert!(outcome.is_ok(), "repeat with PGSPOOL_SEED={seed}");
     }

@@ -253,6 +253,33 @@ fn keepalive_in_the_middle_of_a_transaction_carries_sent() {
 }
 
 #[test]
+fn reply_in_the_middle_of_a_transaction_is_answered_at_once() {
+    let mut pair = Pair::new();
+    pair.transaction(at(64));
+    pair.push(at(100));
+    pair.push(at(108));
+    // No time passes, and rows wait to be read: the answer stands right behind them.
+    pair.status(at(64), at(64), at(64), true);
+    let rows = |lsns: &[u64]| -> Vec<Seen> {
+        let row = |lsn| Seen::Data(at(lsn), b"x".to_vec());
+        lsns.iter().map(|&lsn| row(lsn)).collect()
+    };
+    let mut wanted = rows(&[56, 64, 100, 108]);
+    wanted.push(keepalive(at(64)));
+    assert_eq!(pair.read(), wanted);
+    // Each request gets its own answer, none of them confirms what is only half sent.
+    for _ in 0..3 {
+        assert_eq!(pair.status(at(64), at(108), at(128), true), all(at(64)));
+        assert_eq!(pair.read(), [keepalive(at(64))]);
+    }
+    pair.push(at(120));
+    pair.session.transaction_done(at(128));
+    assert_eq!(pair.read(), rows(&[120]));
+    pair.status(at(128), at(128), at(128), true);
+    assert_eq!(pair.read(), [keepalive(at(128))]);
+}
+
+#[test]
 fn reached_head_in_the_middle_of_a_transaction_does_not_move_sent() {
     let mut pair = Pair::new();
     pair.push(at(56));
