@@ -205,3 +205,38 @@ fn repair_cuts_a_reddb_file_and_keeps_what_it_cut() {
         source[9234..]
     );
 }
+
+#[test]
+fn lost_slots_are_a_fault_that_only_repair_settles() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let slots = home.database("shop").join("slots.json");
+    fs::remove_file(&slots).unwrap();
+    let data = home.data();
+
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert_eq!(said, "shop: slots.json: missing beside a spool\n");
+    let out = home.text("back.rdb");
+    let export = [
+        "export",
+        "--data",
+        &data,
+        "--reddb",
+        &out,
+        "--database",
+        "shop",
+    ];
+    assert!(refuse(&export).contains("slots.json is damaged: missing beside a spool"));
+    assert!(!home.path("back.rdb.logical.slots.json").exists());
+
+    let repair = ["repair", "--data", &data, "--database", "shop"];
+    assert_eq!(pgspool(&repair).status.code(), Some(1));
+    assert!(!slots.exists(), "it only looked");
+    let said = succeed(&[&repair[..], &["--yes"]].concat());
+    assert!(said.contains("all slots are gone"), "{said}");
+    assert!(slots.is_file());
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    assert!(succeed(&export).contains("exported 600 records and 0 slots"));
+}

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use crate::disk::RealDisk;
 use crate::engine;
 use crate::lsn::Lsn;
-use crate::slots::SlotStore;
+use crate::slots::{SLOTS_FILE, SlotStoreError};
 use crate::spool::check;
 
 use super::data_dir::{DataDir, DataDirError};
-use super::offline::SLOTS_FILE;
+use super::offline::read_slots;
 use super::{CheckArgs, with_causes};
 
 /// Runs the command.
@@ -48,8 +48,10 @@ pub(super) fn faults(folder: &Path) -> Vec<String> {
 
 /// Names and positions of the slots that still need data.
 fn slot_positions(folder: &Path) -> Result<Vec<(String, Lsn)>, String> {
-    let slots = SlotStore::inspect(&RealDisk, &folder.join(SLOTS_FILE));
-    let slots = slots.map_err(|error| with_causes(&error))?;
+    let slots = read_slots(folder).map_err(|error| match error {
+        SlotStoreError::Corrupt { reason, .. } => format!("{SLOTS_FILE}: {reason}"),
+        SlotStoreError::Io { .. } => format!("{SLOTS_FILE}: {}", with_causes(&error)),
+    })?;
     let valid = slots.iter().filter(|slot| slot.invalidation.is_none());
     Ok(valid
         .map(|slot| (slot.name.to_string(), slot.restart_lsn))
