@@ -92,9 +92,39 @@ fn tools_keep_out_of_a_directory_that_is_in_use() {
     let home = Home::new();
     home.import("shop", "shop");
     let lock = RealDisk::lock_dir(&home.path("data")).unwrap();
-    assert!(refuse(&["check", &home.data()]).contains("in use by another pgspool"));
+    assert!(cannot_look(&["check", &home.data()]).contains("in use by another pgspool"));
     drop(lock);
     succeed(&["check", &home.data()]);
+}
+
+/// Runs a command that must end with exit code 2, and returns its standard error.
+fn cannot_look(arguments: &[&str]) -> String {
+    let output = pgspool(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+#[test]
+fn what_is_no_data_directory_is_neither_sound_nor_written_to() {
+    let home = Home::new();
+    let data = home.data();
+    assert!(cannot_look(&["check", &data]).contains("there is no data directory"));
+    fs::create_dir(home.path("data")).unwrap();
+    for arguments in [
+        &["check", &data][..],
+        &["repair", "--data", &data, "--database", "shop"],
+    ] {
+        let said = cannot_look(arguments);
+        assert!(said.contains("no data directory: databases is"), "{said}");
+    }
+    assert_eq!(fs::read_dir(home.path("data")).unwrap().count(), 0);
+    assert!(cannot_look(&["inspect", &data]).contains("is no segment"));
+    cannot_look(&["check", "--what"]);
+
+    fs::create_dir(home.path("data").join("databases")).unwrap();
+    assert_eq!(succeed(&["check", &data]), "no databases\n");
 }
 
 #[test]

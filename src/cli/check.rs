@@ -17,8 +17,12 @@ use super::{CheckArgs, with_causes};
 /// Runs the command.
 pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
     let data = DataDir::open(&args.data.unwrap_or(args.dir))?;
+    let names = data.names()?;
+    if names.is_empty() {
+        println!("no databases");
+    }
     let mut sound = true;
-    for name in data.names()? {
+    for name in names {
         let faults = faults(&data.database(&name)?);
         if faults.is_empty() {
             println!("{name}: ok");
