@@ -147,6 +147,28 @@ fn check_finds_a_flipped_byte() {
 }
 
 #[test]
+fn what_a_killed_server_leaves_is_no_fault() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let data = home.data();
+    let segment = only_segment(&home, "shop");
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, [&whole[..], &[0; 4096]].concat()).unwrap();
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    for path in [&segment, &home.database("shop")] {
+        let output = pgspool(&["inspect", path.to_str().unwrap()]);
+        assert!(output.status.success() && output.stderr.is_empty());
+    }
+
+    fs::write(&segment, [&whole[..], &whole[..50]].concat()).unwrap();
+    let said = succeed(&["check", &data]);
+    assert!(said.contains("torn tail of 50 bytes, the next start cuts it"));
+    assert!(said.ends_with("shop: ok\n"), "{said}");
+    let said = succeed(&["repair", "--data", &data, "--database", "shop", "--yes"]);
+    assert!(said.ends_with("nothing is wrong\n"), "{said}");
+}
+
+#[test]
 fn check_finds_a_damaged_slot_store() {
     let home = Home::new();
     home.import("shop", "shop");

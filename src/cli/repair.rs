@@ -19,7 +19,7 @@ use crate::spool::repair::{QUARANTINE_FOLDER, RepairOptions, RepairReport, repai
 use crate::spool::{NewSpool, OpenError, RecoveryMode};
 
 use super::RepairArgs;
-use super::check::faults;
+use super::check::{Findings, look};
 use super::data_dir::{DataDir, DataDirError};
 
 /// What an operator has to do when there is no slot any more.
@@ -64,7 +64,10 @@ pub(super) fn run(args: &RepairArgs) -> Result<ExitCode, RepairError> {
 }
 
 fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
-    let faults = faults(folder);
+    let Findings { notes, faults } = look(folder);
+    for note in &notes {
+        println!("{note}");
+    }
     if faults.is_empty() {
         println!("nothing is wrong");
         return Ok(ExitCode::SUCCESS);
