@@ -155,12 +155,12 @@ impl Engine {
 
     /// System identifier (IDENTIFY_SYSTEM).
     pub fn system_id(&self) -> u64 {
-        self.spool.state().system_id
+        self.spool.system_id()
     }
 
     /// Leadership term, shown as the timeline.
     pub fn term(&self) -> u64 {
-        self.spool.state().term
+        self.spool.term()
     }
 
     /// End LSN of the last durable transaction.

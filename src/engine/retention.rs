@@ -54,8 +54,7 @@ impl Engine {
         if let Some(highest) = self.slots.highest_dirty() {
             self.spool.persist_durable_point(highest)?;
         }
-        self.slots
-            .persist_through(self.spool.state().durable_point)?;
+        self.slots.persist_through(self.spool.durable_point())?;
         Ok(())
     }
 
@@ -121,7 +120,7 @@ impl Engine {
         };
         // Most of the time nothing can go: leave the writer alone then.
         if !segments.first().is_some_and(removable) {
-            let removed_through = self.spool.state().removed_through;
+            let removed_through = self.spool.removed_through();
             return Ok(PruneOutcome {
                 removed_through,
                 ..PruneOutcome::default()

@@ -51,7 +51,7 @@ impl Engine {
     ) -> Result<Subscription, SubscribeError> {
         let guard = self.slots.acquire(name, who.pid, now)?;
         let slot = self.slots.slot(name).ok_or_else(|| unknown(name))?;
-        let removed_through = self.spool.state().removed_through;
+        let removed_through = self.spool.removed_through();
         let plan = plan_resume(ResumeRequest {
             slot: Some(&slot),
             since: from,
@@ -185,7 +185,7 @@ impl Subscription {
         SubscribeError::Invalidated {
             name: self.slot.name.clone(),
             cause,
-            removed_through: self.spool.state().removed_through,
+            removed_through: self.spool.removed_through(),
             restart_lsn: self.slot.restart_lsn,
         }
     }

@@ -4,6 +4,8 @@
 //! and the earlier ones their own. A stored payload goes out byte for byte unless its term is
 //! not the frame's; one that is not a change record goes out byte for byte too.
 
+use std::borrow::Cow;
+
 use crate::change::{PayloadRef, boundary, deliver, only_change_lsn, own_lsn};
 use crate::lsn::Lsn;
 
@@ -15,6 +17,17 @@ pub(super) fn start(options: &[PluginOption]) -> Result<(), PluginError> {
     options
         .first()
         .map_or(Ok(()), |option| Err(unknown(option)))
+}
+
+/// The frame's payload, when it is a whole transaction and goes out as it is stored.
+pub(super) fn verbatim(frame: FrameView<'_>) -> Option<&[u8]> {
+    let PayloadRef::Whole(json) = PayloadRef::of(frame.payload) else {
+        return None;
+    };
+    match deliver(json, frame.term) {
+        Cow::Borrowed(json) => Some(json),
+        Cow::Owned(_) => None,
+    }
 }
 
 /// Renders one frame; true when it was the last of its transaction.

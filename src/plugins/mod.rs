@@ -97,6 +97,16 @@ impl Renderer {
         Ok(Self { plugin })
     }
 
+    /// The frame's only message, where that is its payload as stored and completes its
+    /// transaction (its LSN is the transaction's end): the common case of `json`, in which
+    /// nothing has to be rendered or copied.
+    pub fn verbatim<'a>(&self, frame: FrameView<'a>) -> Option<&'a [u8]> {
+        match &self.plugin {
+            Started::Json => json::verbatim(frame),
+            Started::TestDecoding(_) => None,
+        }
+    }
+
     /// Renders one frame. Returns `Some(end)` when this frame completed its transaction.
     pub fn frame(&mut self, frame: FrameView<'_>, out: &mut Messages) -> Option<Lsn> {
         let complete = match &mut self.plugin {

@@ -151,6 +151,15 @@ impl Settings {
             .map(|&name| (name, after)))
     }
 
+    /// Puts every setting back. Returns what the client must be told.
+    pub(super) fn reset_all(&mut self) -> Vec<(&'static str, String)> {
+        let before: Vec<_> = self.reported().collect();
+        self.changed.clear();
+        let after = self.reported().zip(before);
+        let changed = after.filter(|(now, before)| now != before);
+        changed.map(|(now, _)| now).collect()
+    }
+
     /// The name in PostgreSQL's spelling and the value.
     pub(super) fn show(&self, name: &str) -> Result<(String, String), PgError> {
         let key = name.to_ascii_lowercase();

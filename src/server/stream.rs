@@ -320,13 +320,18 @@ impl Feed {
                 return Ok(());
             };
             self.queued_bytes = self.queued_bytes.saturating_sub(weight(&frame));
-            self.messages.clear();
             let view = FrameView {
                 end_lsn: frame.lsn,
                 term: frame.term,
                 timestamp_ms: frame.timestamp_ms,
                 payload: &frame.payload,
             };
+            if let Some(message) = self.renderer.verbatim(view) {
+                session.push_message(frame.lsn, message, now);
+                session.transaction_done(frame.lsn);
+                continue;
+            }
+            self.messages.clear();
             let transaction_end = self.renderer.frame(view, &mut self.messages);
             for (lsn, message) in self.messages.iter() {
                 session.push_message(lsn, message, now);

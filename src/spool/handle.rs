@@ -140,7 +140,27 @@ impl Spool {
         self.shared().head.load()
     }
 
-    /// A snapshot of positions and counters; cheap.
+    /// Leadership term new frames get.
+    pub fn term(&self) -> u64 {
+        self.shared().term.load(Ordering::Acquire)
+    }
+
+    /// System identifier.
+    pub fn system_id(&self) -> u64 {
+        self.shared().system_id
+    }
+
+    /// Position up to which the manifest vouches for the data.
+    pub fn durable_point(&self) -> Lsn {
+        self.shared().durable_point()
+    }
+
+    /// Everything at or below this was pruned; reading may start here.
+    pub fn removed_through(&self) -> Lsn {
+        self.shared().shelf.removed_through()
+    }
+
+    /// A snapshot of positions and counters; walks the list of segments.
     pub fn state(&self) -> SpoolState {
         let shared = self.shared();
         let bytes = shared.shelf.all().iter().map(|s| s.extent().bytes).sum();
@@ -148,8 +168,8 @@ impl Spool {
             head: shared.head.load(),
             removed_through: shared.shelf.removed_through(),
             oldest_lsn: shared.shelf.oldest_lsn(),
-            term: shared.term.load(Ordering::Acquire),
-            system_id: shared.system_id,
+            term: self.term(),
+            system_id: self.system_id(),
             imported_through: shared.imported_through,
             durable_point: shared.durable_point(),
             bytes,

@@ -78,7 +78,8 @@ pub(super) struct MadeFor {
     pub(super) crc: u32,
 }
 
-/// Writes an index file, over an older one too. Not synced: it can be rebuilt.
+/// Writes an index file, over an older one too. It can be rebuilt, and is synced so that nobody
+/// has to after a crash.
 pub(super) fn write(
     disk: &dyn Disk,
     path: &Path,
@@ -89,7 +90,8 @@ pub(super) fn write(
         disk.remove(path)?;
     }
     let file = disk.open(path, OpenMode::CreateNew)?;
-    file.write_all_at(&encode(made_for, entries), 0)
+    file.write_all_at(&encode(made_for, entries), 0)?;
+    file.sync()
 }
 
 /// Reads an index file; `None` when it is missing, damaged or made for another segment.

@@ -126,10 +126,12 @@ impl Writer {
 
     fn remove_files(&self, name: &str) -> io::Result<()> {
         let place = &self.shared.place;
-        place.disk.remove(&place.folder.join(name))?;
-        let index = place.folder.join(segment::index_name(name));
-        if place.disk.exists(&index)? {
-            place.disk.remove(&index)?;
+        for name in [name, &segment::index_name(name)] {
+            // A reader that rebuilds the index may have it away for a moment.
+            match place.disk.remove(&place.folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(())
     }
