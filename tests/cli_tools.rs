@@ -131,6 +131,34 @@ fn what_is_no_data_directory_is_neither_sound_nor_written_to() {
 }
 
 #[test]
+fn a_database_has_one_rule_for_its_name() {
+    let home = Home::new();
+    home.import("shop", "Shop-2");
+    fs::create_dir_all(home.path("x/spool")).unwrap();
+    let data = home.data();
+    let file = fixture("shop.rdb").to_str().unwrap().to_owned();
+    for name in ["../../x", "..", ".import-shop", "", "a b", "-x"] {
+        let database = format!("--database={name}");
+        let out = home.text("back.rdb");
+        for (command, reddb) in [("import", file.as_str()), ("export", out.as_str())] {
+            let said = refuse(&[command, "--data", &data, "--reddb", reddb, &database]);
+            assert!(said.contains("database name"), "{command} {name}: {said}");
+        }
+        let said = cannot_look(&["repair", "--data", &data, &database]);
+        assert!(said.contains("database name"), "{name}: {said}");
+    }
+    assert_eq!(fs::read_dir(home.path("x")).unwrap().count(), 1);
+    fs::create_dir(home.path("data").join("databases/a b")).unwrap();
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert!(
+        said.contains("a b: ") && said.contains("Shop-2: ok"),
+        "{said}"
+    );
+}
+
+#[test]
 fn check_finds_a_flipped_byte() {
     let home = Home::new();
     home.import("shop", "shop");

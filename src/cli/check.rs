@@ -23,7 +23,14 @@ pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
     }
     let mut sound = true;
     for name in names {
-        let found = look(&data.database(&name)?);
+        let found = match data.database(&name) {
+            Ok(folder) => look(&folder),
+            // A server does not start beside it.
+            Err(error) => Findings {
+                notes: Vec::new(),
+                faults: vec![with_causes(&error)],
+            },
+        };
         for line in found.notes.iter().chain(&found.faults) {
             println!("{name}: {line}");
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{DirLock, Disk, RealDisk};
+use crate::engine::{Databases, OpenError};
 
 /// Name of the folder that holds the databases' folders.
 const DATABASES: &str = "databases";
@@ -32,6 +33,8 @@ pub(super) enum DataDirError {
     },
     #[error("there is no database \"{name}\" in {}", path.display())]
     NoDatabase { name: String, path: PathBuf },
+    #[error(transparent)]
+    Name(#[from] OpenError),
 }
 
 impl DataDir {
@@ -76,7 +79,7 @@ impl DataDir {
 
     /// The folder of an existing database.
     pub(super) fn database(&self, name: &str) -> Result<PathBuf, DataDirError> {
-        let folder = self.databases().join(name);
+        let folder = Databases::dir(&self.path, name)?;
         if folder.is_dir() {
             Ok(folder)
         } else {
