@@ -6,8 +6,13 @@ mod cli_support;
 use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use cli_support::*;
+use pgspool::change::{ChangeRecord, Operation};
+use pgspool::clock::Moment;
+use pgspool::disk::RealDisk;
+use pgspool::engine::{Databases, EngineOptions};
 use serde_json::Value;
 
 #[test]
@@ -365,4 +370,49 @@ fn an_export_writes_over_nothing() {
     ]);
     assert!(said.contains("exists already"), "{said}");
     assert!(!home.path("back.rdb.logical.wal").exists());
+}
+
+#[test]
+fn an_export_that_fails_leaves_no_file() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let record = |id| ChangeRecord {
+        term: 1,
+        lsn: 0,
+        timestamp: 7,
+        operation: Operation::Insert,
+        collection: "orders".to_owned(),
+        entity_id: id,
+        entity_kind: "row".to_owned(),
+        entity_bytes: Some(b"{}".to_vec()),
+        metadata: None,
+        refresh_records: None,
+        changed_columns: None,
+    };
+    let now = Moment::now();
+    let options = EngineOptions::default();
+    let opened = Databases::open(Arc::new(RealDisk), &home.path("data"), options, now);
+    let databases = opened.unwrap();
+    let engine = databases.get("shop").unwrap();
+    let mut batch = engine.batch(now);
+    batch.push_transaction(&[record(1), record(2)]).unwrap();
+    engine.publish(batch).unwrap();
+    assert!(databases.close().is_empty());
+    drop((engine, databases));
+
+    let data = home.data();
+    fs::create_dir(home.path("out")).unwrap();
+    let out = home.text("out/back.rdb");
+    let arguments = [
+        "export",
+        "--data",
+        &data,
+        "--reddb",
+        &out,
+        "--database",
+        "shop",
+    ];
+    let said = refuse(&arguments);
+    assert!(said.contains("has several records"), "{said}");
+    assert_eq!(fs::read_dir(home.path("out")).unwrap().count(), 0);
 }
