@@ -265,7 +265,7 @@ fn repair_goes_on_where_it_was_interrupted() {
     let looked = pgspool(&["check", &data]);
     assert_eq!(looked.status.code(), Some(1));
     let said = String::from_utf8(looked.stdout).unwrap();
-    assert!(said.contains("slot warehouse is at 0/6400, but data up to 0/9600 was lost"));
+    assert!(said.contains("slot warehouse: at 0/6400, but data up to 0/9600 was lost"));
     let repair = ["repair", "--data", &data, "--database", "shop", "--yes"];
     let said = succeed(&repair);
     assert!(said.contains("invalidated slot warehouse\n"), "{said}");
@@ -336,6 +336,13 @@ fn repair_sets_a_damaged_slot_store_aside() {
         b"{"
     );
     assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+
+    fs::write(&slots, "[").unwrap();
+    succeed(&["repair", "--data", &data, "--database", "shop", "--yes"]);
+    assert_eq!(
+        fs::read(home.database("shop").join("quarantine/slots.json.1")).unwrap(),
+        b"["
+    );
 }
 
 #[test]

@@ -235,8 +235,8 @@ fn slots_outside_the_spool_are_faults() {
     ];
     let found = check(&disk, Path::new(DIR), boundary, &slots);
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].what.starts_with("slot below is at"));
-    assert!(found[1].what.starts_with("slot above is at"));
+    assert!(found[0].file == "slot below" && found[0].what.starts_with("at "));
+    assert!(found[1].file == "slot above" && found[1].what.contains("above the head"));
 }
 
 #[test]
@@ -275,14 +275,14 @@ fn slots_before_lost_data_are_faults() {
     let slot = |name: &str, position: Lsn| (name.to_owned(), position);
     let slots = [slot("before", ends[11]), slot("at_head", ends[13])];
     let is_named = |found: &[Fault]| {
-        let before = |fault: &&Fault| fault.what.starts_with("slot ");
+        let before = |fault: &&Fault| fault.file.starts_with("slot ");
         let named: Vec<_> = found.iter().filter(before).collect();
         assert_eq!(named.len(), 1, "{found:?}");
         let said = format!(
-            "slot before is at {}, but data up to {} was lost",
+            "slot before: at {}, but data up to {} was lost",
             ends[11], ends[13]
         );
-        assert_eq!(named[0].what, said);
+        assert_eq!(named[0].to_string(), said);
     };
     is_named(&check(&disk, Path::new(DIR), boundary, &slots));
     assert!(repaired(&disk).changed);

@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::RealDisk;
 use crate::engine;
 use crate::lsn::Lsn;
 use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError};
 use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
-use crate::spool::repair::{QUARANTINE_FOLDER, RepairOptions, RepairReport, repair};
+use crate::spool::repair::{RepairOptions, RepairReport, quarantine_file, repair};
 use crate::spool::{NewSpool, OpenError, RecoveryMode};
 
 use super::RepairArgs;
@@ -106,31 +106,19 @@ fn open_slots(folder: &Path, now: Moment) -> Result<SlotStore, RepairError> {
     }
     match SlotStore::open(Arc::new(RealDisk), &path, now) {
         Err(SlotStoreError::Corrupt { .. }) => {
-            let kept_in = quarantine(folder, &path).map_err(|source| RepairError::Quarantine {
+            let moved = quarantine_file(&RealDisk, folder, folder, SLOTS_FILE);
+            let kept_in = moved.map_err(|source| RepairError::Quarantine {
                 path: path.clone(),
                 source,
             })?;
-            println!("moved {SLOTS_FILE} to {}", kept_in.display());
+            if let Some(kept_in) = kept_in {
+                println!("moved {SLOTS_FILE} to {}", kept_in.display());
+            }
             println!("{SLOTS_GONE}");
             Ok(SlotStore::open(Arc::new(RealDisk), &path, now)?)
         }
         opened => Ok(opened?),
     }
-}
-
-fn quarantine(folder: &Path, path: &Path) -> io::Result<PathBuf> {
-    let place = folder.join(QUARANTINE_FOLDER);
-    RealDisk.create_dir_all(&place)?;
-    let mut kept_in = place.join(SLOTS_FILE);
-    let mut number = 1_u32;
-    while RealDisk.exists(&kept_in)? {
-        number += 1;
-        kept_in = place.join(format!("{SLOTS_FILE}.{number}"));
-    }
-    RealDisk.rename(path, &kept_in)?;
-    RealDisk.sync_dir(&place)?;
-    RealDisk.sync_dir(folder)?;
-    Ok(kept_in)
 }
 
 fn print_report(report: &RepairReport) {

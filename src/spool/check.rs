@@ -22,7 +22,7 @@ use crate::lsn::Lsn;
 /// Something wrong on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// File name.
+    /// File name, or which slot.
     pub file: String,
     /// Where in it, when it has a place.
     pub offset: Option<u64>,
@@ -246,15 +246,15 @@ impl Check<'_> {
         let removed = manifest.removed_through;
         for (name, position) in positions {
             let what = if *position > head {
-                format!("slot {name} is at {position}, above the head {head}")
+                format!("at {position}, above the head {head}")
             } else if *position < removed {
-                format!("slot {name} is at {position}, but data up to {removed} was removed")
+                format!("at {position}, but data up to {removed} was removed")
             } else if readable < head && *position < head {
-                format!("slot {name} is at {position}, but data up to {head} was lost")
+                format!("at {position}, but data up to {head} was lost")
             } else {
                 continue;
             };
-            self.fault("slots.json", None, what);
+            self.fault(&format!("slot {name}"), None, what);
         }
     }
 }

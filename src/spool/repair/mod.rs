@@ -388,27 +388,10 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Moves `file` of `from` to the quarantine, durably, under a name that nothing has. A file
-    /// that is not there needs no moving.
+    /// Moves `file` of `from` to the quarantine.
     fn quarantine(&mut self, from: &Path, file: &str, reason: &str) -> Result<(), OpenError> {
-        let place = self.dir.join(QUARANTINE_FOLDER);
-        let moved = || -> io::Result<Option<PathBuf>> {
-            if !self.disk.exists(&from.join(file))? {
-                return Ok(None);
-            }
-            self.disk.create_dir_all(&place)?;
-            let mut kept_in = place.join(file);
-            let mut number = 0_u32;
-            while self.disk.exists(&kept_in)? {
-                number += 1;
-                kept_in = place.join(format!("{file}.{number}"));
-            }
-            self.disk.rename(&from.join(file), &kept_in)?;
-            self.disk.sync_dir(&place)?;
-            self.disk.sync_dir(from)?;
-            Ok(Some(kept_in))
-        };
-        let kept_in = moved().map_err(OpenError::io(format!("move {file} to the quarantine")))?;
+        let moved = quarantine_file(self.disk, self.dir, from, file);
+        let kept_in = moved.map_err(OpenError::io(format!("move {file} to the quarantine")))?;
         if let Some(kept_in) = kept_in {
             self.report.changed = true;
             self.report.quarantined.push(Quarantined {
@@ -419,6 +402,32 @@ impl Repair<'_> {
         }
         Ok(())
     }
+}
+
+/// Moves `file` of the folder `from` to the quarantine of the database in `dir`, durably, under a
+/// name that nothing has: its own, else with `.1`, `.2` and so on behind. A file that is not there
+/// needs no moving.
+pub fn quarantine_file(
+    disk: &dyn Disk,
+    dir: &Path,
+    from: &Path,
+    file: &str,
+) -> io::Result<Option<PathBuf>> {
+    if !disk.exists(&from.join(file))? {
+        return Ok(None);
+    }
+    let place = dir.join(QUARANTINE_FOLDER);
+    disk.create_dir_all(&place)?;
+    let mut kept_in = place.join(file);
+    let mut number = 0_u32;
+    while disk.exists(&kept_in)? {
+        number += 1;
+        kept_in = place.join(format!("{file}.{number}"));
+    }
+    disk.rename(&from.join(file), &kept_in)?;
+    disk.sync_dir(&place)?;
+    disk.sync_dir(from)?;
+    Ok(Some(kept_in))
 }
 
 /// The highest position of a sound frame from `offset` on, at least `highest`.
