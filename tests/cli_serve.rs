@@ -80,6 +80,17 @@ fn it_says_where_it_listens_and_what_to_try() {
 }
 
 #[test]
+fn localhost_is_an_address_to_listen_on() {
+    let home = Home::new();
+    let (_server, said) = Serve::start(&home, &["--listen", "localhost:0"]);
+    let addresses: Vec<_> = said.lines().take(2).collect();
+    for address in addresses {
+        let loopback = address.strip_prefix("listening on ").unwrap();
+        assert!(TcpStream::connect(loopback).is_ok(), "{said}");
+    }
+}
+
+#[test]
 fn the_default_database_is_made_at_the_first_start() {
     let home = Home::new();
     let (_server, _) = Serve::start(&home, &[]);

@@ -63,8 +63,13 @@ struct DataArgs {
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Where to listen; may be given several times.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5433")]
+    /// Where to listen: an address or a name such as localhost; may be given several times.
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:5433",
+        value_parser = serve::address
+    )]
     listen: Vec<SocketAddr>,
     /// What to do about damage in the newest segment.
     #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
