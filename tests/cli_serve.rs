@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod cli_support;
+mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use cli_support::{Home, fixture, refuse, succeed};
+use support::RawClient;
 
 /// A server on a free port, killed with the value.
 struct Serve(Child);
@@ -145,6 +147,31 @@ fn its_help_lists_the_settings_with_their_defaults() {
     ] {
         assert!(help.contains(text), "{text}: {help}");
     }
+}
+
+#[test]
+fn sessions_can_see_its_settings_and_not_change_them() {
+    let home = Home::new();
+    let (_server, said) = Serve::start(
+        &home,
+        &["-c", "wal_keep_size=64", "-c", "max_connections=7"],
+    );
+    let address = said.lines().next().unwrap();
+    let address = address.strip_prefix("listening on ").unwrap();
+    let mut client = RawClient::connect(address.parse().unwrap());
+    client.start(&[("user", "ann"), ("database", "pgspool")]);
+    for (name, value) in [
+        ("wal_keep_size", "64MB"),
+        ("max_connections", "7"),
+        ("max_replication_slots", "10000"),
+        ("Slot_Idle_Timeout", "0"),
+        ("wal_sender_timeout", "1min"),
+    ] {
+        let row = client.row(&format!("SHOW {name}"));
+        assert_eq!(row, [Some(value.to_owned())], "{name}");
+    }
+    assert_eq!(client.failure("SET wal_keep_size = '1GB'"), "55P02");
+    assert_eq!(client.failure("SHOW nosuch"), "42704");
 }
 
 #[test]

@@ -67,6 +67,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     for (name, value) in settings.changed() {
         tracing::info!("{name} = {value}");
     }
+    let shown = settings.shown();
+    settings.server.shown = shown
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     settings.engine.recovery = args.recovery.into();
     settings.server.listen = args.listen;
 

@@ -43,6 +43,8 @@ pub struct ServerOptions {
     pub startup_timeout: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
+    /// The program's own settings, name and value, for SHOW.
+    pub shown: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -53,6 +55,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(60),
             max_connections: 100,
+            shown: vec![],
         }
     }
 }

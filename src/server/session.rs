@@ -140,9 +140,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let Startup {
             database,
             replication,
-            settings,
+            mut settings,
             ..
         } = startup;
+        settings.show_too(&shared.options.shown);
         let cancel = shared.cancels.enter();
         Self {
             conn,

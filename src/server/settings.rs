@@ -105,6 +105,8 @@ pub(super) struct Settings {
     /// What differs from [`TABLE`], by lower-case name.
     start: BTreeMap<String, String>,
     changed: BTreeMap<String, String>,
+    /// What the server was started with and [`TABLE`] does not have.
+    of_server: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -119,7 +121,14 @@ impl Settings {
         Self {
             start,
             changed: BTreeMap::new(),
+            of_server: BTreeMap::new(),
         }
+    }
+
+    /// Takes the settings of the server, which a session can see and not change.
+    pub(super) fn show_too(&mut self, shown: &[(String, String)]) {
+        let own = shown.iter().filter(|(name, _)| find(name).is_none());
+        self.of_server.extend(own.cloned());
     }
 
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
@@ -137,6 +146,11 @@ impl Settings {
     ) -> Result<Option<(&'static str, String)>, PgError> {
         let before = self.show(name)?.1;
         let key = name.to_ascii_lowercase();
+        if self.of_server.contains_key(&key) {
+            let what = "cannot be changed without restarting the server";
+            let message = format!("parameter \"{key}\" {what}");
+            return Err(PgError::error("55P02", message));
+        }
         match value {
             Some(value) => {
                 let (_, value) = checked(name, value)?;
@@ -166,6 +180,7 @@ impl Settings {
     pub(super) fn show(&self, name: &str) -> Result<(String, String), PgError> {
         let key = name.to_ascii_lowercase();
         let own = self.changed.get(&key).or_else(|| self.start.get(&key));
+        let own = own.or_else(|| self.of_server.get(&key));
         match (find(name), own) {
             (Some((name, default, _)), own) => {
                 let value = own.map_or(default, String::as_str);
