@@ -153,7 +153,7 @@ fn damage_before_the_end_is_refused_and_nothing_is_made() {
 #[test]
 fn damage_before_the_end_is_cut_and_reported_when_asked_for() {
     let home = Home::new();
-    let file = fixture("legacy-bitflip.rdb").to_str().unwrap().to_owned();
+    let file = home.text("flip.rdb");
     let data = home.data();
     let import = [
         "import",
@@ -164,8 +164,21 @@ fn damage_before_the_end_is_cut_and_reported_when_asked_for() {
         "--database",
         "flip",
     ];
+    fs::copy(
+        spool_file("legacy-bitflip"),
+        home.path("flip.rdb.logical.wal"),
+    )
+    .unwrap();
+    let slots = r#"{"slots":[
+        {"id":"before","restart_lsn":0,"confirmed_lsn":0,"last_seen_at_unix_ms":7},
+        {"id":"behind","restart_lsn":50,"confirmed_lsn":50,"last_seen_at_unix_ms":7}]}"#;
+    fs::write(home.path("flip.rdb.logical.slots.json"), slots).unwrap();
     let said = succeed(&[&import[..], &["--recovery", "longest-valid-prefix"]].concat());
     assert!(said.contains("6656 bytes at offset 9234"), "{said}");
+    for slot in ["slot before at 0/0", "slot behind at 0/8C0"] {
+        let line = format!("{slot}, invalidated (wal-removed)\n");
+        assert!(said.contains(&line), "{said}");
+    }
     assert_frames(
         &inspect(&home.database("flip")),
         &expected("legacy")[..35],

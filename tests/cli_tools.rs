@@ -92,9 +92,39 @@ fn tools_keep_out_of_a_directory_that_is_in_use() {
     let home = Home::new();
     home.import("shop", "shop");
     let lock = RealDisk::lock_dir(&home.path("data")).unwrap();
-    assert!(refuse(&["check", &home.data()]).contains("in use by another pgspool"));
+    assert!(cannot_look(&["check", &home.data()]).contains("in use by another pgspool"));
     drop(lock);
     succeed(&["check", &home.data()]);
+}
+
+/// Runs a command that must end with exit code 2, and returns its standard error.
+fn cannot_look(arguments: &[&str]) -> String {
+    let output = pgspool(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+#[test]
+fn what_is_no_data_directory_is_neither_sound_nor_written_to() {
+    let home = Home::new();
+    let data = home.data();
+    assert!(cannot_look(&["check", &data]).contains("there is no data directory"));
+    fs::create_dir(home.path("data")).unwrap();
+    for arguments in [
+        &["check", &data][..],
+        &["repair", "--data", &data, "--database", "shop"],
+    ] {
+        let said = cannot_look(arguments);
+        assert!(said.contains("no data directory: databases is"), "{said}");
+    }
+    assert_eq!(fs::read_dir(home.path("data")).unwrap().count(), 0);
+    assert!(cannot_look(&["inspect", &data]).contains("is no segment"));
+    cannot_look(&["check", "--what"]);
+
+    fs::create_dir(home.path("data").join("databases")).unwrap();
+    assert_eq!(succeed(&["check", &data]), "no databases\n");
 }
 
 #[test]
@@ -114,6 +144,28 @@ fn check_finds_a_flipped_byte() {
     let said = String::from_utf8(output.stdout).unwrap();
     let name = segment.file_name().unwrap().to_str().unwrap();
     assert!(said.contains("shop") && said.contains(name), "{said}");
+}
+
+#[test]
+fn what_a_killed_server_leaves_is_no_fault() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let data = home.data();
+    let segment = only_segment(&home, "shop");
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, [&whole[..], &[0; 4096]].concat()).unwrap();
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    for path in [&segment, &home.database("shop")] {
+        let output = pgspool(&["inspect", path.to_str().unwrap()]);
+        assert!(output.status.success() && output.stderr.is_empty());
+    }
+
+    fs::write(&segment, [&whole[..], &whole[..50]].concat()).unwrap();
+    let said = succeed(&["check", &data]);
+    assert!(said.contains("torn tail of 50 bytes, the next start cuts it"));
+    assert!(said.ends_with("shop: ok\n"), "{said}");
+    let said = succeed(&["repair", "--data", &data, "--database", "shop", "--yes"]);
+    assert!(said.ends_with("nothing is wrong\n"), "{said}");
 }
 
 #[test]
@@ -204,4 +256,39 @@ fn repair_cuts_a_reddb_file_and_keeps_what_it_cut() {
         fs::read(home.path("flip.rdb.logical.wal.torn")).unwrap(),
         source[9234..]
     );
+}
+
+#[test]
+fn lost_slots_are_a_fault_that_only_repair_settles() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let slots = home.database("shop").join("slots.json");
+    fs::remove_file(&slots).unwrap();
+    let data = home.data();
+
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert_eq!(said, "shop: slots.json: missing beside a spool\n");
+    let out = home.text("back.rdb");
+    let export = [
+        "export",
+        "--data",
+        &data,
+        "--reddb",
+        &out,
+        "--database",
+        "shop",
+    ];
+    assert!(refuse(&export).contains("slots.json is damaged: missing beside a spool"));
+    assert!(!home.path("back.rdb.logical.slots.json").exists());
+
+    let repair = ["repair", "--data", &data, "--database", "shop"];
+    assert_eq!(pgspool(&repair).status.code(), Some(1));
+    assert!(!slots.exists(), "it only looked");
+    let said = succeed(&[&repair[..], &["--yes"]].concat());
+    assert!(said.contains("all slots are gone"), "{said}");
+    assert!(slots.is_file());
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    assert!(succeed(&export).contains("exported 600 records and 0 slots"));
 }

@@ -2,8 +2,9 @@
 //! without a gap.
 //!
 //! Each round starts the real binary, lets producers and two subscribers work (one confirms every
-//! record, the other lags far behind), kills the process at a random moment, and compares what
-//! everybody saw. Segments are small, so that sealing and pruning are hit too.
+//! record, the other lags behind), kills the process, and compares what everybody saw with what
+//! is on disk then. A third of the kills comes at any moment of the start, a third early in the
+//! work, a third late enough for acknowledgements to be written and segments to be pruned.
 //! `PGSPOOL_CRASH_ROUNDS` sets the number of rounds, `PGSPOOL_SEED` replays one run's choices.
 #![allow(
     clippy::unwrap_used,
@@ -12,19 +13,28 @@
     missing_docs
 )]
 
-use std::collections::HashMap;
 use std::env;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pgspool::disk::RealDisk;
+use pgspool::slots::SlotStore;
+use pgspool::spool::{Manifest, read_manifest};
 
 mod crash_support;
 
+use crash_support::history::{Batch, History, Ledger, Run};
 use crash_support::{Connection, ServerProcess, position};
 
 const PRODUCERS: u64 = 3;
+/// Between two COPYs of a producer: slow enough for the lagging subscriber to keep up, so that
+/// segments are pruned and no round has much to repeat.
+const PRODUCER_PAUSE: Duration = Duration::from_millis(30);
 const SETTINGS: &[&str] = &[
-    "spool_segment_size=64kB",
+    "spool_segment_size=32kB",
     "wal_keep_size=0",
     "wal_sender_timeout=20s",
 ];
@@ -32,57 +42,156 @@ const SETTINGS: &[&str] = &[
 #[test]
 fn acknowledged_records_survive_kill_9_without_a_gap() {
     let seed = number_from_env("PGSPOOL_SEED").unwrap_or_else(fresh_seed);
-    let rounds = number_from_env("PGSPOOL_CRASH_ROUNDS").unwrap_or(5);
+    let rounds = number_from_env("PGSPOOL_CRASH_ROUNDS").unwrap_or(6);
     println!("PGSPOOL_SEED={seed} PGSPOOL_CRASH_ROUNDS={rounds}");
-    let mut dice = Dice(seed);
-    let data = tempfile::tempdir().unwrap();
-    create_slots(data.path());
-
-    let mut ledger = Ledger::default();
+    let mut crashes = Crashes::new(seed);
+    let mut before = crashes.ledger.progress();
     for round in 1..=rounds {
-        let server = ServerProcess::start(data.path(), SETTINGS);
-        let work = Work::begin(server.port, round, &mut dice);
-        thread::sleep(Duration::from_millis(30 + dice.below(600)));
-        server.kill();
-        work.end_into(&mut ledger);
-        ledger.check(round);
+        crashes.round(round);
+        if round % 3 == 0 {
+            let now = crashes.ledger.progress();
+            let grew = before.iter().zip(&now).all(|(before, now)| before < now);
+            assert!(grew, "up to round {round}: no progress, {before:?} {now:?}");
+            before = now;
+        }
     }
-    drain(data.path(), &mut ledger);
+    crashes.finish();
     println!(
-        "{} records acknowledged, {} delivered",
-        ledger.acknowledged(),
-        ledger.prompt.len()
+        "[acknowledged, delivered prompt, lagging]: {:?}",
+        crashes.ledger.progress()
     );
-    assert!(ledger.acknowledged() > 0, "nothing was ever acknowledged");
 }
 
-fn create_slots(data: &std::path::Path) {
-    let server = ServerProcess::start(data, SETTINGS);
-    let mut connection = Connection::replication(server.port).unwrap();
-    for slot in ["prompt", "lagging"] {
-        let create =
-            format!("CREATE_REPLICATION_SLOT \"{slot}\" LOGICAL \"json\" (SNAPSHOT 'nothing')");
-        connection.query(&create).unwrap();
+/// When the server is killed.
+#[derive(Debug, Clone, Copy)]
+enum Kill {
+    /// This long after its launch, wherever it is then.
+    Starting(Duration),
+    /// This long after it began to listen.
+    Working(Duration),
+}
+
+impl Kill {
+    /// Each of the three kinds once in three rounds.
+    fn choose(round: u64, dice: &mut Dice) -> Self {
+        let mut between = |from, to| Duration::from_millis(from + dice.below(to - from));
+        match round % 3 {
+            0 => Self::Working(between(1100, 2500)),
+            1 => Self::Starting(between(0, 300)),
+            _ => Self::Working(between(100, 1000)),
+        }
     }
-    server.kill();
 }
 
-/// After the last crash: both subscribers read up to the head, and the spool must be whole.
-fn drain(data: &std::path::Path, ledger: &mut Ledger) {
-    let server = ServerProcess::start(data, SETTINGS);
-    let mut connection = Connection::replication(server.port).unwrap();
-    let head = connection.query("IDENTIFY_SYSTEM").unwrap()[2].clone();
-    let (high, low) = head.split_once('/').unwrap();
-    let half = |digits| u64::from_str_radix(digits, 16).unwrap();
-    let head = (half(high) << 32) | half(low);
-    ledger
-        .prompt
-        .take(Subscriber::prompt().follow(server.port, Some(head)));
-    ledger
-        .lagging
-        .take(Subscriber::lagging().follow(server.port, Some(head)));
-    ledger.check_complete();
-    assert!(server.terminate(), "a graceful stop exits with 0");
+/// One data directory and what became of it.
+struct Crashes {
+    data: tempfile::TempDir,
+    dice: Dice,
+    ledger: Ledger,
+}
+
+impl Crashes {
+    fn new(seed: u64) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let server = ServerProcess::start(data.path(), SETTINGS);
+        let mut connection = Connection::replication(server.port).unwrap();
+        for slot in ["prompt", "lagging"] {
+            let create =
+                format!("CREATE_REPLICATION_SLOT \"{slot}\" LOGICAL \"json\" (SNAPSHOT 'nothing')");
+            connection.query(&create).unwrap();
+        }
+        server.kill();
+        let mut crashes = Self {
+            data,
+            dice: Dice(seed),
+            ledger: Ledger::default(),
+        };
+        crashes.ledger.prompt = History::new(crashes.on_disk("prompt"));
+        crashes.ledger.lagging = History::new(crashes.on_disk("lagging"));
+        crashes
+    }
+
+    fn database(&self) -> PathBuf {
+        self.data.path().join("databases/pgspool")
+    }
+
+    /// Where a slot stands on disk.
+    fn on_disk(&self, slot: &str) -> u64 {
+        let slots = SlotStore::inspect(&RealDisk, &self.database().join("slots.json")).unwrap();
+        let slot = slots.iter().find(|found| found.name.as_str() == slot);
+        let slot = slot.unwrap();
+        assert!(slot.invalidation.is_none(), "{slot:?}");
+        slot.restart_lsn.get()
+    }
+
+    fn manifest(&self) -> Manifest {
+        read_manifest(&RealDisk, &self.database()).unwrap()
+    }
+
+    fn round(&mut self, round: u64) {
+        let kill = Kill::choose(round, &mut self.dice);
+        let mut server = ServerProcess::launch(self.data.path(), SETTINGS);
+        let (work, killed) = match kill {
+            Kill::Starting(after) => {
+                let killer = server.kill_in(after);
+                let work = server
+                    .listens()
+                    .then(|| Work::begin(server.port, round, &mut self.dice));
+                (work, killer.join().unwrap())
+            }
+            Kill::Working(after) => {
+                assert!(server.listens(), "round {round}: the server did not start");
+                let work = Work::begin(server.port, round, &mut self.dice);
+                thread::sleep(after);
+                (Some(work), server.kill())
+            }
+        };
+        println!("round {round}: {kill:?}, {}", self.manifest().head);
+        let runs = work.map(|work| work.end(&mut self.ledger));
+        self.compare(&runs.unwrap_or_default(), killed);
+    }
+
+    /// What was seen against what is on disk.
+    fn compare(&mut self, [prompt, lagging]: &[Run; 2], killed: Instant) {
+        self.ledger.prompt.take(prompt);
+        self.ledger.lagging.take(lagging);
+        self.ledger.check_same();
+        let at = ["prompt", "lagging"].map(|slot| self.on_disk(slot));
+        self.ledger.prompt.crashed("prompt", at[0], prompt, killed);
+        self.ledger
+            .lagging
+            .crashed("lagging", at[1], lagging, killed);
+        let removed = self.manifest().removed_through.get();
+        assert!(
+            removed <= at[0].min(at[1]),
+            "removed through {removed}, the slots stand at {at:?}"
+        );
+    }
+
+    /// After the last crash: slots moved, segments went, both subscribers read up to the head,
+    /// and the spool is whole.
+    fn finish(&mut self) {
+        let removed = self.manifest().removed_through.get();
+        let ledger = &mut self.ledger;
+        for history in [&ledger.prompt, &ledger.lagging] {
+            let (start, at) = (history.start, history.persisted);
+            assert!(at > start, "a slot still stands at {start} on disk");
+            assert!(removed > start, "nothing was ever pruned");
+        }
+        let server = ServerProcess::start(self.data.path(), SETTINGS);
+        let mut connection = Connection::replication(server.port).unwrap();
+        let head = connection.query("IDENTIFY_SYSTEM").unwrap()[2].clone();
+        let head = head.parse::<pgspool::lsn::Lsn>().unwrap().get();
+        let follow = |subscriber: Subscriber| subscriber.follow(server.port, Some(head));
+        ledger.prompt.take(&follow(Subscriber::prompt()));
+        ledger.lagging.take(&follow(Subscriber::lagging()));
+        ledger.check_complete();
+        assert!(server.terminate(), "a graceful stop exits with 0");
+        check(self.data.path());
+    }
+}
+
+fn check(data: &Path) {
     let check = Command::new(env!("CARGO_BIN_EXE_pgspool"))
         .arg("check")
         .arg(data)
@@ -115,25 +224,28 @@ impl Work {
         }
     }
 
-    fn end_into(self, ledger: &mut Ledger) {
+    /// What the subscribers saw, prompt and lagging; what the producers sent goes to the ledger.
+    fn end(self, ledger: &mut Ledger) -> [Run; 2] {
         for producer in self.producers {
             ledger.batches.extend(producer.join().unwrap());
         }
-        ledger.prompt.take(self.prompt.join().unwrap());
-        ledger.lagging.take(self.lagging.join().unwrap());
+        [self.prompt.join().unwrap(), self.lagging.join().unwrap()]
     }
 }
 
-/// Records sent with one COPY.
-struct Batch {
-    ids: Vec<u64>,
-    acknowledged: bool,
+/// A crash breaks connections; an error that the server tells is a fault.
+fn only_broken<T>(result: std::io::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) if error.kind() == ErrorKind::Other => panic!("the server said: {error}"),
+        Err(_) => None,
+    }
 }
 
 /// Sends batches until the connection breaks; only the last one can be unacknowledged.
 fn produce(port: u16, first: u64, mut dice: Dice) -> Vec<Batch> {
     let mut batches = Vec::new();
-    let Ok(mut connection) = Connection::plain(port) else {
+    let Some(mut connection) = only_broken(Connection::plain(port)) else {
         return batches;
     };
     let mut next = first;
@@ -141,11 +253,12 @@ fn produce(port: u16, first: u64, mut dice: Dice) -> Vec<Batch> {
         let ids: Vec<u64> = (next..=next + dice.below(40)).collect();
         next = ids[ids.len() - 1] + 1;
         let lines: Vec<String> = ids.iter().map(|id| line(*id)).collect();
-        let acknowledged = connection.copy(&lines).is_ok();
+        let acknowledged = only_broken(connection.copy(&lines)).is_some();
         batches.push(Batch { ids, acknowledged });
         if !acknowledged {
             return batches;
         }
+        thread::sleep(PRODUCER_PAUSE);
     }
 }
 
@@ -165,14 +278,6 @@ struct Subscriber {
     pause: Duration,
 }
 
-/// What one connection of a subscriber saw: `(end of transaction, record)`, and the highest
-/// position it confirmed.
-#[derive(Default)]
-struct Run {
-    seen: Vec<(u64, u64)>,
-    confirmed: u64,
-}
-
 impl Subscriber {
     fn prompt() -> Self {
         Self {
@@ -185,21 +290,18 @@ impl Subscriber {
     fn lagging() -> Self {
         Self {
             slot: "lagging",
-            lag: 150,
-            pause: Duration::from_micros(200),
+            lag: 100,
+            pause: Duration::from_micros(100),
         }
     }
 
     /// Follows the slot until the connection breaks, or everything up to `until` was seen.
     fn follow(&self, port: u16, until: Option<u64>) -> Run {
         let mut run = Run::default();
-        let Ok(mut connection) = Connection::replication(port) else {
+        let Some(mut connection) = only_broken(Connection::replication(port)) else {
             return run;
         };
-        let begun = connection.start_replication(self.slot);
-        if let (Err(error), Some(_)) = (&begun, until) {
-            panic!("slot {}: {error}", self.slot);
-        }
+        only_broken(connection.start_replication(self.slot));
         while let Ok(message) = connection.read() {
             assert_eq!(
                 message.tag,
@@ -213,7 +315,7 @@ impl Subscriber {
                 self.confirm(&mut connection, &mut run);
                 thread::sleep(self.pause);
             } else if message.body[17] == 1 {
-                let _ = connection.confirm(run.confirmed);
+                let _ = connection.confirm(run.highest_confirmed());
             }
             if until.is_some_and(|until| end >= until) {
                 connection.close();
@@ -233,7 +335,8 @@ impl Subscriber {
             return;
         }
         if let Some(&(lsn, _)) = run.seen.iter().rev().nth(self.lag) {
-            run.confirmed = lsn;
+            // Noted first: what was not sent whole may have arrived whole.
+            run.confirmed.push((Instant::now(), lsn));
             let _ = connection.confirm(lsn);
         }
     }
@@ -242,96 +345,6 @@ impl Subscriber {
 fn record_id(payload: &[u8]) -> u64 {
     let record: serde_json::Value = serde_json::from_slice(payload).unwrap();
     record["rid"].as_u64().unwrap()
-}
-
-/// What one slot delivered over all its connections, put together.
-#[derive(Default)]
-struct History {
-    seen: Vec<(u64, u64)>,
-    confirmed: u64,
-}
-
-impl History {
-    /// Adds a connection's run: in LSN order, repeating only what was not confirmed, and then
-    /// going on. What is repeated must be what it was.
-    fn take(&mut self, run: Run) {
-        for pair in run.seen.windows(2) {
-            assert!(pair[0].0 < pair[1].0, "out of order: {pair:?}");
-        }
-        if let Some(&(first, _)) = run.seen.first() {
-            let known = self.seen.partition_point(|(lsn, _)| *lsn < first);
-            let repeated = self.seen.len() - known;
-            let (again, new) = run.seen.split_at(repeated.min(run.seen.len()));
-            assert_eq!(
-                again,
-                &self.seen[known..known + again.len()],
-                "a repeat differs"
-            );
-            self.seen.extend_from_slice(new);
-        }
-        self.confirmed = self.confirmed.max(run.confirmed);
-    }
-
-    fn len(&self) -> usize {
-        self.seen.len()
-    }
-}
-
-/// Everything that was promised and everything that was delivered.
-#[derive(Default)]
-struct Ledger {
-    batches: Vec<Batch>,
-    prompt: History,
-    lagging: History,
-}
-
-impl Ledger {
-    fn acknowledged(&self) -> usize {
-        let batches = self.batches.iter().filter(|batch| batch.acknowledged);
-        batches.map(|batch| batch.ids.len()).sum()
-    }
-
-    /// Both subscribers saw the same, as far as both came.
-    fn check(&self, round: u64) {
-        let both = self.prompt.len().min(self.lagging.len());
-        let (prompt, lagging) = (&self.prompt.seen[..both], &self.lagging.seen[..both]);
-        if let Some(at) = (0..both).find(|at| prompt[*at] != lagging[*at]) {
-            panic!(
-                "round {round}: record {at}: {:?} or {:?}?",
-                prompt[at], lagging[at]
-            );
-        }
-    }
-
-    /// Both have everything that was acknowledged, once, in the order of its producer.
-    fn check_complete(&self) {
-        assert_eq!(
-            self.prompt.seen, self.lagging.seen,
-            "the subscribers differ"
-        );
-        let mut place = HashMap::new();
-        for (at, (_, id)) in self.prompt.seen.iter().enumerate() {
-            assert!(
-                place.insert(*id, at).is_none(),
-                "record {id:x} was stored twice"
-            );
-        }
-        let mut previous = HashMap::new();
-        for batch in &self.batches {
-            for id in &batch.ids {
-                let Some(at) = place.remove(id) else {
-                    assert!(!batch.acknowledged, "acknowledged record {id:x} is missing");
-                    continue;
-                };
-                let last = previous.insert(id >> 48, at);
-                assert!(
-                    last < Some(at),
-                    "record {id:x} stands before its predecessor"
-                );
-            }
-        }
-        assert!(place.is_empty(), "records that nobody sent: {place:?}");
-    }
 }
 
 fn number_from_env(name: &str) -> Option<u64> {

@@ -239,6 +239,56 @@ fn slots_outside_the_spool_are_faults() {
     assert!(found[1].what.starts_with("slot above is at"));
 }
 
+#[test]
+fn what_a_crash_leaves_behind_the_durable_point_is_at_most_a_note() {
+    let disk = sample();
+    let active = segments(&disk)[2].clone();
+    let whole = disk.read(&active).unwrap();
+    disk.put(&active, &[&whole[..], &[0; 5000]].concat());
+    assert_eq!(faults(&disk), [], "zeros that were put down ahead");
+
+    disk.put(&active, &[&whole[..], &whole[..40], &[0; 60]].concat());
+    let found = faults(&disk);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].is_note && found[0].offset == Some(whole.len() as u64));
+    let said = "torn tail of 100 bytes, the next start cuts it";
+    assert!(found[0].what.starts_with(said), "{found:?}");
+
+    let spool = open(&disk);
+    append(&spool, 1);
+    spool.close().unwrap();
+    drop(spool);
+    let longer = disk.read(&active).unwrap();
+    let later = &longer[whole.len()..];
+    let behind = [&whole[..], &[1; 5 << 20], later].concat();
+    let disk = sample();
+    disk.put(&active, &behind);
+    let found = faults(&disk);
+    assert!(found.len() == 1 && !found[0].is_note, "{found:?}");
+}
+
+#[test]
+fn slots_before_lost_data_are_faults() {
+    let disk = sample();
+    let ends = ends();
+    flip(&disk, &segments(&disk)[2], 97 + 50);
+    let slot = |name: &str, position: Lsn| (name.to_owned(), position);
+    let slots = [slot("before", ends[11]), slot("at_head", ends[13])];
+    let is_named = |found: &[Fault]| {
+        let before = |fault: &&Fault| fault.what.starts_with("slot ");
+        let named: Vec<_> = found.iter().filter(before).collect();
+        assert_eq!(named.len(), 1, "{found:?}");
+        let said = format!(
+            "slot before is at {}, but data up to {} was lost",
+            ends[11], ends[13]
+        );
+        assert_eq!(named[0].what, said);
+    };
+    is_named(&check(&disk, Path::new(DIR), boundary, &slots));
+    assert!(repaired(&disk).changed);
+    is_named(&check(&disk, Path::new(DIR), boundary, &slots));
+}
+
 /// What a damaged spool has to be after its repair.
 struct Case {
     name: &'static str,

@@ -169,16 +169,21 @@ struct RepairArgs {
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(args) => report(serve::run(args)),
-        Command::Import(args) => report(import::run(&args)),
-        Command::Export(args) => report(export::run(&args)),
-        Command::Inspect(args) => report(inspect::run(&args)),
-        Command::Check(args) => report(check::run(args)),
-        Command::Repair(args) => report(repair::run(&args)),
-        Command::Bench(args) => run_bench(&args),
-    };
-    outcome.unwrap_or(ExitCode::FAILURE)
+    match Cli::parse().command {
+        Command::Serve(args) => report(serve::run(args)).unwrap_or(ExitCode::FAILURE),
+        Command::Import(args) => report(import::run(&args)).unwrap_or(ExitCode::FAILURE),
+        Command::Export(args) => report(export::run(&args)).unwrap_or(ExitCode::FAILURE),
+        Command::Inspect(args) => report(inspect::run(&args)).unwrap_or(could_not_look()),
+        Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
+        Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
+        Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),
+    }
+}
+
+/// What the tools that look for faults end with when they could not look; 1 says that they found
+/// some. A wrong command line ends with it too.
+fn could_not_look() -> ExitCode {
+    ExitCode::from(2)
 }
 
 fn run_bench(args: &bench::BenchArgs) -> Option<ExitCode> {

@@ -13,15 +13,17 @@ use crate::clock::Moment;
 use crate::disk::{Disk, RealDisk};
 use crate::engine;
 use crate::lsn::Lsn;
-use crate::slots::{InvalidationCause, PersistError, SlotStore, SlotStoreError};
+use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError};
 use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
 use crate::spool::repair::{QUARANTINE_FOLDER, RepairOptions, RepairReport, repair};
 use crate::spool::{NewSpool, OpenError, RecoveryMode};
 
 use super::RepairArgs;
-use super::check::faults;
+use super::check::{Findings, look};
 use super::data_dir::{DataDir, DataDirError};
-use super::offline::SLOTS_FILE;
+
+/// What an operator has to do when there is no slot any more.
+const SLOTS_GONE: &str = "all slots are gone: create them again and load their subscribers anew";
 
 /// Why a repair was not made, or not finished.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +64,10 @@ pub(super) fn run(args: &RepairArgs) -> Result<ExitCode, RepairError> {
 }
 
 fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
-    let faults = faults(folder);
+    let Findings { notes, faults } = look(folder);
+    for note in &notes {
+        println!("{note}");
+    }
     if faults.is_empty() {
         println!("nothing is wrong");
         return Ok(ExitCode::SUCCESS);
@@ -91,9 +96,14 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The slot store; a damaged one is set aside, and there are no slots then.
+/// The slot store. A damaged one is set aside, in place of a lost one an empty one is made, and
+/// there are no slots then.
 fn open_slots(folder: &Path, now: Moment) -> Result<SlotStore, RepairError> {
     let path = folder.join(SLOTS_FILE);
+    if !path.exists() {
+        println!("made an empty {SLOTS_FILE}");
+        println!("{SLOTS_GONE}");
+    }
     match SlotStore::open(Arc::new(RealDisk), &path, now) {
         Err(SlotStoreError::Corrupt { .. }) => {
             let kept_in = quarantine(folder, &path).map_err(|source| RepairError::Quarantine {
@@ -101,7 +111,7 @@ fn open_slots(folder: &Path, now: Moment) -> Result<SlotStore, RepairError> {
                 source,
             })?;
             println!("moved {SLOTS_FILE} to {}", kept_in.display());
-            println!("all slots are gone: create them again and load their subscribers anew");
+            println!("{SLOTS_GONE}");
             Ok(SlotStore::open(Arc::new(RealDisk), &path, now)?)
         }
         opened => Ok(opened?),

@@ -5,24 +5,37 @@
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+pub mod history;
 
 /// Longer than anything that is not broken takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `pgspool serve` in a process of its own.
 pub struct ServerProcess {
-    child: Child,
+    child: Arc<Mutex<Child>>,
     /// Kept open: the server may print more.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
+    /// Zero before the server listens.
     pub port: u16,
 }
 
 impl ServerProcess {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(data: &Path, settings: &[&str]) -> Self {
+        let mut server = Self::launch(data, settings);
+        assert!(server.listens(), "the server did not start");
+        server
+    }
+
+    /// Starts a server on a free port and waits for nothing.
+    pub fn launch(data: &Path, settings: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgspool"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -36,32 +49,46 @@ impl ServerProcess {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let port = loop {
-            let mut line = String::new();
-            if stdout.read_line(&mut line).unwrap() == 0 {
-                panic!("the server did not start: {:?}", child.wait().unwrap());
-            }
-            if let Some(address) = line.trim().strip_prefix("listening on 127.0.0.1:") {
-                break address.parse().unwrap();
-            }
-        };
+        let stdout = BufReader::new(child.stdout.take().unwrap());
         Self {
-            child,
-            _stdout: stdout,
-            port,
+            child: Arc::new(Mutex::new(child)),
+            stdout,
+            port: 0,
         }
     }
 
-    /// `kill -9`: no warning, no goodbye.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Waits until the server listens; false when it ended before.
+    pub fn listens(&mut self) -> bool {
+        loop {
+            let mut line = String::new();
+            if self.stdout.read_line(&mut line).unwrap() == 0 {
+                return false;
+            }
+            if let Some(address) = line.trim().strip_prefix("listening on 127.0.0.1:") {
+                self.port = address.parse().unwrap();
+                return true;
+            }
+        }
+    }
+
+    /// Kills the server after a time, whatever it does then; the thread returns when that was.
+    pub fn kill_in(&self, delay: Duration) -> JoinHandle<Instant> {
+        let child = Arc::clone(&self.child);
+        thread::spawn(move || {
+            thread::sleep(delay);
+            kill(&child)
+        })
+    }
+
+    /// `kill -9`: no warning, no goodbye. Returns when that was.
+    pub fn kill(self) -> Instant {
+        kill(&self.child)
     }
 
     /// SIGTERM; true when the server left with exit code 0.
-    pub fn terminate(mut self) -> bool {
-        let pid = self.child.id().to_string();
+    pub fn terminate(self) -> bool {
+        let mut child = self.child.lock().unwrap();
+        let pid = child.id().to_string();
         assert!(
             Command::new("kill")
                 .args(["-TERM", &pid])
@@ -69,14 +96,26 @@ impl ServerProcess {
                 .unwrap()
                 .success()
         );
-        self.child.wait().unwrap().success()
+        child.wait().unwrap().success()
     }
+}
+
+/// Kills the process, which must have lived until now.
+fn kill(child: &Mutex<Child>) -> Instant {
+    let mut child = child.lock().unwrap();
+    let now = Instant::now();
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "the server ended by itself");
+    now
 }
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(mut child) = self.child.lock() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
