@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use cli_support::{Home, fixture, refuse};
+use cli_support::{Home, fixture, refuse, succeed};
 
 /// A server on a free port, killed with the value.
 struct Serve(Child);
@@ -123,6 +123,20 @@ fn an_address_that_others_can_reach_is_refused() {
 }
 
 #[test]
+fn its_help_lists_the_settings_with_their_defaults() {
+    let help = succeed(&["serve", "--help"]);
+    for text in [
+        "wal_keep_size=1GB",
+        "max_slot_wal_keep_size=-1",
+        "slot_retention_max_lag_lsn=64GB",
+        "wal_sender_timeout=1min",
+        "max_connections=100",
+    ] {
+        assert!(help.contains(text), "{text}: {help}");
+    }
+}
+
+#[test]
 fn an_unknown_setting_refuses_to_start() {
     let home = Home::new();
     for (setting, words) in [
@@ -132,6 +146,8 @@ fn an_unknown_setting_refuses_to_start() {
             "invalid value for parameter \"wal_keep_size\": \"much\"",
         ),
         ("wal_keep_size", "name=value"),
+        ("max_connections=0", "expected a whole number, at least 1"),
+        ("commit_policy=quorum", "set commit_quorum to"),
     ] {
         let said = refuse(&["serve", "--data", &home.data(), "-c", setting]);
         assert!(said.contains(words), "{said}");

@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 
 use cli_support::*;
 use pgspool::disk::RealDisk;
+use pgspool::lsn::Lsn;
+use pgspool::spool::NewSpool;
+use pgspool::spool::repair::{RepairOptions, repair};
 use serde_json::Value;
 
 #[test]
@@ -204,6 +207,75 @@ fn repair_sets_damage_aside_and_invalidates_who_needed_it() {
     assert_frames(&kept, &expected("shop")[..kept.len()], 64);
     assert!(kept.len() > 500 && kept.len() < 600);
     assert_eq!(succeed(&repair), "nothing is wrong\n");
+}
+
+#[test]
+fn repair_goes_on_where_it_was_interrupted() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let segment = only_segment(&home, "shop");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[150_000] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let options = RepairOptions {
+        boundary: pgspool::engine::boundary,
+        persisted_position: Lsn::ZERO,
+        new: NewSpool {
+            system_id: 0,
+            imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
+        },
+    };
+    // All but the slots, which come last.
+    assert!(
+        repair(&RealDisk, &home.database("shop"), &options)
+            .unwrap()
+            .changed
+    );
+
+    let data = home.data();
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert!(said.contains("slot warehouse is at 0/6400, but data up to 0/9600 was lost"));
+    let repair = ["repair", "--data", &data, "--database", "shop", "--yes"];
+    let said = succeed(&repair);
+    assert!(said.contains("invalidated slot warehouse\n"), "{said}");
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    assert_eq!(succeed(&repair), "nothing is wrong\n");
+}
+
+#[test]
+fn repair_invalidates_slots_below_what_is_readable() {
+    let home = Home::new();
+    let slots = r#"{"slots":[
+        {"id":"behind","restart_lsn":4,"confirmed_lsn":4,"last_seen_at_unix_ms":7},
+        {"id":"right","restart_lsn":5,"confirmed_lsn":5,"last_seen_at_unix_ms":7}]}"#;
+    let short = reddb(&home, &[(6, "{}")], slots);
+    let import = |database: &str, file: &str| {
+        let data = home.data();
+        succeed(&[
+            "import",
+            "--data",
+            &data,
+            "--reddb",
+            file,
+            "--database",
+            database,
+        ]);
+    };
+    import("short", &short);
+    // Slots of another spool: as if segments and the manifest had gone, and a new one was made.
+    let long = reddb(&home, &[(4, "{}"), (5, "{}"), (6, "{}")], slots);
+    import("long", &long);
+    let store = |database: &str| home.database(database).join("slots.json");
+    fs::copy(store("long"), store("short")).unwrap();
+    let data = home.data();
+    assert_eq!(pgspool(&["check", &data]).status.code(), Some(1));
+    let said = succeed(&["repair", "--data", &data, "--database", "short", "--yes"]);
+    assert!(said.contains("invalidated slot behind\n"), "{said}");
+    assert!(!said.contains("invalidated slot right\n"), "{said}");
+    assert_eq!(succeed(&["check", &data]), "long: ok\nshort: ok\n");
 }
 
 #[test]

@@ -505,7 +505,12 @@ fn repair_keeps_one_run_says_what_is_lost_and_deletes_nothing() {
 #[test]
 fn a_repair_that_crashes_anywhere_can_be_run_again() {
     let ends = ends();
-    for case in cases() {
+    // With a slot at the head, and with none at all.
+    let persisted = [ends[13], Lsn::ZERO];
+    for (case, persisted_position) in persisted
+        .iter()
+        .flat_map(|at| cases().into_iter().map(move |case| (case, *at)))
+    {
         for stop in 0.. {
             let mut done = false;
             for seed in 0..6 {
@@ -515,7 +520,7 @@ fn a_repair_that_crashes_anywhere_can_be_run_again() {
                 disk.crash_after(stop);
                 let options = RepairOptions {
                     boundary,
-                    persisted_position: ends[13],
+                    persisted_position,
                     new: NewSpool {
                         system_id: 8,
                         imported_through: Lsn::ZERO,
@@ -531,6 +536,52 @@ fn a_repair_that_crashes_anywhere_can_be_run_again() {
             if done {
                 break;
             }
+        }
+    }
+}
+
+#[test]
+fn positions_in_what_a_repair_moves_stay_lost_when_it_crashes() {
+    let before = sample();
+    let manifest = Path::new(DIR).join("manifest.json");
+    let old = before.read(&manifest).unwrap();
+    let spool = open(&before);
+    append(&spool, 6);
+    spool.close().unwrap();
+    drop(spool);
+    let ends = lsns(&before);
+    assert_eq!((ends.len(), segments(&before).len()), (19, 4));
+    // The manifest of before: it does not know the newest segment.
+    before.put(&manifest, &old);
+    let files = before.files();
+    for stop in 0.. {
+        let mut done = false;
+        for seed in 0..6 {
+            let disk = FakeDisk::default();
+            disk.create_dir_all(&Path::new(DIR).join("spool")).unwrap();
+            files.iter().for_each(|(path, bytes)| disk.put(path, bytes));
+            disk.crash_after(stop);
+            let options = RepairOptions {
+                boundary,
+                persisted_position: Lsn::ZERO,
+                new: NewSpool {
+                    system_id: 8,
+                    imported_through: Lsn::ZERO,
+                    start: Lsn::ZERO,
+                },
+            };
+            done = repair(&disk, Path::new(DIR), &options).is_ok();
+            let disk = disk.crash(seed);
+            let report = repair(&disk, Path::new(DIR), &options).unwrap();
+            let lost = LostRange {
+                after: ends[14],
+                through: ends[18],
+            };
+            assert_eq!(report.lost, [lost], "crash after {stop} steps, seed {seed}");
+            assert_eq!(report.head, ends[18]);
+        }
+        if done {
+            break;
         }
     }
 }

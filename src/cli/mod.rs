@@ -70,7 +70,7 @@ struct ServeArgs {
     #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
     recovery: Recovery,
     /// A setting, as in `-c wal_sender_timeout=30s`; may be given several times.
-    #[arg(short = 'c', long = "set", value_name = "NAME=VALUE")]
+    #[arg(short = 'c', long = "set", value_name = "NAME=VALUE", long_help = settings::help())]
     settings: Vec<String>,
 }
 

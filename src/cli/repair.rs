@@ -170,14 +170,15 @@ fn print_report(report: &RepairReport) {
     );
 }
 
-/// Invalidates every slot that would miss something.
+/// Invalidates every slot that would miss something, also for what an earlier repair set aside and
+/// did not come to invalidate.
 fn invalidate(slots: &SlotStore, report: &RepairReport, now: Moment) -> Result<(), RepairError> {
     for slot in slots.snapshot() {
-        let misses = report
-            .lost
-            .iter()
-            .any(|lost| slot.restart_lsn < lost.through);
-        if misses && slots.invalidate(&slot.name, InvalidationCause::WalRemoved, now)? {
+        let gone = report.lost.iter().map(|lost| lost.through);
+        let needed = gone.max().unwrap_or_default().max(report.removed_through);
+        if slot.restart_lsn < needed
+            && slots.invalidate(&slot.name, InvalidationCause::WalRemoved, now)?
+        {
             println!("invalidated slot {}", slot.name);
         }
     }

@@ -51,9 +51,9 @@ enum Stop {
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     start_log();
-    let mut settings = Settings::default();
-    for assignment in &args.settings {
-        settings.assign(assignment)?;
+    let mut settings = Settings::of(&args.settings)?;
+    for (name, value) in settings.changed() {
+        tracing::info!("{name} = {value}");
     }
     settings.engine.recovery = args.recovery.into();
     settings.server.listen = args.listen;

@@ -17,6 +17,7 @@ mod settings;
 mod startup;
 mod statements;
 mod stream;
+pub(crate) mod units;
 
 use std::io;
 use std::net::SocketAddr;
