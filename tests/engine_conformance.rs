@@ -30,6 +30,42 @@ fn append(engine: &Engine, from: u64, to: u64) {
 }
 
 #[test]
+fn r01_change_records_roundtrip_and_prune() {
+    let home = Home::new();
+    let engine = home.open(EngineOptions {
+        // Pruning removes whole segments.
+        segment_bytes: 1,
+        ..options()
+    });
+    engine.adopt_term(2).unwrap();
+    let record = |bytes: [u8; 3], timestamp| ChangeRecord {
+        timestamp,
+        entity_bytes: Some(bytes.to_vec()),
+        ..insert("users", 10)
+    };
+    for (n, unix_ms, record) in [(7, 11, record([1, 2, 3], 1)), (8, 12, record([4, 5, 6], 2))] {
+        let mut batch = engine.batch(Moment::at_ms(unix_ms));
+        batch.push_at(at(n), &[record]).unwrap();
+        engine.publish(batch).unwrap();
+    }
+    let stored = |bytes: [u8; 3], timestamp, n| ChangeRecord {
+        term: 2,
+        lsn: at(n).get(),
+        ..record(bytes, timestamp)
+    };
+    let found = home.records(&engine, Lsn::ZERO);
+    assert_eq!(found, [stored([1, 2, 3], 1, 7), stored([4, 5, 6], 2, 8)]);
+    let frames = read_all(&engine);
+    assert_eq!((frames[0].term, frames[0].timestamp_ms), (2, 11));
+    assert_eq!((frames[1].term, frames[1].timestamp_ms), (2, 12));
+
+    let outcome = engine.prune_retained(at(7), Moment::at_ms(13)).unwrap();
+    assert_eq!(outcome.pruned.removed_through, at(7));
+    assert!(engine.read_from(Lsn::ZERO).is_err(), "gone, and it says so");
+    assert_eq!(home.records(&engine, at(7)), [stored([4, 5, 6], 2, 8)]);
+}
+
+#[test]
 fn r05_replica_slot_persists_and_reconnect_resumes_from_restart_lsn() {
     let home = Home::new();
     let engine = home.open(options());
@@ -250,35 +286,48 @@ fn r25_stats_show_what_is_stored() {
     );
 }
 
+/// Position 8 is too far from an unconfirmed 0, position 7 is not: the flag is looked at without
+/// a publish as well (the metric's source).
 #[test]
 fn r66_flow_control_throttles_on_in_quorum_lag_and_releases_on_recovery() {
     let home = Home::new();
     let engine = home.open(options());
     let settings = CommitSettings {
         policy: CommitPolicy::AckN(1),
-        soft_target_lsn: 2,
+        soft_target_lsn: at(7).get(),
         ..CommitSettings::default()
     };
     engine.replicas().configure(settings).unwrap();
     slot_at(&engine, "r", SlotStart::Head);
     let stream = home.subscribe(&engine, "r", Lsn::ZERO).unwrap();
-    let published = home.publish(&engine, &[insert("t", 1)]);
-    let mut batch = engine.batch(Moment::at_ms(1));
-    batch.push(&insert("t", 2)).unwrap();
-    let refused = engine.publish(batch).unwrap_err();
+    let flow = || engine.replicas().observe(engine.head());
+    let publish = |n| {
+        let mut batch = engine.batch(Moment::at_ms(1));
+        batch.push_at(at(n), &[insert("t", n)]).unwrap();
+        engine.publish(batch)
+    };
+    for n in 1..=8 {
+        assert!(!flow().is_throttled(), "before publish {n}");
+        publish(n).unwrap();
+    }
+    assert!(flow().is_throttled());
+    assert_eq!(flow().lag(), at(8).get());
+    let refused = publish(9).unwrap_err();
     assert!(
-        matches!(refused, PublishError::Throttled { lag } if lag > 2),
+        matches!(refused, PublishError::Throttled { lag } if lag == at(8).get()),
         "{refused}"
     );
-    let head = published.last_lsn;
+    assert_eq!(engine.head(), at(8), "nothing was stored");
     let progress = pgspool::wire::Progress {
-        write: head,
-        flush: head,
-        apply: head,
+        write: at(8),
+        flush: at(8),
+        apply: at(8),
     };
-    stream.note_sent(progress.flush, Moment::at_ms(2));
+    stream.note_sent(at(8), Moment::at_ms(2));
+    assert!(flow().is_throttled(), "sent is not applied");
     stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
-    home.publish(&engine, &[insert("t", 2)]);
+    assert_eq!((flow().is_throttled(), flow().lag()), (false, 0));
+    publish(9).unwrap();
 }
 
 #[test]
@@ -317,7 +366,10 @@ fn r85_tail_follow_waits_and_resumes_from_the_slot() {
         apply: first,
     };
     stream.note_sent(progress.flush, Moment::at_ms(2));
+    let lag = || engine.replicas().progress().map(|progress| progress.lag);
+    assert!(lag() > Some(0), "sent, not applied");
     stream.acknowledge(progress, Moment::at_ms(2)).unwrap();
+    assert_eq!(lag(), Some(0));
     drop(stream);
     let second = home.publish(&engine, &[insert("t", 2)]).last_lsn;
     let mut stream = home.subscribe(&engine, "tail", Lsn::ZERO).unwrap();

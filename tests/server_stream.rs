@@ -7,9 +7,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use pgspool::clock::Moment;
-use pgspool::engine::EngineOptions;
+use pgspool::engine::{EngineOptions, PublishError};
 use pgspool::lsn::Lsn;
 use pgspool::slots::SlotName;
+use pgspool::spool::MAX_PAYLOAD;
 use support::{Message, RawClient, Streamed, TestServer, eventually, message, record};
 
 fn streaming(server: &TestServer, slot: &str) -> RawClient {
@@ -469,4 +470,38 @@ fn a_cancel_request_ends_a_stream_and_the_session_goes_on() {
     assert_eq!(error.code(), "57014");
     client.message(b'c', b"");
     assert_eq!(client.row("SELECT 1")[0].as_deref(), Some("1"));
+}
+
+/// The largest record there can be, from the library to a socket: the stored bytes and the fixed
+/// headers of CopyData (5) and XLogData (25) go over the wire, nothing else.
+#[test]
+fn w28_a_record_at_the_cap_costs_its_bytes_on_the_wire() {
+    let head = br#"{"collection":"big","entity_bytes_hex":""#;
+    let middle = br#"","kind":"row","lsn":"#;
+    let tail = br#","operation":"insert","rid":1,"term":1,"timestamp":1}"#;
+    let server = TestServer::start();
+    let mut client = streaming(&server, "s");
+    let engine = server.engine();
+    let mut batch = engine.batch(Moment::now());
+    // The position's digits are counted as twenty.
+    let hex = (MAX_PAYLOAD - 20 - head.len() - middle.len() - tail.len()) & !1;
+    let added = batch.push_with(|out: &mut Vec<u8>| {
+        out.extend_from_slice(head);
+        out.resize(out.len() + hex, b'a');
+        out.extend_from_slice(middle);
+        let lsn_at = out.len();
+        out.extend_from_slice(tail);
+        Ok::<_, PublishError>(lsn_at)
+    });
+    added.unwrap();
+    let lsn = engine.publish(batch).unwrap().last_lsn;
+    let message = client.until(|m| m.body[0] == b'w').pop().unwrap();
+    let digits = lsn.get().to_string();
+    let payload = head.len() + hex + middle.len() + digits.len() + tail.len();
+    assert_eq!(message.body.len() + 5, payload + 30);
+    let (begin, rest) = message.body[25..].split_at(head.len());
+    let (row, end) = rest.split_at(hex);
+    assert!(begin == head && row == vec![b'a'; hex]);
+    assert_eq!(end, [&middle[..], digits.as_bytes(), tail].concat());
+    assert!(payload > MAX_PAYLOAD - 20, "at the cap");
 }

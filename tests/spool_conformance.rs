@@ -11,10 +11,13 @@
 mod spool_support;
 
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pgspool::disk::FakeDisk;
 use pgspool::lsn::Lsn;
 use pgspool::spool::{
     ActiveSegment, AppendError, Boundary, Drafts, FIRST_LSN, MemoryRead, OpenError, ReadError,
@@ -428,35 +431,45 @@ fn w17_a_prune_between_plan_and_read_is_told_or_harmless_but_never_a_gap() {
     assert_eq!(dense_after(&spool, 80).len(), 20);
 }
 
+/// What is read is counted, not how long it takes: a thousand records where they stand, the
+/// frames before them back to the nearest index entry, and the rest of a block.
 #[test]
 fn w23_reading_a_thousand_records_costs_the_same_everywhere() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = open(dir.path(), without_ring(segments_of(1 << 20)));
-    let batch = |from: u64| {
-        (from..from + 1000)
-            .map(|n| unit(Some(n * 64), &[b'x'; 200]))
-            .collect()
-    };
-    for from in (1..=60_000).step_by(1000) {
-        spool.append(batch(from)).unwrap().wait().unwrap();
+    const NUM: u64 = 30_000;
+    const FRAME: u64 = 200 + 33;
+    const BEYOND: u64 = 64 * FRAME + (256 << 10);
+    let disk = FakeDisk::default();
+    let options = without_ring(segments_of(1 << 20));
+    let (spool, _) = Spool::open(Arc::new(disk.clone()), Path::new("d"), options).unwrap();
+    for from in (1..=NUM).step_by(1000) {
+        let batch = (from..from + 1000).map(|n| unit(Some(n * 64), &[b'x'; 200]));
+        spool.append(batch.collect()).unwrap().wait().unwrap();
     }
-    let time = |since: u64| {
-        let started = Instant::now();
-        let frames = spool
-            .cursor(Lsn::new(since * 64))
-            .unwrap()
-            .read_disk(200_000)
-            .unwrap();
-        assert_eq!((frames.len(), frames[0].lsn.get() / 64), (1000, since + 1));
-        started.elapsed()
+    let all = spool.state().bytes;
+    let cost = |since: u64, max: usize| {
+        let before = disk.counters().bytes_read;
+        let mut cursor = spool.cursor(Lsn::new(since * 64)).unwrap();
+        let frames = cursor.read_disk(max * 200).unwrap();
+        assert_eq!((frames.len(), frames[0].lsn.get() / 64), (max, since + 1));
+        disk.counters().bytes_read - before
     };
-    let best = |since| (0..5).map(|_| time(since)).min().unwrap();
-    let (start, middle, end) = (best(0), best(30_000), best(58_900));
-    let bound = Duration::from_millis(5) + start.max(middle).max(end).min(start * 10);
-    assert!(
-        middle < bound && end < bound,
-        "{start:?} {middle:?} {end:?}"
-    );
+    for since in [0, 1, NUM / 3, NUM / 2, NUM / 2 + 37, NUM - 1040, NUM - 1000] {
+        let (many, few) = (cost(since, 1000), cost(since, 10));
+        assert!(
+            many <= 1000 * FRAME + BEYOND,
+            "after {since}: {many} of {all}"
+        );
+        assert!(few <= 10 * FRAME + BEYOND, "after {since}: {few} of {all}");
+    }
+    let mut cursor = spool.cursor(Lsn::ZERO).unwrap();
+    let before = disk.counters().bytes_read;
+    let pieces = std::iter::from_fn(|| {
+        let frames = cursor.read_disk(200_000).unwrap();
+        (!frames.is_empty()).then_some(frames.len() as u64)
+    });
+    assert_eq!(pieces.sum::<u64>(), NUM);
+    let total = disk.counters().bytes_read - before;
+    assert!(total <= all + all / 4, "catching up read {total} of {all}");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct FakeCounters {
     pub steps: u64,
     /// Reads of files.
     pub reads: u64,
+    /// Bytes that these reads gave.
+    pub bytes_read: u64,
     /// Bytes that were ever written to one file and not yet synced.
     pub max_unsynced_bytes: u64,
 }
@@ -111,6 +113,11 @@ impl Faults {
 
     pub(super) fn has_crashed(&self) -> bool {
         self.crashed
+    }
+
+    pub(super) fn count_read(&mut self, len: usize) {
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        self.counters.bytes_read = self.counters.bytes_read.saturating_add(len);
     }
 
     /// Counts the operation and says how it fails, if it does.

@@ -178,7 +178,9 @@ impl Disk for FakeDisk {
         let mut state = self.lock();
         state.faults.admit(FakeOp::Read)?;
         let file = state.names.existing(path)?;
-        Ok(state.inode(file)?.bytes().to_vec())
+        let bytes = state.inode(file)?.bytes().to_vec();
+        state.faults.count_read(bytes.len());
+        Ok(bytes)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
@@ -257,6 +259,7 @@ impl DiskFile for FakeFile {
         if let (Some(to), Some(from)) = (buf.get_mut(..len), rest.get(..len)) {
             to.copy_from_slice(from);
         }
+        state.faults.count_read(len);
         Ok(len)
     }
 
