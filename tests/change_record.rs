@@ -20,19 +20,7 @@ const G9: &str = r#"{"collection":"u","kind":"row","lsn":9,"operation":"delete",
 const G10: &str = r#"{"collection":"mv","kind":"item","lsn":11,"operation":"refresh","refresh_records_hex":["1020",""],"rid":0,"term":4,"timestamp":99}"#;
 
 fn record() -> ChangeRecord {
-    ChangeRecord {
-        term: 1,
-        lsn: 0,
-        timestamp: 0,
-        operation: Operation::Insert,
-        collection: String::new(),
-        entity_id: 0,
-        entity_kind: "entity".to_owned(),
-        entity_bytes: None,
-        metadata: None,
-        refresh_records: None,
-        changed_columns: None,
-    }
+    ChangeRecord::insert("", 0).with_kind("entity")
 }
 
 fn update() -> ChangeRecord {
@@ -187,6 +175,35 @@ fn what_is_not_a_record_says_why() {
     assert_eq!(error("{"), "EOF while parsing an object at line 1 column 1");
     assert!(decode(b"\xff{}").is_err());
     assert!(decode(b"").is_err());
+}
+
+#[test]
+fn constructors_make_what_a_line_would() {
+    let rows = [
+        (
+            ChangeRecord::update("users", 42)
+                .with_entity([1, 2, 0xff])
+                .with_metadata(json!({"z": 1}))
+                .with_changed_columns(["email"])
+                .with_timestamp(5),
+            r#"{"operation":"update","collection":"users","rid":42,"kind":"row","entity_bytes_hex":"0102ff","metadata":{"z":1},"changed_columns":["email"],"timestamp":5}"#,
+        ),
+        (
+            ChangeRecord::insert("k".to_owned(), 1).with_kind("kv"),
+            r#"{"operation":"insert","collection":"k","rid":1,"kind":"kv"}"#,
+        ),
+        (
+            ChangeRecord::delete("users", 1),
+            r#"{"operation":"delete","collection":"users","rid":1,"kind":"row"}"#,
+        ),
+        (
+            ChangeRecord::refresh("mv", [vec![0x10], vec![]]),
+            r#"{"operation":"refresh","collection":"mv","kind":"refresh","refresh_records_hex":["10",""]}"#,
+        ),
+    ];
+    for (record, line) in rows {
+        assert_eq!(record, decode(line.as_bytes()).unwrap());
+    }
 }
 
 #[test]

@@ -6,8 +6,13 @@ mod cli_support;
 use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use cli_support::*;
+use pgspool::change::{ChangeRecord, Operation};
+use pgspool::clock::Moment;
+use pgspool::disk::RealDisk;
+use pgspool::engine::{Databases, EngineOptions};
 use serde_json::Value;
 
 #[test]
@@ -153,7 +158,7 @@ fn damage_before_the_end_is_refused_and_nothing_is_made() {
 #[test]
 fn damage_before_the_end_is_cut_and_reported_when_asked_for() {
     let home = Home::new();
-    let file = fixture("legacy-bitflip.rdb").to_str().unwrap().to_owned();
+    let file = home.text("flip.rdb");
     let data = home.data();
     let import = [
         "import",
@@ -164,8 +169,21 @@ fn damage_before_the_end_is_cut_and_reported_when_asked_for() {
         "--database",
         "flip",
     ];
+    fs::copy(
+        spool_file("legacy-bitflip"),
+        home.path("flip.rdb.logical.wal"),
+    )
+    .unwrap();
+    let slots = r#"{"slots":[
+        {"id":"before","restart_lsn":0,"confirmed_lsn":0,"last_seen_at_unix_ms":7},
+        {"id":"behind","restart_lsn":50,"confirmed_lsn":50,"last_seen_at_unix_ms":7}]}"#;
+    fs::write(home.path("flip.rdb.logical.slots.json"), slots).unwrap();
     let said = succeed(&[&import[..], &["--recovery", "longest-valid-prefix"]].concat());
     assert!(said.contains("6656 bytes at offset 9234"), "{said}");
+    for slot in ["slot before at 0/0", "slot behind at 0/8C0"] {
+        let line = format!("{slot}, invalidated (wal-removed)\n");
+        assert!(said.contains(&line), "{said}");
+    }
     assert_frames(
         &inspect(&home.database("flip")),
         &expected("legacy")[..35],
@@ -352,4 +370,49 @@ fn an_export_writes_over_nothing() {
     ]);
     assert!(said.contains("exists already"), "{said}");
     assert!(!home.path("back.rdb.logical.wal").exists());
+}
+
+#[test]
+fn an_export_that_fails_leaves_no_file() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let record = |id| ChangeRecord {
+        term: 1,
+        lsn: 0,
+        timestamp: 7,
+        operation: Operation::Insert,
+        collection: "orders".to_owned(),
+        entity_id: id,
+        entity_kind: "row".to_owned(),
+        entity_bytes: Some(b"{}".to_vec()),
+        metadata: None,
+        refresh_records: None,
+        changed_columns: None,
+    };
+    let now = Moment::now();
+    let options = EngineOptions::default();
+    let opened = Databases::open(Arc::new(RealDisk), &home.path("data"), options, now);
+    let databases = opened.unwrap();
+    let engine = databases.get("shop").unwrap();
+    let mut batch = engine.batch(now);
+    batch.push_transaction(&[record(1), record(2)]).unwrap();
+    engine.publish(batch).unwrap();
+    assert!(databases.close().is_empty());
+    drop((engine, databases));
+
+    let data = home.data();
+    fs::create_dir(home.path("out")).unwrap();
+    let out = home.text("out/back.rdb");
+    let arguments = [
+        "export",
+        "--data",
+        &data,
+        "--reddb",
+        &out,
+        "--database",
+        "shop",
+    ];
+    let said = refuse(&arguments);
+    assert!(said.contains("has several records"), "{said}");
+    assert_eq!(fs::read_dir(home.path("out")).unwrap().count(), 0);
 }

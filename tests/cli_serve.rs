@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod cli_support;
+mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use cli_support::{Home, fixture, refuse};
+use cli_support::{Home, fixture, refuse, succeed};
+use support::RawClient;
 
 /// A server on a free port, killed with the value.
 struct Serve(Child);
@@ -80,6 +82,17 @@ fn it_says_where_it_listens_and_what_to_try() {
 }
 
 #[test]
+fn localhost_is_an_address_to_listen_on() {
+    let home = Home::new();
+    let (_server, said) = Serve::start(&home, &["--listen", "localhost:0"]);
+    let addresses: Vec<_> = said.lines().take(2).collect();
+    for address in addresses {
+        let loopback = address.strip_prefix("listening on ").unwrap();
+        assert!(TcpStream::connect(loopback).is_ok(), "{said}");
+    }
+}
+
+#[test]
 fn the_default_database_is_made_at_the_first_start() {
     let home = Home::new();
     let (_server, _) = Serve::start(&home, &[]);
@@ -123,6 +136,45 @@ fn an_address_that_others_can_reach_is_refused() {
 }
 
 #[test]
+fn its_help_lists_the_settings_with_their_defaults() {
+    let help = succeed(&["serve", "--help"]);
+    for text in [
+        "wal_keep_size=1GB",
+        "max_slot_wal_keep_size=-1",
+        "slot_retention_max_lag_lsn=64GB",
+        "wal_sender_timeout=1min",
+        "max_connections=100",
+    ] {
+        assert!(help.contains(text), "{text}: {help}");
+    }
+}
+
+#[test]
+fn sessions_can_see_its_settings_and_not_change_them() {
+    let home = Home::new();
+    let (_server, said) = Serve::start(
+        &home,
+        &["-c", "wal_keep_size=64", "-c", "max_connections=7"],
+    );
+    let address = said.lines().next().unwrap();
+    let address = address.strip_prefix("listening on ").unwrap();
+    let mut client = RawClient::connect(address.parse().unwrap());
+    client.start(&[("user", "ann"), ("database", "pgspool")]);
+    for (name, value) in [
+        ("wal_keep_size", "64MB"),
+        ("max_connections", "7"),
+        ("max_replication_slots", "10000"),
+        ("Slot_Idle_Timeout", "0"),
+        ("wal_sender_timeout", "1min"),
+    ] {
+        let row = client.row(&format!("SHOW {name}"));
+        assert_eq!(row, [Some(value.to_owned())], "{name}");
+    }
+    assert_eq!(client.failure("SET wal_keep_size = '1GB'"), "55P02");
+    assert_eq!(client.failure("SHOW nosuch"), "42704");
+}
+
+#[test]
 fn an_unknown_setting_refuses_to_start() {
     let home = Home::new();
     for (setting, words) in [
@@ -132,6 +184,8 @@ fn an_unknown_setting_refuses_to_start() {
             "invalid value for parameter \"wal_keep_size\": \"much\"",
         ),
         ("wal_keep_size", "name=value"),
+        ("max_connections=0", "expected a whole number, at least 1"),
+        ("commit_policy=quorum", "set commit_quorum to"),
     ] {
         let said = refuse(&["serve", "--data", &home.data(), "-c", setting]);
         assert!(said.contains(words), "{said}");

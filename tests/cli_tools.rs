@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 
 use cli_support::*;
 use pgspool::disk::RealDisk;
+use pgspool::lsn::Lsn;
+use pgspool::spool::NewSpool;
+use pgspool::spool::repair::{RepairOptions, repair};
 use serde_json::Value;
 
 #[test]
@@ -92,9 +95,67 @@ fn tools_keep_out_of_a_directory_that_is_in_use() {
     let home = Home::new();
     home.import("shop", "shop");
     let lock = RealDisk::lock_dir(&home.path("data")).unwrap();
-    assert!(refuse(&["check", &home.data()]).contains("in use by another pgspool"));
+    assert!(cannot_look(&["check", &home.data()]).contains("in use by another pgspool"));
     drop(lock);
     succeed(&["check", &home.data()]);
+}
+
+/// Runs a command that must end with exit code 2, and returns its standard error.
+fn cannot_look(arguments: &[&str]) -> String {
+    let output = pgspool(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty());
+    said
+}
+
+#[test]
+fn what_is_no_data_directory_is_neither_sound_nor_written_to() {
+    let home = Home::new();
+    let data = home.data();
+    assert!(cannot_look(&["check", &data]).contains("there is no data directory"));
+    fs::create_dir(home.path("data")).unwrap();
+    for arguments in [
+        &["check", &data][..],
+        &["repair", "--data", &data, "--database", "shop"],
+    ] {
+        let said = cannot_look(arguments);
+        assert!(said.contains("no data directory: databases is"), "{said}");
+    }
+    assert_eq!(fs::read_dir(home.path("data")).unwrap().count(), 0);
+    assert!(cannot_look(&["inspect", &data]).contains("is no segment"));
+    cannot_look(&["check", "--what"]);
+
+    fs::create_dir(home.path("data").join("databases")).unwrap();
+    assert_eq!(succeed(&["check", &data]), "no databases\n");
+}
+
+#[test]
+fn a_database_has_one_rule_for_its_name() {
+    let home = Home::new();
+    home.import("shop", "Shop-2");
+    fs::create_dir_all(home.path("x/spool")).unwrap();
+    let data = home.data();
+    let file = fixture("shop.rdb").to_str().unwrap().to_owned();
+    for name in ["../../x", "..", ".import-shop", "", "a b", "-x"] {
+        let database = format!("--database={name}");
+        let out = home.text("back.rdb");
+        for (command, reddb) in [("import", file.as_str()), ("export", out.as_str())] {
+            let said = refuse(&[command, "--data", &data, "--reddb", reddb, &database]);
+            assert!(said.contains("database name"), "{command} {name}: {said}");
+        }
+        let said = cannot_look(&["repair", "--data", &data, &database]);
+        assert!(said.contains("database name"), "{name}: {said}");
+    }
+    assert_eq!(fs::read_dir(home.path("x")).unwrap().count(), 1);
+    fs::create_dir(home.path("data").join("databases/a b")).unwrap();
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert!(
+        said.contains("a b: ") && said.contains("Shop-2: ok"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -114,6 +175,28 @@ fn check_finds_a_flipped_byte() {
     let said = String::from_utf8(output.stdout).unwrap();
     let name = segment.file_name().unwrap().to_str().unwrap();
     assert!(said.contains("shop") && said.contains(name), "{said}");
+}
+
+#[test]
+fn what_a_killed_server_leaves_is_no_fault() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let data = home.data();
+    let segment = only_segment(&home, "shop");
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, [&whole[..], &[0; 4096]].concat()).unwrap();
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    for path in [&segment, &home.database("shop")] {
+        let output = pgspool(&["inspect", path.to_str().unwrap()]);
+        assert!(output.status.success() && output.stderr.is_empty());
+    }
+
+    fs::write(&segment, [&whole[..], &whole[..50]].concat()).unwrap();
+    let said = succeed(&["check", &data]);
+    assert!(said.contains("torn tail of 50 bytes, the next start cuts it"));
+    assert!(said.ends_with("shop: ok\n"), "{said}");
+    let said = succeed(&["repair", "--data", &data, "--database", "shop", "--yes"]);
+    assert!(said.ends_with("nothing is wrong\n"), "{said}");
 }
 
 #[test]
@@ -155,6 +238,75 @@ fn repair_sets_damage_aside_and_invalidates_who_needed_it() {
 }
 
 #[test]
+fn repair_goes_on_where_it_was_interrupted() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let segment = only_segment(&home, "shop");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[150_000] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let options = RepairOptions {
+        boundary: pgspool::engine::boundary,
+        persisted_position: Lsn::ZERO,
+        new: NewSpool {
+            system_id: 0,
+            imported_through: Lsn::ZERO,
+            start: Lsn::ZERO,
+        },
+    };
+    // All but the slots, which come last.
+    assert!(
+        repair(&RealDisk, &home.database("shop"), &options)
+            .unwrap()
+            .changed
+    );
+
+    let data = home.data();
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert!(said.contains("slot warehouse: at 0/6400, but data up to 0/9600 was lost"));
+    let repair = ["repair", "--data", &data, "--database", "shop", "--yes"];
+    let said = succeed(&repair);
+    assert!(said.contains("invalidated slot warehouse\n"), "{said}");
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    assert_eq!(succeed(&repair), "nothing is wrong\n");
+}
+
+#[test]
+fn repair_invalidates_slots_below_what_is_readable() {
+    let home = Home::new();
+    let slots = r#"{"slots":[
+        {"id":"behind","restart_lsn":4,"confirmed_lsn":4,"last_seen_at_unix_ms":7},
+        {"id":"right","restart_lsn":5,"confirmed_lsn":5,"last_seen_at_unix_ms":7}]}"#;
+    let short = reddb(&home, &[(6, "{}")], slots);
+    let import = |database: &str, file: &str| {
+        let data = home.data();
+        succeed(&[
+            "import",
+            "--data",
+            &data,
+            "--reddb",
+            file,
+            "--database",
+            database,
+        ]);
+    };
+    import("short", &short);
+    // Slots of another spool: as if segments and the manifest had gone, and a new one was made.
+    let long = reddb(&home, &[(4, "{}"), (5, "{}"), (6, "{}")], slots);
+    import("long", &long);
+    let store = |database: &str| home.database(database).join("slots.json");
+    fs::copy(store("long"), store("short")).unwrap();
+    let data = home.data();
+    assert_eq!(pgspool(&["check", &data]).status.code(), Some(1));
+    let said = succeed(&["repair", "--data", &data, "--database", "short", "--yes"]);
+    assert!(said.contains("invalidated slot behind\n"), "{said}");
+    assert!(!said.contains("invalidated slot right\n"), "{said}");
+    assert_eq!(succeed(&["check", &data]), "long: ok\nshort: ok\n");
+}
+
+#[test]
 fn repair_makes_a_lost_manifest_anew() {
     let home = Home::new();
     home.import("shop", "shop");
@@ -184,6 +336,13 @@ fn repair_sets_a_damaged_slot_store_aside() {
         b"{"
     );
     assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+
+    fs::write(&slots, "[").unwrap();
+    succeed(&["repair", "--data", &data, "--database", "shop", "--yes"]);
+    assert_eq!(
+        fs::read(home.database("shop").join("quarantine/slots.json.1")).unwrap(),
+        b"["
+    );
 }
 
 #[test]
@@ -204,4 +363,39 @@ fn repair_cuts_a_reddb_file_and_keeps_what_it_cut() {
         fs::read(home.path("flip.rdb.logical.wal.torn")).unwrap(),
         source[9234..]
     );
+}
+
+#[test]
+fn lost_slots_are_a_fault_that_only_repair_settles() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let slots = home.database("shop").join("slots.json");
+    fs::remove_file(&slots).unwrap();
+    let data = home.data();
+
+    let looked = pgspool(&["check", &data]);
+    assert_eq!(looked.status.code(), Some(1));
+    let said = String::from_utf8(looked.stdout).unwrap();
+    assert_eq!(said, "shop: slots.json: missing beside a spool\n");
+    let out = home.text("back.rdb");
+    let export = [
+        "export",
+        "--data",
+        &data,
+        "--reddb",
+        &out,
+        "--database",
+        "shop",
+    ];
+    assert!(refuse(&export).contains("slots.json is damaged: missing beside a spool"));
+    assert!(!home.path("back.rdb.logical.slots.json").exists());
+
+    let repair = ["repair", "--data", &data, "--database", "shop"];
+    assert_eq!(pgspool(&repair).status.code(), Some(1));
+    assert!(!slots.exists(), "it only looked");
+    let said = succeed(&[&repair[..], &["--yes"]].concat());
+    assert!(said.contains("all slots are gone"), "{said}");
+    assert!(slots.is_file());
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+    assert!(succeed(&export).contains("exported 600 records and 0 slots"));
 }

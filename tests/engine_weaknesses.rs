@@ -438,6 +438,13 @@ fn p9_slots_that_stand_before_damage_set_aside_are_invalid_and_stream_nothing() 
     );
     let mut stream = home.subscribe(&engine, "after", Lsn::ZERO).unwrap();
     assert_eq!(drain(&mut stream.cursor).len(), 1);
+    // One that is made knowing of the loss reads what was kept, then what came after.
+    slot_at(&engine, "kept", SlotStart::Earliest);
+    let mut stream = home.subscribe(&engine, "kept", Lsn::ZERO).unwrap();
+    let ends = lsns(&drain(&mut stream.cursor));
+    assert!(ends.len() > 2 && ends.len() < 20, "{ends:?}");
+    assert!(ends[ends.len() - 2] <= engine.recovery().readable);
+    assert_eq!(ends.last(), Some(&engine.head()));
 }
 
 #[test]

@@ -5,8 +5,12 @@ use std::{fs, path::Path};
 /// Ground floor first. Adding a module means choosing its floor here.
 const FLOORS: &[&str] = &[
     "lsn", "disk", "clock", "metrics", "change", "spool", "slots", "replicas", "wire", "pgoutput",
-    "resume", "plugins", "engine", "catalog", "sources", "admin", "server", "cli",
+    "resume", "sources", "plugins", "engine", "catalog", "admin", "server", "cli",
 ];
+
+/// Those of them that are not built yet; their floors are kept free: counters, PostgreSQL's
+/// replication messages, views over SQL, metrics and status over HTTP.
+const PLANNED: &[&str] = &["metrics", "pgoutput", "catalog", "admin"];
 
 #[test]
 fn no_module_imports_a_higher_floor() {
@@ -26,6 +30,15 @@ fn no_module_imports_a_higher_floor() {
         "imports that point upward:\n{}",
         broken.join("\n")
     );
+}
+
+#[test]
+fn every_floor_is_a_module_or_planned() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for module in FLOORS {
+        let exists = !rust_files(&src, module).is_empty();
+        assert_ne!(exists, PLANNED.contains(module), "{module}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pgspool::engine::EngineOptions;
 use pgspool::lsn::Lsn;
-use pgspool::replicas::{CommitPolicy, CommitSettings};
+use pgspool::replicas::{CommitPolicy, CommitSettings, QuorumMode};
 use support::{RawClient, TestServer, id_of, line};
 
 fn lines(ids: std::ops::RangeInclusive<u64>) -> String {
@@ -222,7 +222,12 @@ fn a_quorum_that_cannot_confirm_is_told_as_such() {
     let error = failed_copy(&mut client);
     assert_eq!(error[&'C'], "40003", "{error:?}");
     assert!(error[&'M'].starts_with("committed here"), "{error:?}");
-    assert!(error[&'D'].starts_with("1 record of this COPY was published"));
+    let head = server.engine().head();
+    let detail = format!(
+        "1 record of this COPY was published, up to {head}. \
+         Position {head} has 0 of 1 confirmations."
+    );
+    assert_eq!(error[&'D'], detail);
 
     let mut subscriber = server.replication();
     subscriber.create_slot("s", "json");
@@ -250,4 +255,38 @@ fn a_stopping_server_ends_a_copy_with_what_stays() {
     assert_eq!((&error[&'C'][..], &error[&'S'][..]), ("57P01", "FATAL"));
     assert!(error[&'D'].starts_with("5 records of this COPY were published"));
     assert_eq!(client.read(), None);
+}
+
+#[test]
+fn a_quorum_over_regions_names_those_that_did_not_confirm() {
+    let regions = ["eu", "us"].map(str::to_owned);
+    let engine = EngineOptions {
+        commit: CommitSettings {
+            policy: CommitPolicy::Quorum,
+            quorum: QuorumMode::Regions(regions.into()),
+            timeout: Some(Duration::from_millis(500)),
+            ..CommitSettings::default()
+        },
+        ..EngineOptions::default()
+    };
+    let server = TestServer::start_with(engine, |_| {});
+    let subscriber = |slot: &str, region: &str| {
+        let option = format!("-c pgspool.region={region}");
+        let mut client = server.replication_with(&[("options", &option)]);
+        client.create_slot(slot, "json");
+        client.stream(slot);
+        client
+    };
+    let (mut eu, _us) = (subscriber("a", "eu"), subscriber("b", "us"));
+    let mut client = server.session();
+    client.begin_copy();
+    client.copy_data(&line(1));
+    client.message(b'c', b"");
+    eu.ids(1);
+    let head = server.engine().head();
+    eu.acknowledge(head);
+    let error = client.until_ready()[0].fields();
+    assert_eq!(error[&'C'], "40003", "{error:?}");
+    let detail = format!("Position {head} has 1 of 2 confirmations. None came from: us.");
+    assert!(error[&'D'].ends_with(&detail), "{error:?}");
 }

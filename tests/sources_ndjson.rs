@@ -60,7 +60,7 @@ fn decoded(data: &[u8], size: usize) -> (Vec<String>, Option<LineError>) {
 #[test]
 fn a_line_becomes_the_canonical_record() {
     let line = r#" {"rid": 42, "term": 3, "lsn": "mine", "operation": "update", "kind": "table",
-        "collection": "us\u0065rs", "entity_bytes_hex": "0102FF", "extra": [1],
+        "collection": "us\u0065rs", "entity_bytes_hex": "0102FF", "ownership_epoch": 2, "range_id": [1],
         "changed_columns": ["a"], "metadata": {"z": 1.0, "a": 18446744073709551615}} "#;
     let wanted = r#"{"changed_columns":["a"],"collection":"users","entity_bytes_hex":"0102ff","kind":"row","lsn":64,"metadata":{"a":18446744073709551615,"z":1.0},"operation":"update","rid":42,"term":9,"timestamp":1700000000000}"#;
     assert_eq!(encoded(line).unwrap(), wanted);
@@ -91,14 +91,17 @@ fn a_refresh_needs_no_rid() {
 fn a_bad_line_says_what_is_wrong_with_it() {
     let rows = [
         ("", "EOF while parsing a value at line 1 column 0"),
-        ("[]", "invalid replication operation"),
+        ("[]", "operation is missing"),
+        ("{}", "operation is missing"),
+        (r#"{"operation":null}"#, "operation is missing"),
+        (r#"{"operation":1}"#, "operation is not a string"),
         (
             "{\"operation\":\"insert\"",
             "EOF while parsing an object at line 1 column 21",
         ),
         (
-            r#"{"operation":"drop","collection":"u","rid":1}"#,
-            "invalid replication operation",
+            r#"{"operation":"upsert","collection":"u","rid":1}"#,
+            "operation \"upsert\" is none of insert, update, delete, refresh",
         ),
         (r#"{"operation":"insert","rid":1}"#, "collection is missing"),
         (
@@ -156,6 +159,32 @@ fn a_bad_line_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_key_that_no_record_has_is_refused_by_name() {
+    for (key, shown) in [
+        ("colection", "colection"),
+        ("meta\\u0064ta", "metadta"),
+        ("Metadata", "Metadata"),
+        ("", ""),
+        ("a\\nb", "a\u{fffd}b"),
+    ] {
+        let line = format!(
+            r#"{{"operation":"insert","collection":"u","rid":1,"{key}":{{"a":[1]}},"more":1}}"#
+        );
+        let wanted = format!("unknown key \"{shown}\"");
+        assert_eq!(encoded(&line).unwrap_err(), wanted);
+        // What is stored already stays readable.
+        assert!(decode(line.as_bytes()).is_ok());
+    }
+    let misspelled = r#"{"operation":"insert","colection":"u","rid":1}"#;
+    assert_eq!(
+        encoded(misspelled).unwrap_err(),
+        "unknown key \"colection\""
+    );
+    let long = format!(r#"{{"operation":"insert","{}":1}}"#, "k".repeat(5000));
+    assert!(encoded(&long).unwrap_err().len() < 200);
+}
+
+#[test]
 fn records_are_the_same_however_the_data_is_cut() {
     let line = |rid: u32| format!(r#"{{"operation":"delete","collection":"u","rid":{rid}}}"#);
     let data = format!("{}\n\n{}\r\n  \n{}", line(1), line(2), line(3));
@@ -189,7 +218,7 @@ fn an_error_names_its_line_and_what_came_before_is_kept() {
         assert_eq!(error.line(), 4);
         assert_eq!(error.to_string(), "invalid input syntax for change record");
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(source, "invalid replication operation");
+        assert_eq!(source, "operation is not a string");
         let context = "COPY changes, line 4: \"{\"operation\":\u{fffd}1}\"";
         assert_eq!(error.context(), context);
     }

@@ -235,8 +235,58 @@ fn slots_outside_the_spool_are_faults() {
     ];
     let found = check(&disk, Path::new(DIR), boundary, &slots);
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].what.starts_with("slot below is at"));
-    assert!(found[1].what.starts_with("slot above is at"));
+    assert!(found[0].file == "slot below" && found[0].what.starts_with("at "));
+    assert!(found[1].file == "slot above" && found[1].what.contains("above the head"));
+}
+
+#[test]
+fn what_a_crash_leaves_behind_the_durable_point_is_at_most_a_note() {
+    let disk = sample();
+    let active = segments(&disk)[2].clone();
+    let whole = disk.read(&active).unwrap();
+    disk.put(&active, &[&whole[..], &[0; 5000]].concat());
+    assert_eq!(faults(&disk), [], "zeros that were put down ahead");
+
+    disk.put(&active, &[&whole[..], &whole[..40], &[0; 60]].concat());
+    let found = faults(&disk);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].is_note && found[0].offset == Some(whole.len() as u64));
+    let said = "torn tail of 100 bytes, the next start cuts it";
+    assert!(found[0].what.starts_with(said), "{found:?}");
+
+    let spool = open(&disk);
+    append(&spool, 1);
+    spool.close().unwrap();
+    drop(spool);
+    let longer = disk.read(&active).unwrap();
+    let later = &longer[whole.len()..];
+    let behind = [&whole[..], &[1; 5 << 20], later].concat();
+    let disk = sample();
+    disk.put(&active, &behind);
+    let found = faults(&disk);
+    assert!(found.len() == 1 && !found[0].is_note, "{found:?}");
+}
+
+#[test]
+fn slots_before_lost_data_are_faults() {
+    let disk = sample();
+    let ends = ends();
+    flip(&disk, &segments(&disk)[2], 97 + 50);
+    let slot = |name: &str, position: Lsn| (name.to_owned(), position);
+    let slots = [slot("before", ends[11]), slot("at_head", ends[13])];
+    let is_named = |found: &[Fault]| {
+        let before = |fault: &&Fault| fault.file.starts_with("slot ");
+        let named: Vec<_> = found.iter().filter(before).collect();
+        assert_eq!(named.len(), 1, "{found:?}");
+        let said = format!(
+            "slot before: at {}, but data up to {} was lost",
+            ends[11], ends[13]
+        );
+        assert_eq!(named[0].to_string(), said);
+    };
+    is_named(&check(&disk, Path::new(DIR), boundary, &slots));
+    assert!(repaired(&disk).changed);
+    is_named(&check(&disk, Path::new(DIR), boundary, &slots));
 }
 
 /// What a damaged spool has to be after its repair.
@@ -455,7 +505,12 @@ fn repair_keeps_one_run_says_what_is_lost_and_deletes_nothing() {
 #[test]
 fn a_repair_that_crashes_anywhere_can_be_run_again() {
     let ends = ends();
-    for case in cases() {
+    // With a slot at the head, and with none at all.
+    let persisted = [ends[13], Lsn::ZERO];
+    for (case, persisted_position) in persisted
+        .iter()
+        .flat_map(|at| cases().into_iter().map(move |case| (case, *at)))
+    {
         for stop in 0.. {
             let mut done = false;
             for seed in 0..6 {
@@ -465,7 +520,7 @@ fn a_repair_that_crashes_anywhere_can_be_run_again() {
                 disk.crash_after(stop);
                 let options = RepairOptions {
                     boundary,
-                    persisted_position: ends[13],
+                    persisted_position,
                     new: NewSpool {
                         system_id: 8,
                         imported_through: Lsn::ZERO,
@@ -481,6 +536,52 @@ fn a_repair_that_crashes_anywhere_can_be_run_again() {
             if done {
                 break;
             }
+        }
+    }
+}
+
+#[test]
+fn positions_in_what_a_repair_moves_stay_lost_when_it_crashes() {
+    let before = sample();
+    let manifest = Path::new(DIR).join("manifest.json");
+    let old = before.read(&manifest).unwrap();
+    let spool = open(&before);
+    append(&spool, 6);
+    spool.close().unwrap();
+    drop(spool);
+    let ends = lsns(&before);
+    assert_eq!((ends.len(), segments(&before).len()), (19, 4));
+    // The manifest of before: it does not know the newest segment.
+    before.put(&manifest, &old);
+    let files = before.files();
+    for stop in 0.. {
+        let mut done = false;
+        for seed in 0..6 {
+            let disk = FakeDisk::default();
+            disk.create_dir_all(&Path::new(DIR).join("spool")).unwrap();
+            files.iter().for_each(|(path, bytes)| disk.put(path, bytes));
+            disk.crash_after(stop);
+            let options = RepairOptions {
+                boundary,
+                persisted_position: Lsn::ZERO,
+                new: NewSpool {
+                    system_id: 8,
+                    imported_through: Lsn::ZERO,
+                    start: Lsn::ZERO,
+                },
+            };
+            done = repair(&disk, Path::new(DIR), &options).is_ok();
+            let disk = disk.crash(seed);
+            let report = repair(&disk, Path::new(DIR), &options).unwrap();
+            let lost = LostRange {
+                after: ends[14],
+                through: ends[18],
+            };
+            assert_eq!(report.lost, [lost], "crash after {stop} steps, seed {seed}");
+            assert_eq!(report.head, ends[18]);
+        }
+        if done {
+            break;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Promise: a stream never confirms, announces or ends what it must not, however the client
-//! behaves (`design.md` section 4, rules 5 to 7).
+//! behaves (`docs/protocol.md`, the stream).
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

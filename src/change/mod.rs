@@ -12,6 +12,7 @@ mod encode;
 mod envelope;
 mod fields;
 mod raw;
+mod record;
 
 pub use deliver::{deliver, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};

@@ -132,8 +132,8 @@ impl<'de> Visitor<'de> for MemberVisitor {
     }
 }
 
-/// The values of a record's known keys. Unknown keys are dropped; of equal keys the last one
-/// counts.
+/// The values of a record's known keys; of equal keys the last one counts. Of the unknown ones the
+/// first one's name is kept, for the reading that refuses them.
 #[derive(Debug, Default)]
 pub(crate) struct RawRecord<'a> {
     pub(crate) changed_columns: Member<'a>,
@@ -149,6 +149,7 @@ pub(crate) struct RawRecord<'a> {
     pub(crate) entity_id: Member<'a>,
     pub(crate) term: Member<'a>,
     pub(crate) timestamp: Member<'a>,
+    pub(crate) unknown: Option<String>,
 }
 
 impl<'a> RawRecord<'a> {
@@ -179,8 +180,10 @@ enum Key {
     EntityId,
     Term,
     Timestamp,
-    #[serde(other)]
-    Unknown,
+    /// Later RedDB's; known, and not used.
+    OwnershipEpoch,
+    RangeId,
+    Unknown(String),
 }
 
 /// Not derived, because a derived one refuses equal keys.
@@ -219,7 +222,12 @@ impl<'de> Visitor<'de> for RecordVisitor {
                     record.metadata = Some(map.next_value()?);
                     continue;
                 }
-                Key::Unknown => {
+                Key::OwnershipEpoch | Key::RangeId => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                Key::Unknown(name) => {
+                    record.unknown.get_or_insert(name);
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }

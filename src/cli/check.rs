@@ -7,26 +7,37 @@ use std::process::ExitCode;
 use crate::disk::RealDisk;
 use crate::engine;
 use crate::lsn::Lsn;
-use crate::slots::SlotStore;
-use crate::spool::check;
+use crate::slots::{SLOTS_FILE, SlotStoreError};
+use crate::spool::check::{Fault, check};
 
 use super::data_dir::{DataDir, DataDirError};
-use super::offline::SLOTS_FILE;
+use super::offline::read_slots;
 use super::{CheckArgs, with_causes};
 
 /// Runs the command.
 pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
     let data = DataDir::open(&args.data.unwrap_or(args.dir))?;
+    let names = data.names()?;
+    if names.is_empty() {
+        println!("no databases");
+    }
     let mut sound = true;
-    for name in data.names()? {
-        let faults = faults(&data.database(&name)?);
-        if faults.is_empty() {
+    for name in names {
+        let found = match data.database(&name) {
+            Ok(folder) => look(&folder),
+            // A server does not start beside it.
+            Err(error) => Findings {
+                notes: Vec::new(),
+                faults: vec![with_causes(&error)],
+            },
+        };
+        for line in found.notes.iter().chain(&found.faults) {
+            println!("{name}: {line}");
+        }
+        if found.faults.is_empty() {
             println!("{name}: ok");
         }
-        for fault in &faults {
-            println!("{name}: {fault}");
-        }
-        sound &= faults.is_empty();
+        sound &= found.faults.is_empty();
     }
     Ok(if sound {
         ExitCode::SUCCESS
@@ -35,21 +46,35 @@ pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
     })
 }
 
-/// What is wrong with the database in `folder`.
-pub(super) fn faults(folder: &Path) -> Vec<String> {
+/// What a look at a database found, in lines.
+pub(super) struct Findings {
+    /// What opening settles by itself.
+    pub(super) notes: Vec<String>,
+    /// What is wrong.
+    pub(super) faults: Vec<String>,
+}
+
+/// Reads the whole database in `folder`.
+pub(super) fn look(folder: &Path) -> Findings {
     let (positions, broken_store) = match slot_positions(folder) {
         Ok(positions) => (positions, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
-    let spool = check::check(&RealDisk, folder, engine::boundary, &positions);
-    let spool = spool.iter().map(ToString::to_string);
-    broken_store.into_iter().chain(spool).collect()
+    let spool = check(&RealDisk, folder, engine::boundary, &positions);
+    let (notes, faults): (Vec<_>, Vec<_>) = spool.iter().partition(|fault| fault.is_note);
+    let lines = |of: Vec<&Fault>| of.into_iter().map(ToString::to_string).collect::<Vec<_>>();
+    Findings {
+        notes: lines(notes),
+        faults: broken_store.into_iter().chain(lines(faults)).collect(),
+    }
 }
 
 /// Names and positions of the slots that still need data.
 fn slot_positions(folder: &Path) -> Result<Vec<(String, Lsn)>, String> {
-    let slots = SlotStore::inspect(&RealDisk, &folder.join(SLOTS_FILE));
-    let slots = slots.map_err(|error| with_causes(&error))?;
+    let slots = read_slots(folder).map_err(|error| match error {
+        SlotStoreError::Corrupt { reason, .. } => format!("{SLOTS_FILE}: {reason}"),
+        SlotStoreError::Io { .. } => format!("{SLOTS_FILE}: {}", with_causes(&error)),
+    })?;
     let valid = slots.iter().filter(|slot| slot.invalidation.is_none());
     Ok(valid
         .map(|slot| (slot.name.to_string(), slot.restart_lsn))

@@ -4,6 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{DirLock, Disk, RealDisk};
+use crate::engine::{Databases, OpenError};
+
+/// Name of the folder that holds the databases' folders.
+const DATABASES: &str = "databases";
 
 /// A data directory that no other process uses while this value lives.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) struct DataDir {
 pub(super) enum DataDirError {
     #[error("there is no data directory {}", .0.display())]
     Missing(PathBuf),
+    #[error("{} is no data directory: databases is missing in it", .0.display())]
+    NotOne(PathBuf),
     #[error("data directory {} is in use by another pgspool", .0.display())]
     Locked(PathBuf),
     #[error("cannot use data directory {}", path.display())]
@@ -27,13 +33,15 @@ pub(super) enum DataDirError {
     },
     #[error("there is no database \"{name}\" in {}", path.display())]
     NoDatabase { name: String, path: PathBuf },
+    #[error(transparent)]
+    Name(#[from] OpenError),
 }
 
 impl DataDir {
     /// Locks the directory, making it first when it is missing.
     pub(super) fn create(path: &Path) -> Result<Self, DataDirError> {
         RealDisk
-            .create_dir_all(&path.join("databases"))
+            .create_dir_all(&path.join(DATABASES))
             .map_err(|source| io_error(path, source))?;
         Self::open(path)
     }
@@ -42,6 +50,10 @@ impl DataDir {
     pub(super) fn open(path: &Path) -> Result<Self, DataDirError> {
         if !path.is_dir() {
             return Err(DataDirError::Missing(path.to_owned()));
+        }
+        // Before the lock, which leaves a file behind.
+        if !path.join(DATABASES).is_dir() {
+            return Err(DataDirError::NotOne(path.to_owned()));
         }
         match RealDisk::lock_dir(path) {
             Ok(lock) => Ok(Self {
@@ -62,12 +74,12 @@ impl DataDir {
 
     /// The folder that holds the databases' folders.
     pub(super) fn databases(&self) -> PathBuf {
-        self.path.join("databases")
+        self.path.join(DATABASES)
     }
 
     /// The folder of an existing database.
     pub(super) fn database(&self, name: &str) -> Result<PathBuf, DataDirError> {
-        let folder = self.databases().join(name);
+        let folder = Databases::dir(&self.path, name)?;
         if folder.is_dir() {
             Ok(folder)
         } else {
@@ -81,11 +93,9 @@ impl DataDir {
     /// Names of all databases, sorted. Names with a dot in front are unfinished work.
     pub(super) fn names(&self) -> Result<Vec<String>, DataDirError> {
         let folder = self.databases();
-        let names = match RealDisk.list(&folder) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(io_error(&folder, source)),
-        };
+        let names = RealDisk
+            .list(&folder)
+            .map_err(|source| io_error(&folder, source))?;
         let databases = names.into_iter().filter(|name| !name.starts_with('.'));
         Ok(databases
             .filter(|name| folder.join(name).is_dir())

@@ -2,13 +2,13 @@
 //!
 //! Frames are read as a subscriber gets them. Positions that came from an import are divided
 //! again, so that an import and an export give the same bytes; later ones stay as they are, as do
-//! all payloads. Files that exist are not written over.
+//! all payloads. Files that exist are not written over; an export that fails leaves none.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::disk::{self, RealDisk};
+use crate::disk::{self, Disk, RealDisk};
 use crate::lsn::Lsn;
 use crate::slots::SlotSnapshot;
 use crate::slots::reddb::{self, RedSlot};
@@ -59,10 +59,20 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, ExportError> {
     let scale = Scale {
         imported_through: database.spool.state().imported_through,
     };
-    // The slots first: an export is complete when its spool is there.
-    write_slots(&names.slots, &database.slots, scale)?;
-    let num_frames = write_spool(&names.spool, &database.spool, scale)?;
+    let spool_failed = |source| ExportError::Write {
+        path: names.spool.clone(),
+        source,
+    };
+    let mut writer = RedDbWriter::create(&RealDisk, &names.spool).map_err(spool_failed)?;
+    let num_frames = write_spool(&mut writer, &names.spool, &database.spool, scale)?;
     database.spool.close()?;
+    // An export is complete when its spool has its name, so that comes last.
+    write_slots(&names.slots, &database.slots, scale)?;
+    if let Err(source) = writer.finish() {
+        // Best effort: slots alone are no export, and would keep the next one from being made.
+        let _ = RealDisk.remove(&names.slots);
+        return Err(spool_failed(source));
+    }
     println!(
         "exported {num_frames} records and {} slots to {}",
         database.slots.len(),
@@ -87,12 +97,16 @@ impl Scale {
     }
 }
 
-fn write_spool(path: &Path, spool: &Spool, scale: Scale) -> Result<u64, ExportError> {
+fn write_spool(
+    writer: &mut RedDbWriter<'_>,
+    path: &Path,
+    spool: &Spool,
+    scale: Scale,
+) -> Result<u64, ExportError> {
     let failed = |source| ExportError::Write {
         path: path.to_owned(),
         source,
     };
-    let mut writer = RedDbWriter::create(&RealDisk, path).map_err(failed)?;
     let mut cursor = spool.cursor(spool.state().removed_through)?;
     let mut num_frames = 0;
     loop {
@@ -109,7 +123,6 @@ fn write_spool(path: &Path, spool: &Spool, scale: Scale) -> Result<u64, ExportEr
             num_frames += 1;
         }
     }
-    writer.finish().map_err(failed)?;
     Ok(num_frames)
 }
 

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::clock::Moment;
+use crate::engine::Databases;
 use crate::lsn::Lsn;
 use crate::slots::SlotName;
 use crate::spool::MIN_LSN_STEP;
@@ -29,8 +30,8 @@ const MAX_POSITION: u64 = 1 << 57;
 pub(super) enum ImportError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    #[error("\"{0}\" is not a database name: a-z, 0-9 and _, 1 to 63 of them")]
-    DatabaseName(String),
+    #[error(transparent)]
+    DatabaseName(#[from] crate::engine::OpenError),
     #[error("\"{0}\" is not a renaming; write it as old=new")]
     Renaming(String),
     #[error(transparent)]
@@ -72,9 +73,7 @@ pub(super) enum ImportError {
 /// Runs the command.
 pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, ImportError> {
     let now = Moment::now();
-    if SlotName::parse(&args.database).is_err() {
-        return Err(ImportError::DatabaseName(args.database.clone()));
-    }
+    Databases::dir(&args.data.dir, &args.database)?;
     crate::plugins::Plugin::parse(&args.slot_plugin)?;
     let renames = renames(&args.rename)?;
     let source = Source::survey(&args.reddb, &renames, args.recovery.into(), now)?;

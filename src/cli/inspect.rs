@@ -3,6 +3,7 @@
 //! Reads files only, without a lock and without the manifest, so that it works where a database
 //! does not open. What follows the valid frames of a file is reported, not interpreted.
 
+use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,8 +11,9 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::change;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, OpenMode, RealDisk};
 use crate::spool::reddb_file::{RedDbEnd, RedDbFrame, RedDbNames, RedDbReader};
+use crate::spool::scan::is_zero;
 
 use super::InspectArgs;
 
@@ -95,7 +97,32 @@ fn show(file: &Path, args: &InspectArgs, out: &mut impl Write) -> Result<bool, I
         written.map_err(InspectError::Write)?;
     }
     out.flush().map_err(InspectError::Write)?;
+    if is_active(file) && ends_in_zeros(file, reader.end()).map_err(failed)? {
+        return Ok(true);
+    }
     Ok(report_end(file, reader.end()))
+}
+
+/// Whether the file is the newest segment of its folder: its writer puts zeros down ahead.
+fn is_active(file: &Path) -> bool {
+    let is_segment = |path: &Path| path.extension().is_some_and(|ext| ext == "rdlw");
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let names = RealDisk.list(folder).unwrap_or_default();
+    let newest = names.iter().rfind(|name| is_segment(Path::new(name)));
+    is_segment(file) && newest.map(OsStr::new) == file.file_name()
+}
+
+fn ends_in_zeros(file: &Path, end: Option<&RedDbEnd>) -> io::Result<bool> {
+    let Some(RedDbEnd::Torn { offset, bytes, .. }) = end else {
+        return Ok(false);
+    };
+    let file = RealDisk.open(file, OpenMode::Read)?;
+    is_zero(&*file, *offset, offset.saturating_add(*bytes))
 }
 
 fn report_end(file: &Path, end: Option<&RedDbEnd>) -> bool {

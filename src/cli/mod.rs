@@ -63,14 +63,19 @@ struct DataArgs {
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Where to listen; may be given several times.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5433")]
+    /// Where to listen: an address or a name such as localhost; may be given several times.
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:5433",
+        value_parser = serve::address
+    )]
     listen: Vec<SocketAddr>,
     /// What to do about damage in the newest segment.
     #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
     recovery: Recovery,
     /// A setting, as in `-c wal_sender_timeout=30s`; may be given several times.
-    #[arg(short = 'c', long = "set", value_name = "NAME=VALUE")]
+    #[arg(short = 'c', long = "set", value_name = "NAME=VALUE", long_help = settings::help())]
     settings: Vec<String>,
 }
 
@@ -169,16 +174,21 @@ struct RepairArgs {
 
 /// Runs the program with the process's arguments.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(args) => report(serve::run(args)),
-        Command::Import(args) => report(import::run(&args)),
-        Command::Export(args) => report(export::run(&args)),
-        Command::Inspect(args) => report(inspect::run(&args)),
-        Command::Check(args) => report(check::run(args)),
-        Command::Repair(args) => report(repair::run(&args)),
-        Command::Bench(args) => run_bench(&args),
-    };
-    outcome.unwrap_or(ExitCode::FAILURE)
+    match Cli::parse().command {
+        Command::Serve(args) => report(serve::run(args)).unwrap_or(ExitCode::FAILURE),
+        Command::Import(args) => report(import::run(&args)).unwrap_or(ExitCode::FAILURE),
+        Command::Export(args) => report(export::run(&args)).unwrap_or(ExitCode::FAILURE),
+        Command::Inspect(args) => report(inspect::run(&args)).unwrap_or(could_not_look()),
+        Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
+        Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
+        Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),
+    }
+}
+
+/// What the tools that look for faults end with when they could not look; 1 says that they found
+/// some. A wrong command line ends with it too.
+fn could_not_look() -> ExitCode {
+    ExitCode::from(2)
 }
 
 fn run_bench(args: &bench::BenchArgs) -> Option<ExitCode> {

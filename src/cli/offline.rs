@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::disk::RealDisk;
 use crate::engine::{self, EngineOptions};
 use crate::lsn::Lsn;
-use crate::slots::{SlotSnapshot, SlotStore, SlotStoreError};
-use crate::spool::{FIRST_LSN, NewSpool, OpenError, RecoveryReport, Spool, SpoolOptions};
-
-/// The slot store's file in a database's folder.
-pub(super) const SLOTS_FILE: &str = "slots.json";
+use crate::slots::{SLOTS_FILE, SlotSnapshot, SlotStore, SlotStoreError};
+use crate::spool::{
+    FIRST_LSN, MANIFEST_FILE, NewSpool, OpenError, RecoveryReport, Spool, SpoolOptions,
+    segment_folder,
+};
 
 /// Why a database cannot be opened by a tool.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub(super) struct Offline {
 impl Offline {
     /// Opens the database in `folder`.
     pub(super) fn open(folder: &Path) -> Result<Self, OfflineError> {
-        let slots = SlotStore::inspect(&RealDisk, &folder.join(SLOTS_FILE))?;
+        let slots = read_slots(folder)?;
         let persisted = slots.iter().map(|slot| slot.persisted_restart_lsn).max();
         let new = NewSpool {
             system_id: 0,
@@ -43,6 +43,25 @@ impl Offline {
         print_recovery(&recovery);
         Ok(Self { spool, slots })
     }
+}
+
+/// The slots of the database in `folder`, as they are on disk. A database has its slot store before
+/// it has a spool, so a spool without one has lost its slots.
+pub(super) fn read_slots(folder: &Path) -> Result<Vec<SlotSnapshot>, SlotStoreError> {
+    let path = folder.join(SLOTS_FILE);
+    if !path.exists() {
+        let beside = has_spool(folder).then_some(" beside a spool");
+        return Err(SlotStoreError::Corrupt {
+            path: path.display().to_string(),
+            reason: format!("missing{}", beside.unwrap_or_default()),
+        });
+    }
+    SlotStore::inspect(&RealDisk, &path)
+}
+
+/// Whether a spool, or what is left of one, lies in `folder`.
+pub(super) fn has_spool(folder: &Path) -> bool {
+    folder.join(MANIFEST_FILE).exists() || segment_folder(folder).exists()
 }
 
 fn print_recovery(report: &RecoveryReport) {

@@ -10,18 +10,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::RealDisk;
 use crate::engine;
 use crate::lsn::Lsn;
-use crate::slots::{InvalidationCause, PersistError, SlotStore, SlotStoreError};
+use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError};
 use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
-use crate::spool::repair::{QUARANTINE_FOLDER, RepairOptions, RepairReport, repair};
+use crate::spool::repair::{RepairOptions, RepairReport, quarantine_file, repair};
 use crate::spool::{NewSpool, OpenError, RecoveryMode};
 
 use super::RepairArgs;
-use super::check::faults;
+use super::check::{Findings, look};
 use super::data_dir::{DataDir, DataDirError};
-use super::offline::SLOTS_FILE;
+
+/// What an operator has to do when there is no slot any more.
+const SLOTS_GONE: &str = "all slots are gone: create them again and load their subscribers anew";
 
 /// Why a repair was not made, or not finished.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +64,10 @@ pub(super) fn run(args: &RepairArgs) -> Result<ExitCode, RepairError> {
 }
 
 fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
-    let faults = faults(folder);
+    let Findings { notes, faults } = look(folder);
+    for note in &notes {
+        println!("{note}");
+    }
     if faults.is_empty() {
         println!("nothing is wrong");
         return Ok(ExitCode::SUCCESS);
@@ -91,36 +96,29 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The slot store; a damaged one is set aside, and there are no slots then.
+/// The slot store. A damaged one is set aside, in place of a lost one an empty one is made, and
+/// there are no slots then.
 fn open_slots(folder: &Path, now: Moment) -> Result<SlotStore, RepairError> {
     let path = folder.join(SLOTS_FILE);
+    if !path.exists() {
+        println!("made an empty {SLOTS_FILE}");
+        println!("{SLOTS_GONE}");
+    }
     match SlotStore::open(Arc::new(RealDisk), &path, now) {
         Err(SlotStoreError::Corrupt { .. }) => {
-            let kept_in = quarantine(folder, &path).map_err(|source| RepairError::Quarantine {
+            let moved = quarantine_file(&RealDisk, folder, folder, SLOTS_FILE);
+            let kept_in = moved.map_err(|source| RepairError::Quarantine {
                 path: path.clone(),
                 source,
             })?;
-            println!("moved {SLOTS_FILE} to {}", kept_in.display());
-            println!("all slots are gone: create them again and load their subscribers anew");
+            if let Some(kept_in) = kept_in {
+                println!("moved {SLOTS_FILE} to {}", kept_in.display());
+            }
+            println!("{SLOTS_GONE}");
             Ok(SlotStore::open(Arc::new(RealDisk), &path, now)?)
         }
         opened => Ok(opened?),
     }
-}
-
-fn quarantine(folder: &Path, path: &Path) -> io::Result<PathBuf> {
-    let place = folder.join(QUARANTINE_FOLDER);
-    RealDisk.create_dir_all(&place)?;
-    let mut kept_in = place.join(SLOTS_FILE);
-    let mut number = 1_u32;
-    while RealDisk.exists(&kept_in)? {
-        number += 1;
-        kept_in = place.join(format!("{SLOTS_FILE}.{number}"));
-    }
-    RealDisk.rename(path, &kept_in)?;
-    RealDisk.sync_dir(&place)?;
-    RealDisk.sync_dir(folder)?;
-    Ok(kept_in)
 }
 
 fn print_report(report: &RepairReport) {
@@ -160,14 +158,15 @@ fn print_report(report: &RepairReport) {
     );
 }
 
-/// Invalidates every slot that would miss something.
+/// Invalidates every slot that would miss something, also for what an earlier repair set aside and
+/// did not come to invalidate.
 fn invalidate(slots: &SlotStore, report: &RepairReport, now: Moment) -> Result<(), RepairError> {
     for slot in slots.snapshot() {
-        let misses = report
-            .lost
-            .iter()
-            .any(|lost| slot.restart_lsn < lost.through);
-        if misses && slots.invalidate(&slot.name, InvalidationCause::WalRemoved, now)? {
+        let gone = report.lost.iter().map(|lost| lost.through);
+        let needed = gone.max().unwrap_or_default().max(report.removed_through);
+        if slot.restart_lsn < needed
+            && slots.invalidate(&slot.name, InvalidationCause::WalRemoved, now)?
+        {
             println!("invalidated slot {}", slot.name);
         }
     }

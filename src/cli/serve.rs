@@ -4,7 +4,7 @@
 //! databases are closed after the last connection ended.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
@@ -48,13 +48,29 @@ enum Stop {
     Fast,
 }
 
+/// The address that `text` stands for. Of a name's addresses it is the first of IPv4, which works
+/// also where a host has the name of the other kind but not the kind itself.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    let found: Vec<_> = found.collect();
+    let first = found.iter().find(|address| address.is_ipv4());
+    first
+        .or(found.first())
+        .copied()
+        .ok_or_else(|| "it has no address".to_owned())
+}
+
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     start_log();
-    let mut settings = Settings::default();
-    for assignment in &args.settings {
-        settings.assign(assignment)?;
+    let mut settings = Settings::of(&args.settings)?;
+    for (name, value) in settings.changed() {
+        tracing::info!("{name} = {value}");
     }
+    let shown = settings.shown();
+    settings.server.shown = shown
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     settings.engine.recovery = args.recovery.into();
     settings.server.listen = args.listen;
 

@@ -8,6 +8,9 @@ use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::spool::{Draft, Drafts, MAX_PAYLOAD, Stamp, Unit};
 
+/// The most digits that the writer puts into the hole of a payload; the spool counts this many.
+const LSN_DIGITS: usize = 20;
+
 /// Transactions on their way in, already encoded but for the LSNs that only the spool's writer
 /// knows.
 #[derive(Debug)]
@@ -164,7 +167,8 @@ impl Batch {
     ) -> Result<(), E> {
         let start = self.bytes.len();
         let encoded = encode(&mut self.bytes).and_then(|lsn_at| {
-            let len = self.bytes.len() - start;
+            // As the spool counts it, which would refuse the whole batch for one such record.
+            let len = self.bytes.len() - start + LSN_DIGITS;
             if len > MAX_PAYLOAD {
                 Err(PublishError::too_large(len).into())
             } else {
@@ -223,5 +227,30 @@ impl Batch {
             });
         }
         units
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::AppendError;
+
+    #[test]
+    fn a_record_that_the_spool_would_refuse_never_gets_into_a_batch() {
+        let mut batch = Batch::new(1, Moment::now());
+        let mut push = |len: usize| {
+            batch.push_with(|out| {
+                out.resize(out.len() + len, b' ');
+                Ok::<_, PublishError>(0)
+            })
+        };
+        assert!(push(8).is_ok());
+        let error = push(MAX_PAYLOAD - LSN_DIGITS + 1).unwrap_err();
+        let PublishError::Append(AppendError::PayloadTooLarge { len, max }) = error else {
+            panic!("{error}");
+        };
+        assert_eq!((len, max), (MAX_PAYLOAD + 1, MAX_PAYLOAD));
+        assert!(push(MAX_PAYLOAD - LSN_DIGITS).is_ok());
+        assert_eq!((batch.len(), batch.num_bytes()), (2, 8 + MAX_PAYLOAD - 20));
     }
 }

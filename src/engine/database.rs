@@ -14,7 +14,8 @@ use crate::lsn::Lsn;
 use crate::replicas::{Bookmark, CommitWait, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, SlotName, SlotSnapshot, SlotStore, SlotStoreError,
+    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStore,
+    SlotStoreError,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -117,7 +118,7 @@ impl Engine {
             database: name.to_owned(),
             source,
         };
-        let slots_file = dir.join("slots.json");
+        let slots_file = dir.join(SLOTS_FILE);
         refuse_lost_slots(&*disk, dir, &slots_file).map_err(of_slots)?;
         let slots = SlotStore::open(Arc::clone(&disk), &slots_file, now).map_err(of_slots)?;
         let spool_options = options.spool(slots.highest_persisted(), new);

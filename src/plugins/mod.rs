@@ -11,6 +11,7 @@ mod sql_text;
 mod test_decoding;
 
 pub use messages::Messages;
+pub(crate) use options::parse_bool;
 
 use bytes::Bytes;
 

@@ -24,7 +24,7 @@ pub(super) fn unknown((name, value): &PluginOption) -> PluginError {
 }
 
 /// Reads a boolean as PostgreSQL does: any unambiguous beginning of a word, in either case.
-fn parse_bool(value: &str) -> Option<bool> {
+pub(crate) fn parse_bool(value: &str) -> Option<bool> {
     let value = value.to_ascii_lowercase();
     let begins = |word: &str, at_least: usize| value.len() >= at_least && word.starts_with(&value);
     if begins("true", 1) || begins("yes", 1) || begins("on", 2) || value == "1" {

@@ -22,7 +22,7 @@ use super::session::{Session, SessionEnd, Signal, Stop};
 use crate::clock::Moment;
 use crate::engine::{Batch, Engine, PublishError, PublishTicket};
 use crate::lsn::Lsn;
-use crate::replicas::CommitOutcome;
+use crate::replicas::{CommitOutcome, CommitSettings, Requirement};
 use crate::sources::ndjson::{LineError, RecordDecoder};
 use crate::spool::{Appended, MAX_PAYLOAD};
 
@@ -55,7 +55,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         }
         Err(Stop::Error(error)) => {
             let detail = copy.published.detail();
-            Err(Stop::Error(error.with_detail(detail)))
+            Err(Stop::Error(error.with_detail_first(detail)))
         }
         Err(Stop::Session(end)) => Err(Stop::Session(end)),
     }
@@ -257,9 +257,24 @@ impl CopyIn {
         match outcome {
             CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
             CommitOutcome::TimedOut { observed, required } => {
-                Err(PgError::unconfirmed(observed, required).into())
+                let replicas = self.engine.replicas();
+                let target = self.published.last_lsn;
+                let timeout = replicas.quorum_timeout(target, observed, required, at_most);
+                let missing = missing_regions(&replicas.settings(), &timeout.acked_regions);
+                Err(PgError::unconfirmed(&timeout, &missing).into())
             }
             CommitOutcome::Unmet(unmet) => Err(PgError::from(unmet).into()),
+        }
+    }
+}
+
+/// The regions that had to confirm and have not.
+fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
+    match Requirement::of(settings) {
+        Requirement::Count(_) => vec![],
+        Requirement::Regions(mut regions) => {
+            regions.retain(|region| !acked.contains(region));
+            regions.into_iter().collect()
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::change::EncodeError;
 use crate::engine::{CreateSlotError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
 use crate::plugins::PluginError;
-use crate::replicas::QuorumUnmet;
+use crate::replicas::{QuorumTimeout, QuorumUnmet};
 use crate::resume::AheadOfHead;
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
@@ -114,17 +114,39 @@ impl PgError {
         )
     }
 
-    /// Committed here, not confirmed there in time.
-    pub(super) fn unconfirmed(observed: usize, required: usize) -> Self {
-        let message = format!(
-            "committed here, but confirmed by only {observed} of {required} replicas in time"
-        );
-        Self::error("40003", message).with_hint(COMMITTED_HINT)
+    /// Committed here, not confirmed there in time; `missing` are regions without a confirmation.
+    pub(super) fn unconfirmed(timeout: &QuorumTimeout, missing: &[String]) -> Self {
+        let QuorumTimeout {
+            target_lsn,
+            elapsed_ms,
+            observed,
+            required,
+            ..
+        } = timeout;
+        let message =
+            format!("committed here, but not confirmed by subscribers within {elapsed_ms} ms");
+        let mut detail =
+            format!("Position {target_lsn} has {observed} of {required} confirmations.");
+        if !missing.is_empty() {
+            detail = format!("{detail} None came from: {}.", missing.join(", "));
+        }
+        Self::error("40003", message)
+            .with_detail(detail)
+            .with_hint(COMMITTED_HINT)
     }
 
     /// The same with DETAIL.
     pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same with `first` in front of its DETAIL.
+    pub(super) fn with_detail_first(mut self, first: String) -> Self {
+        self.detail = Some(match self.detail {
+            Some(detail) => format!("{first} {detail}"),
+            None => first,
+        });
         self
     }
 
@@ -305,9 +327,8 @@ impl From<ReadError> for PgError {
         let message = error.to_string();
         match error {
             ReadError::Removed { .. } => Self::error("58P01", message),
-            ReadError::Corrupt { .. } => {
-                Self::error("XX001", message).with_hint("Run \"pgspool check\" on the data folder.")
-            }
+            ReadError::Corrupt { .. } => Self::error("XX001", message)
+                .with_hint("Stop the server, then run \"pgspool check\" on its data directory."),
             ReadError::Io { .. } => Self::error("58030", message),
         }
     }
@@ -378,7 +399,8 @@ impl From<PluginError> for PgError {
     fn from(error: PluginError) -> Self {
         let message = error.to_string();
         match error {
-            PluginError::UnknownPlugin(_) => Self::error("58P01", message),
+            PluginError::UnknownPlugin(_) => Self::error("58P01", message)
+                .with_hint("pgspool has the output plugins json and test_decoding."),
             PluginError::InvalidOption(_) => Self::error("22023", message),
         }
     }

@@ -17,6 +17,7 @@ mod settings;
 mod startup;
 mod statements;
 mod stream;
+pub(crate) mod units;
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub struct ServerOptions {
     pub startup_timeout: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
+    /// The program's own settings, name and value, for SHOW.
+    pub shown: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -52,6 +55,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(60),
             max_connections: 100,
+            shown: vec![],
         }
     }
 }

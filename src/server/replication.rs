@@ -195,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let timeout = self.settings.wal_sender_timeout();
         let signal = self.signal();
         let outcome = stream::run(&mut self.conn, subscription, renderer, timeout, signal).await;
-        self.finish_stream(&name, outcome)
+        self.finish_stream(outcome)
     }
 
     async fn subscribe(&self, name: SlotName, from: Lsn) -> Result<Box<Subscription>, Stop> {
@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     /// What the client is told about the end of its stream.
-    fn finish_stream(&mut self, name: &SlotName, outcome: StreamOutcome) -> Result<(), Stop> {
+    fn finish_stream(&mut self, outcome: StreamOutcome) -> Result<(), Stop> {
         let end = match outcome {
             StreamOutcome::Ended(end) => end,
             StreamOutcome::Io(error) => return Err(Stop::Session(SessionEnd::Io(error))),
@@ -241,10 +241,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             StreamEnd::ServerShutdown => Err(PgError::shutdown().into()),
             StreamEnd::Protocol(words) => Err(PgError::fatal("08P01", words).into()),
             StreamEnd::Failed(words) => Err(PgError::error("XX000", words).into()),
-            StreamEnd::SlotInvalidated => {
-                let message = format!("cannot read from logical replication slot \"{name}\"");
-                Err(PgError::error("55000", message).into())
-            }
         }
     }
 }

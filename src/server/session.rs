@@ -140,9 +140,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let Startup {
             database,
             replication,
-            settings,
+            mut settings,
             ..
         } = startup;
+        settings.show_too(&shared.options.shown);
         let cancel = shared.cancels.enter();
         Self {
             conn,
@@ -256,6 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     fn extended_query_refusal(&self, what: &str) -> PgError {
         if self.replication == Replication::No {
             PgError::unsupported(format!("{what} not supported yet"))
+                .with_hint("Use the simple query protocol.")
         } else {
             let message = format!("{what} not supported in a replication connection");
             PgError::error("08P01", message)
@@ -355,6 +357,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 self.set(&name, value.as_deref())?;
                 self.conn.send_complete("SET");
             }
+            Statement::Reset(name) => {
+                self.set(&name, None)?;
+                self.conn.send_complete("RESET");
+            }
+            Statement::ResetAll => {
+                self.changed.extend(self.settings.reset_all());
+                self.conn.send_complete("RESET");
+            }
+            Statement::DiscardAll => {
+                self.check_no_transaction("DISCARD ALL")?;
+                self.changed.extend(self.settings.reset_all());
+                self.conn.send_complete("DISCARD ALL");
+            }
             Statement::Begin(tag) => self.begin(tag),
             Statement::Commit => self.end_transaction("COMMIT"),
             Statement::Rollback => self.end_transaction("ROLLBACK"),
@@ -362,7 +377,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 if self.transaction != Transaction::None {
                     let message =
                         "COPY pgspool.changes inside a transaction block is not supported";
-                    let hint = "Each record is a transaction of its own; COPY outside of BEGIN.";
+                    let hint = "Each record is a transaction of its own: COPY outside of BEGIN, \
+                                with the client in autocommit mode.";
                     return Err(PgError::unsupported(message).with_hint(hint).into());
                 }
                 copy_in::run(self).await?;

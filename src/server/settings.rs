@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::errors::PgError;
+use super::units::{self, print_milliseconds};
+use crate::plugins::parse_bool;
 
 /// What values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,8 @@ pub(super) struct Settings {
     /// What differs from [`TABLE`], by lower-case name.
     start: BTreeMap<String, String>,
     changed: BTreeMap<String, String>,
+    /// What the server was started with and [`TABLE`] does not have.
+    of_server: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -117,7 +121,14 @@ impl Settings {
         Self {
             start,
             changed: BTreeMap::new(),
+            of_server: BTreeMap::new(),
         }
+    }
+
+    /// Takes the settings of the server, which a session can see and not change.
+    pub(super) fn show_too(&mut self, shown: &[(String, String)]) {
+        let own = shown.iter().filter(|(name, _)| find(name).is_none());
+        self.of_server.extend(own.cloned());
     }
 
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
@@ -135,6 +146,11 @@ impl Settings {
     ) -> Result<Option<(&'static str, String)>, PgError> {
         let before = self.show(name)?.1;
         let key = name.to_ascii_lowercase();
+        if self.of_server.contains_key(&key) {
+            let what = "cannot be changed without restarting the server";
+            let message = format!("parameter \"{key}\" {what}");
+            return Err(PgError::error("55P02", message));
+        }
         match value {
             Some(value) => {
                 let (_, value) = checked(name, value)?;
@@ -151,10 +167,20 @@ impl Settings {
             .map(|&name| (name, after)))
     }
 
+    /// Puts every setting back. Returns what the client must be told.
+    pub(super) fn reset_all(&mut self) -> Vec<(&'static str, String)> {
+        let before: Vec<_> = self.reported().collect();
+        self.changed.clear();
+        let after = self.reported().zip(before);
+        let changed = after.filter(|(now, before)| now != before);
+        changed.map(|(now, _)| now).collect()
+    }
+
     /// The name in PostgreSQL's spelling and the value.
     pub(super) fn show(&self, name: &str) -> Result<(String, String), PgError> {
         let key = name.to_ascii_lowercase();
         let own = self.changed.get(&key).or_else(|| self.start.get(&key));
+        let own = own.or_else(|| self.of_server.get(&key));
         match (find(name), own) {
             (Some((name, default, _)), own) => {
                 let value = own.map_or(default, String::as_str);
@@ -173,7 +199,8 @@ impl Settings {
 
     /// `wal_sender_timeout`; `None` when it is off.
     pub(super) fn wal_sender_timeout(&self) -> Option<Duration> {
-        let milliseconds = parse_milliseconds(&self.value("wal_sender_timeout"))?;
+        let milliseconds =
+            units::milliseconds(&self.value("wal_sender_timeout"), units::MAX_MILLISECONDS)?;
         (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
     }
 
@@ -250,7 +277,7 @@ fn checked_value(name: &str, value: &str, kind: Kind) -> Result<String, PgError>
             .parse::<i32>()
             .map(|number| number.to_string())
             .map_err(|_| invalid(name, value)),
-        Kind::Milliseconds => parse_milliseconds(value)
+        Kind::Milliseconds => units::milliseconds(value, units::MAX_MILLISECONDS)
             .map(print_milliseconds)
             .ok_or_else(|| {
                 invalid(name, value).with_hint(
@@ -309,100 +336,9 @@ fn date_style(value: &str) -> Option<String> {
     Some(format!("ISO, {order}"))
 }
 
-/// A boolean as PostgreSQL reads it: any unambiguous start of the words, or 1 and 0.
-pub(super) fn parse_bool(text: &str) -> Option<bool> {
-    let lower = text.to_ascii_lowercase();
-    let starts = |word: &str, least: usize| lower.len() >= least && word.starts_with(&lower);
-    if lower == "1" || starts("true", 1) || starts("yes", 1) || starts("on", 2) {
-        Some(true)
-    } else if lower == "0" || starts("false", 1) || starts("no", 1) || starts("off", 2) {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-const UNITS: &[(&str, u64)] = &[
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("min", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
-
-/// A time as PostgreSQL writes it (`90s`, `1.5 min`, plain milliseconds), in milliseconds.
-fn parse_milliseconds(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(unit_at)?;
-    let number: f64 = number.parse().ok()?;
-    let unit = unit.trim();
-    let nanos_per_unit = match unit {
-        "" => 1_000_000,
-        "us" => 1000,
-        _ => UNITS.iter().find(|(name, _)| *name == unit)?.1 * 1_000_000,
-    };
-    let unit = Duration::from_nanos(nanos_per_unit);
-    let total = Duration::try_from_secs_f64(unit.as_secs_f64() * number).ok()?;
-    let rounded = total.checked_add(Duration::from_micros(500))?.as_millis();
-    let fits = i32::try_from(rounded).ok()?;
-    u64::try_from(fits).ok()
-}
-
-/// The same in the largest unit that divides it.
-fn print_milliseconds(milliseconds: u64) -> String {
-    let largest = UNITS
-        .iter()
-        .find(|(_, each)| milliseconds > 0 && milliseconds.is_multiple_of(*each));
-    largest.map_or_else(
-        || milliseconds.to_string(),
-        |(name, each)| format!("{}{name}", milliseconds / each),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_and_printed_as_postgresql_does() {
-        for (text, milliseconds, printed) in [
-            ("0", 0, "0"),
-            ("300", 300, "300ms"),
-            ("60000", 60_000, "1min"),
-            ("90s", 90_000, "90s"),
-            ("1.5min", 90_000, "90s"),
-            (" 2 h ", 7_200_000, "2h"),
-            ("500us", 1, "1ms"),
-            ("1d", 86_400_000, "1d"),
-        ] {
-            assert_eq!(parse_milliseconds(text), Some(milliseconds), "{text:?}");
-            assert_eq!(print_milliseconds(milliseconds), printed);
-        }
-        for text in ["", "x", "1y", "-1", "1 2", "99999999999", "1e3", "."] {
-            assert_eq!(parse_milliseconds(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn booleans_are_read_as_postgresql_does() {
-        for (text, value) in [
-            ("t", Some(true)),
-            ("YES", Some(true)),
-            ("on", Some(true)),
-            ("1", Some(true)),
-            ("o", None),
-            ("of", Some(false)),
-            ("n", Some(false)),
-            ("0", Some(false)),
-            ("", None),
-            ("truth", None),
-        ] {
-            assert_eq!(parse_bool(text), value, "{text:?}");
-        }
-    }
 
     #[test]
     fn changes_of_reported_settings_are_told_once() {

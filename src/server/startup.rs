@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::{Conn, MAX_STARTUP};
 use super::errors::PgError;
-use super::settings::{Settings, parse_bool};
+use super::settings::Settings;
+use crate::plugins::parse_bool;
 
 /// Code of an SSLRequest.
 const SSL_REQUEST: u32 = 80_877_103;

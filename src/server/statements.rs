@@ -29,6 +29,12 @@ pub(super) enum Statement {
         /// New value.
         value: Option<String>,
     },
+    /// `RESET name`
+    Reset(String),
+    /// `RESET ALL`
+    ResetAll,
+    /// `DISCARD ALL`
+    DiscardAll,
     /// `BEGIN`, with the tag to answer.
     Begin(&'static str),
     /// `COMMIT`
@@ -70,7 +76,6 @@ const SQL_COMMANDS: &[&str] = &[
     "FETCH",
     "GRANT",
     "IMPORT",
-    "INSERT",
     "LISTEN",
     "LOAD",
     "LOCK",
@@ -103,15 +108,10 @@ fn parse(tokens: &[Token]) -> Result<Statement, PgError> {
     };
     match word.to_ascii_uppercase().as_str() {
         "SELECT" => Ok(parse_select(rest)),
-        "SHOW" => parse_show(rest),
+        "SHOW" => parse_setting(rest).map(Statement::Show),
         "SET" => parse_set(rest),
-        "RESET" => match rest {
-            [name] => Ok(Statement::Set {
-                name: name.name().ok_or_else(|| PgError::syntax(&name.shown()))?,
-                value: None,
-            }),
-            _ => Ok(refused("this form of RESET is not supported")),
-        },
+        "RESET" => parse_reset(rest),
+        "DISCARD" if matches!(rest, [all] if all.is_word("ALL")) => Ok(Statement::DiscardAll),
         "BEGIN" => Ok(Statement::Begin("BEGIN")),
         "START" if rest.first().is_some_and(|t| t.is_word("TRANSACTION")) => {
             Ok(Statement::Begin("START TRANSACTION"))
@@ -120,13 +120,26 @@ fn parse(tokens: &[Token]) -> Result<Statement, PgError> {
         "ROLLBACK" | "ABORT" if is_plain_end(rest) => Ok(Statement::Rollback),
         "COMMIT" | "ROLLBACK" => Ok(refused("this form of transaction end is not supported")),
         "COPY" => parse_copy(rest),
+        "INSERT" => Ok(refused_for("INSERT is not supported", COPY_HINT)),
         upper if SQL_COMMANDS.contains(&upper) => Ok(refused(&format!("{upper} is not supported"))),
         _ => Err(PgError::syntax(word)),
     }
 }
 
+/// What is answered, for those who sent something else.
+const ANSWERED: &str = "pgspool answers SELECT 1, SELECT version(), SELECT set_config(...), SHOW, \
+     SET, RESET, DISCARD ALL, BEGIN, COMMIT, ROLLBACK, \
+     COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson), and replication commands.";
+
+/// How to publish, for those who tried otherwise.
+const COPY_HINT: &str = "Publish with COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson).";
+
 fn refused(message: &str) -> Statement {
-    Statement::Refused(PgError::unsupported(message))
+    refused_for(message, ANSWERED)
+}
+
+fn refused_for(message: &str, hint: &str) -> Statement {
+    Statement::Refused(PgError::unsupported(message).with_hint(hint))
 }
 
 fn is_plain_end(rest: &[Token]) -> bool {
@@ -165,18 +178,24 @@ fn parse_select(rest: &[Token]) -> Statement {
     }
 }
 
-fn parse_show(rest: &[Token]) -> Result<Statement, PgError> {
+/// The one setting that is named.
+fn parse_setting(rest: &[Token]) -> Result<String, PgError> {
     match rest {
         [] => Err(PgError::syntax("")),
-        [name] => {
-            let name = name.name().ok_or_else(|| PgError::syntax(&name.shown()))?;
-            Ok(Statement::Show(name))
-        }
-        [class, Token::Symbol('.'), name] => Ok(Statement::Show(dotted(class, name)?)),
-        [time, zone] if time.is_word("TIME") && zone.is_word("ZONE") => {
-            Ok(Statement::Show("TimeZone".to_owned()))
-        }
+        [name] => name.name().ok_or_else(|| PgError::syntax(&name.shown())),
+        [class, Token::Symbol('.'), name] => dotted(class, name),
+        [time, zone] if time.is_word("TIME") && zone.is_word("ZONE") => Ok("TimeZone".to_owned()),
         [_, second, ..] => Err(PgError::syntax(&second.shown())),
+    }
+}
+
+fn parse_reset(rest: &[Token]) -> Result<Statement, PgError> {
+    match rest {
+        [all] if all.is_word("ALL") => Ok(Statement::ResetAll),
+        [session, _, ..] if session.is_word("SESSION") => {
+            Ok(refused("this form of RESET is not supported"))
+        }
+        name => parse_setting(name).map(Statement::Reset),
     }
 }
 
@@ -251,7 +270,9 @@ fn parse_copy(rest: &[Token]) -> Result<Statement, PgError> {
     use Token::Symbol;
     let (table, rest) = match rest {
         [schema, Symbol('.'), table, rest @ ..] => (dotted(schema, table)?, rest),
-        [Symbol('('), ..] => return Ok(refused("COPY from a query is not supported")),
+        [Symbol('('), ..] => {
+            return Ok(refused_for("COPY from a query is not supported", COPY_HINT));
+        }
         [table, rest @ ..] => {
             let name = table
                 .name()
@@ -262,23 +283,27 @@ fn parse_copy(rest: &[Token]) -> Result<Statement, PgError> {
     };
     let rest = match rest {
         [Symbol('('), ..] if table == "pgspool.changes" => {
-            return Ok(refused("COPY pgspool.changes takes no column list"));
+            return Ok(refused_for(
+                "COPY pgspool.changes takes no column list",
+                COPY_HINT,
+            ));
         }
         [direction, ..] if direction.is_word("TO") => {
-            return Ok(refused("COPY TO is not supported"));
+            return Ok(refused_for("COPY TO is not supported", COPY_HINT));
         }
         [direction, source, rest @ ..] if direction.is_word("FROM") && source.is_word("STDIN") => {
             rest
         }
         [direction, ..] if direction.is_word("FROM") => {
-            return Ok(refused("COPY is supported from STDIN only"));
+            return Ok(refused_for("COPY is supported from STDIN only", COPY_HINT));
         }
         [other, ..] => return Err(PgError::syntax(&other.shown())),
         [] => return Err(PgError::syntax("")),
     };
     if table != "pgspool.changes" {
         let message = format!("relation \"{table}\" does not exist");
-        return Ok(Statement::Refused(PgError::error("42P01", message)));
+        let error = PgError::error("42P01", message).with_hint(COPY_HINT);
+        return Ok(Statement::Refused(error));
     }
     parse_copy_options(rest)
 }
@@ -318,12 +343,12 @@ fn parse_copy_options(rest: &[Token]) -> Result<Statement, PgError> {
         Some("ndjson") => Statement::CopyChanges,
         None | Some("text" | "csv" | "binary") => Statement::Refused(
             PgError::unsupported("COPY pgspool.changes reads newline-delimited JSON only")
-                .with_hint("Use COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)."),
+                .with_hint(COPY_HINT),
         ),
-        Some(other) => Statement::Refused(PgError::error(
-            "22023",
-            format!("COPY format \"{other}\" not recognized"),
-        )),
+        Some(other) => Statement::Refused(
+            PgError::error("22023", format!("COPY format \"{other}\" not recognized"))
+                .with_hint(COPY_HINT),
+        ),
     })
 }
 
@@ -410,6 +435,17 @@ mod tests {
                 "BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ",
                 Statement::Begin("BEGIN"),
             ),
+            ("RESET ALL", Statement::ResetAll),
+            (
+                "RESET statement_timeout",
+                Statement::Reset("statement_timeout".to_owned()),
+            ),
+            (
+                "RESET pgspool.region",
+                Statement::Reset("pgspool.region".to_owned()),
+            ),
+            ("RESET TIME ZONE", Statement::Reset("TimeZone".to_owned())),
+            ("discard all", Statement::DiscardAll),
             ("END", Statement::Commit),
             ("ABORT WORK", Statement::Rollback),
         ] {
@@ -433,6 +469,8 @@ mod tests {
             "SELECT 2",
             "CREATE TABLE a()",
             "SET LOCAL a = 1",
+            "DISCARD PLANS",
+            "RESET SESSION AUTHORIZATION",
         ] {
             assert!(matches!(one(text), Ok(Statement::Refused(_))), "{text}");
         }

@@ -24,6 +24,9 @@ pub use guard::SlotGuard;
 pub use name::{SlotName, SlotNameError};
 pub use store::SlotStore;
 
+/// Name of a database's slot store.
+pub const SLOTS_FILE: &str = "slots.json";
+
 /// One slot, as a plain copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotSnapshot {

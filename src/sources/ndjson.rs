@@ -2,8 +2,8 @@
 //! a line, read strictly and written as RedDB's canonical JSON with a hole for its LSN.
 //!
 //! A producer's `lsn` and `term` are ignored, since the server assigns them. Unlike a stored
-//! payload, a line with a missing or mistyped part is an error: a producer's mistake is told,
-//! never turned into a default. Blank lines are skipped.
+//! payload, a line with a missing or mistyped part, or with a key that no record has, is an error: a
+//! producer's mistake is told, never turned into a default or dropped. Blank lines are skipped.
 
 use std::borrow::Cow;
 
@@ -131,7 +131,11 @@ fn encode(
 }
 
 fn read(raw: RawRecord<'_>, term: u64, now_ms: u64) -> Result<Fields<'_>, DecodeError> {
-    let operation = raw.operation.operation()?;
+    if let Some(name) = raw.unknown {
+        let name = excerpt(name.as_bytes());
+        return Err(DecodeError(format!("unknown key \"{name}\"")));
+    }
+    let operation = operation(raw.operation)?;
     let timestamp = integer(&raw.timestamp, "timestamp")?.unwrap_or(0);
     let rid = integer(&raw.rid.or(raw.entity_id), "rid")?;
     let entity = text(raw.entity_bytes_hex, "entity_bytes_hex")?;
@@ -157,6 +161,18 @@ fn read(raw: RawRecord<'_>, term: u64, now_ms: u64) -> Result<Fields<'_>, Decode
         refresh_records: Hex::parse_list(raw.refresh_records_hex)?,
         changed_columns: raw.changed_columns.texts("changed_columns")?,
     })
+}
+
+fn operation(name: Member<'_>) -> Result<Operation, DecodeError> {
+    match text(name, "operation")? {
+        None => Err(DecodeError("operation is missing".to_owned())),
+        Some(name) => Operation::parse(&name).ok_or_else(|| {
+            let name = excerpt(name.as_bytes());
+            DecodeError(format!(
+                "operation \"{name}\" is none of insert, update, delete, refresh"
+            ))
+        }),
+    }
 }
 
 fn collection(name: Member<'_>) -> Result<Cow<'_, str>, DecodeError> {
@@ -196,7 +212,7 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
-/// At most this many bytes of a bad line are repeated in its error.
+/// At most this many bytes of a bad line, or of one of its strings, are repeated in its error.
 const EXCERPT: usize = 100;
 
 fn excerpt(line: &[u8]) -> String {

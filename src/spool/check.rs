@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::error::OpenError;
 use super::index::{self, MadeFor};
 use super::manifest::{MANIFEST_FILE, Manifest, SegmentEntry, read_manifest, segment_folder};
+use super::recovery::judge;
 use super::scan::{SegmentScan, scan};
 use super::unit::BoundaryFn;
 use super::{files, segment};
@@ -21,12 +22,14 @@ use crate::lsn::Lsn;
 /// Something wrong on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// File name.
+    /// File name, or which slot.
     pub file: String,
     /// Where in it, when it has a place.
     pub offset: Option<u64>,
     /// What is wrong.
     pub what: String,
+    /// Only worth knowing: a crash leaves this, and opening settles it.
+    pub is_note: bool,
 }
 
 impl fmt::Display for Fault {
@@ -41,8 +44,8 @@ impl fmt::Display for Fault {
 /// Checks the spool in the folder `dir`. `slot_positions` are the names and resume positions of
 /// the valid slots. An empty answer means that everything is sound.
 ///
-/// What an interrupted seal or prune leaves, and a missing index, is no fault: opening settles
-/// it. A torn tail is listed, as such.
+/// What an interrupted seal or prune leaves, zeros at the end of the active segment, and a missing
+/// index, are no faults: opening settles them. A torn tail is listed, as a note.
 pub fn check(
     disk: &dyn Disk,
     dir: &Path,
@@ -59,10 +62,10 @@ pub fn check(
     match read_manifest(disk, dir) {
         Ok(manifest) => {
             let readable = check.against_manifest(&manifest, &found);
-            check.slots(&manifest, readable.max(manifest.head), slot_positions);
+            check.slots(&manifest, readable, slot_positions);
         }
         Err(error) => {
-            check.note(MANIFEST_FILE, None, manifest_fault(error));
+            check.fault(MANIFEST_FILE, None, manifest_fault(error));
             check.without_manifest(&found);
         }
     }
@@ -87,11 +90,12 @@ struct Check<'d> {
 }
 
 impl Check<'_> {
-    fn note(&mut self, file: &str, offset: Option<u64>, what: impl Into<String>) {
+    fn fault(&mut self, file: &str, offset: Option<u64>, what: impl Into<String>) {
         self.faults.push(Fault {
             file: file.to_owned(),
             offset,
             what: what.into(),
+            is_note: false,
         });
     }
 
@@ -101,7 +105,7 @@ impl Check<'_> {
             Ok(found) => found,
             Err(error) => {
                 let folder = self.folder.display().to_string();
-                self.note(&folder, None, format!("cannot be listed: {error}"));
+                self.fault(&folder, None, format!("cannot be listed: {error}"));
                 BTreeMap::new()
             }
         }
@@ -114,34 +118,53 @@ impl Check<'_> {
             self.sealed(entry, found);
         }
         let active = &manifest.active;
-        let asked = (manifest.durable.offset, manifest.durable.lsn);
-        let Some(scan) = self.scan_active(&active.name, active.first_position, asked) else {
-            return active.first_position;
-        };
-        let durable = manifest.durable.offset;
-        if let Some(fault) = &scan.fault {
-            let torn = if scan.extent.bytes < durable {
-                "below the durable point"
-            } else {
-                "above the durable point: a torn tail, unless more sound frames follow"
-            };
-            let what = format!("{} ({torn})", fault.reason);
-            self.note(&active.name, Some(fault.offset), what);
-        } else if scan.extent.bytes < durable {
-            let what = format!("ends before the durable point at {durable}");
-            self.note(&active.name, Some(scan.len), what);
+        match self.scan_active(manifest) {
+            Ok(scan) => {
+                self.active(manifest, &scan);
+                scan.extent.last_lsn.max(active.first_position)
+            }
+            Err(error) => {
+                self.cannot_read(&active.name, &error);
+                active.first_position
+            }
         }
-        if scan.extent.bytes >= durable && !scan.ends_at {
-            let what = format!("no transaction ends here at {}", manifest.durable.lsn);
-            self.note(&active.name, Some(durable), what);
+    }
+
+    /// Judges the active segment as opening does.
+    fn active(&mut self, manifest: &Manifest, scan: &SegmentScan) {
+        let name = &manifest.active.name;
+        let readable = scan.extent.last_lsn.max(manifest.active.first_position);
+        let judged = self
+            .disk
+            .open(&self.folder.join(name), OpenMode::Read)
+            .map_err(OpenError::io(format!("open segment {name}")))
+            .and_then(|file| judge(name, &*file, &manifest.durable, scan, readable));
+        match (judged, &scan.fault) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(fault)) => {
+                let bytes = scan.len.saturating_sub(scan.extent.bytes);
+                let what = format!(
+                    "torn tail of {bytes} bytes, the next start cuts it ({} at offset {})",
+                    fault.reason, fault.offset
+                );
+                self.faults.push(Fault {
+                    file: name.clone(),
+                    offset: Some(scan.extent.bytes),
+                    what,
+                    is_note: true,
+                });
+            }
+            (Err(OpenError::Corrupt { offset, reason, .. }), _) => {
+                self.fault(name, Some(offset), reason);
+            }
+            (Err(OpenError::Io { source, .. }), _) => self.cannot_read(name, &source),
         }
-        scan.extent.last_lsn.max(active.first_position)
     }
 
     /// Files that the manifest does not list and that opening would not clear away.
     fn unlisted(&mut self, manifest: &Manifest, found: &BTreeMap<String, u64>) {
         for (name, reason) in strangers(manifest, found) {
-            self.note(&name, None, reason);
+            self.fault(&name, None, reason);
         }
     }
 
@@ -150,7 +173,7 @@ impl Check<'_> {
             return;
         };
         for what in sealed_faults(entry, &scan) {
-            self.note(&entry.name, what.0, what.1);
+            self.fault(&entry.name, what.0, what.1);
         }
         let name = segment::index_name(&entry.name);
         if scan.fault.is_none() && found.contains_key(&name) {
@@ -159,9 +182,9 @@ impl Check<'_> {
                 crc: entry.crc32,
             };
             match index::read(self.disk, &self.folder.join(&name), made_for) {
-                None => self.note(&name, None, "damaged, or made for another segment"),
+                None => self.fault(&name, None, "damaged, or made for another segment"),
                 Some(entries) if entries != scan.index => {
-                    self.note(&name, None, "does not agree with its segment");
+                    self.fault(&name, None, "does not agree with its segment");
                 }
                 Some(_) => {}
             }
@@ -176,59 +199,62 @@ impl Check<'_> {
                 continue;
             };
             if base < previous {
-                self.note(name, None, format!("lies below {previous}"));
+                self.fault(name, None, format!("lies below {previous}"));
             }
             let Some(scan) = self.scan(name, base, (0, base)) else {
                 continue;
             };
             if let Some(fault) = &scan.fault {
-                self.note(name, Some(fault.offset), fault.reason.clone());
+                self.fault(name, Some(fault.offset), fault.reason.clone());
             }
             previous = scan.extent.last_lsn.max(base);
         }
     }
 
     fn scan(&mut self, name: &str, base: Lsn, asked: (u64, Lsn)) -> Option<SegmentScan> {
-        let scan = scan_segment(self.disk, &self.folder, name, base, self.boundary, asked);
-        self.or_note(name, scan)
-    }
-
-    /// The active segment may end in zeros.
-    fn scan_active(&mut self, name: &str, base: Lsn, asked: (u64, Lsn)) -> Option<SegmentScan> {
-        let path = self.folder.join(name);
-        let scan = scan_segment(self.disk, &self.folder, name, base, self.boundary, asked);
-        let scan = scan.and_then(|scan| {
-            let file = self.disk.open(&path, OpenMode::Read)?;
-            scan.allow_zeros_at_end(&*file)
-        });
-        self.or_note(name, scan)
-    }
-
-    fn or_note(&mut self, name: &str, scan: io::Result<SegmentScan>) -> Option<SegmentScan> {
-        match scan {
+        match scan_segment(self.disk, &self.folder, name, base, self.boundary, asked) {
             Ok(scan) => Some(scan),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.note(name, None, "missing");
-                None
-            }
             Err(error) => {
-                self.note(name, None, format!("cannot be read: {error}"));
+                self.cannot_read(name, &error);
                 None
             }
         }
     }
 
-    fn slots(&mut self, manifest: &Manifest, head: Lsn, positions: &[(String, Lsn)]) {
+    /// The active segment may end in zeros.
+    fn scan_active(&self, manifest: &Manifest) -> io::Result<SegmentScan> {
+        let active = &manifest.active;
+        let (name, base) = (&active.name, active.first_position);
+        let asked = (manifest.durable.offset, manifest.durable.lsn);
+        let scan = scan_segment(self.disk, &self.folder, name, base, self.boundary, asked)?;
+        let file = self.disk.open(&self.folder.join(name), OpenMode::Read)?;
+        scan.allow_zeros_at_end(&*file)
+    }
+
+    fn cannot_read(&mut self, name: &str, error: &io::Error) {
+        if error.kind() == io::ErrorKind::NotFound {
+            self.fault(name, None, "missing");
+        } else {
+            self.fault(name, None, format!("cannot be read: {error}"));
+        }
+    }
+
+    /// `readable` is the end of the last transaction that can be read. Where a repair set aside
+    /// what came after it, the head is above that.
+    fn slots(&mut self, manifest: &Manifest, readable: Lsn, positions: &[(String, Lsn)]) {
+        let head = readable.max(manifest.head);
         let removed = manifest.removed_through;
         for (name, position) in positions {
             let what = if *position > head {
-                format!("slot {name} is at {position}, above the head {head}")
+                format!("at {position}, above the head {head}")
             } else if *position < removed {
-                format!("slot {name} is at {position}, but data up to {removed} was removed")
+                format!("at {position}, but data up to {removed} was removed")
+            } else if readable < head && *position < head {
+                format!("at {position}, but data up to {head} was lost")
             } else {
                 continue;
             };
-            self.note("slots.json", None, what);
+            self.fault(&format!("slot {name}"), None, what);
         }
     }
 }

@@ -196,7 +196,7 @@ fn is_frame_above(file: &dyn DiskFile, offset: u64, len: u64, above: Lsn) -> io:
 }
 
 /// Whether the bytes `from..to` are all zero.
-fn is_zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+pub(crate) fn is_zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
     let mut at = from;
     while at < to {
         let block = read_exactly(file, at, SEARCH_BLOCK.min(to - at))?;

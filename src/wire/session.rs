@@ -59,9 +59,7 @@ pub enum StreamEnd {
     /// A CopyData message that is no standby message: PostgreSQL closes the connection without
     /// a word to the client. The words are for the log.
     Malformed(String),
-    /// The slot was invalidated under the stream.
-    SlotInvalidated,
-    /// Reading the spool or rendering failed; the words for the client.
+    /// A message cannot be encoded; the words for the client.
     Failed(String),
 }
 

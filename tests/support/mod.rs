@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pgspool::change::{ChangeRecord, Operation};
+use pgspool::change::ChangeRecord;
 use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
 use pgspool::engine::{Databases, Engine, EngineOptions};
@@ -146,19 +146,9 @@ impl Drop for TestServer {
 
 /// A record that says its id in key and row.
 pub fn record(id: u64) -> ChangeRecord {
-    ChangeRecord {
-        term: 0,
-        lsn: 0,
-        timestamp: 1_700_000_000_000,
-        operation: Operation::Insert,
-        collection: "orders".to_owned(),
-        entity_id: id,
-        entity_kind: "row".to_owned(),
-        entity_bytes: Some(id.to_be_bytes().to_vec()),
-        metadata: None,
-        refresh_records: None,
-        changed_columns: None,
-    }
+    ChangeRecord::insert("orders", id)
+        .with_entity(id.to_be_bytes())
+        .with_timestamp(1_700_000_000_000)
 }
 
 /// The same as a line of a COPY.

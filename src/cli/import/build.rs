@@ -10,12 +10,12 @@ use crate::clock::Moment;
 use crate::disk::{Disk, RealDisk};
 use crate::engine::EngineOptions;
 use crate::lsn::Lsn;
-use crate::slots::{CreateError, ImportSlot, SlotStore, SlotStoreError};
+use crate::slots::{CreateError, ImportSlot, SLOTS_FILE, SlotStore, SlotStoreError};
 use crate::spool::reddb_file::{RedDbFrame, RedDbReader};
 use crate::spool::{AppendError, Draft, Drafts, FIRST_LSN, NewSpool, OpenError, Spool, Unit};
 
 use super::super::data_dir::DataDir;
-use super::super::offline::{Offline, OfflineError, SLOTS_FILE, spool_options};
+use super::super::offline::{Offline, OfflineError, has_spool, spool_options};
 use super::source::{Source, term};
 use super::{ImportError, scaled};
 
@@ -47,6 +47,9 @@ pub(super) fn check_vacant(data: &DataDir, name: &str) -> Result<(), ImportError
         return Ok(());
     };
     let vacant = || -> Result<bool, BuildError> {
+        if !has_spool(&folder) && !folder.join(SLOTS_FILE).exists() {
+            return Ok(true);
+        }
         let there = Offline::open(&folder)?;
         let state = there.spool.state();
         let untouched = state.head <= FIRST_LSN && state.imported_through == Lsn::ZERO;

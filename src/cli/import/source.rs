@@ -182,10 +182,12 @@ impl SlotPlan {
 }
 
 /// Why the slot cannot be used, if so: as RedDB recorded it, or since the file begins behind what
-/// the slot needs next (which RedDB would find out when its replica comes back).
+/// the slot needs next (which RedDB would find out when its replica comes back), or since damage was
+/// left out: nobody knows up to which position records went with it.
 fn invalidation(slot: &RedSlot, frames: &FrameSurvey, now: Moment) -> Option<Invalidation> {
     let gone = slot.restart_lsn.saturating_add(1) < frames.first_position;
-    let lost = gone.then_some(InvalidationCause::WalRemoved);
+    let cut = matches!(frames.end, RedDbEnd::Corrupt { .. });
+    let lost = (gone || cut).then_some(InvalidationCause::WalRemoved);
     slot.invalidation_reason.or(lost).map(|cause| Invalidation {
         cause,
         at_unix_ms: slot.invalidated_at_unix_ms.unwrap_or(now.unix_ms),

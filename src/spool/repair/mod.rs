@@ -10,7 +10,8 @@
 //!
 //! [`RepairReport::lost`] says which positions are gone: every slot below the end of such a range
 //! has to be invalidated. Positions are never given out twice as far as anything on disk still
-//! shows them. A repair that was interrupted is simply run again.
+//! shows them: the manifest's head is above them before they are moved or cut. A repair that was
+//! interrupted is simply run again.
 
 mod report;
 
@@ -66,21 +67,14 @@ pub fn repair(
         Err(error) => return Err(error),
     };
     repair.report.rebuilt_manifest = old.is_none();
-    let believed = match &old {
+    let mut believed = match &old {
         Some(manifest) => manifest.clone(),
         None => repair.guess(&found)?,
     };
-    for (name, reason) in strangers(&believed, &found) {
-        repair.move_stranger(&name, &reason)?;
-    }
+    repair.move_strangers(&mut believed, &found)?;
     let mended = repair.mend(believed)?;
     if old.as_ref() != Some(&mended) {
-        repair.report.changed = true;
-        let stored = mended.store(disk, dir);
-        stored.map_err(OpenError::io(format!(
-            "store a manifest in {}",
-            dir.display()
-        )))?;
+        repair.store(&mended)?;
     }
     repair.report.removed_through = mended.removed_through;
     repair.report.head = mended.head;
@@ -153,7 +147,7 @@ impl Repair<'_> {
         let scan = measured.map_err(OpenError::io(format!("read segment {}", active.name)))?;
         let readable = scan.extent.last_lsn.max(active.first_position);
         if let Some(fault) = &scan.fault {
-            self.cut_active(&manifest, &*file, &scan, fault)?;
+            self.cut_active(&mut manifest, &*file, &scan, fault)?;
         }
         let head = manifest.head.max(self.seen).max(readable);
         if head > readable {
@@ -261,12 +255,12 @@ impl Repair<'_> {
     /// shows counts as lost; behind a torn tail nothing was ever acknowledged.
     fn cut_active(
         &mut self,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         file: &dyn DiskFile,
         scan: &SegmentScan,
         fault: &Fault,
     ) -> Result<(), OpenError> {
-        let name = &manifest.active.name;
+        let name = &manifest.active.name.clone();
         let readable = scan.extent.last_lsn.max(manifest.active.first_position);
         let judged = judge(name, file, &manifest.durable, scan, readable);
         let is_damage = match judged {
@@ -276,6 +270,7 @@ impl Repair<'_> {
         };
         if is_damage {
             self.see(name, file, scan.extent.bytes, scan.len)?;
+            self.raise_head(manifest)?;
         }
         let cut = torn::cut(
             self.disk,
@@ -296,18 +291,49 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Moves a file away that the manifest does not know.
-    fn move_stranger(&mut self, name: &str, reason: &str) -> Result<(), OpenError> {
-        if segment::base_of(name).is_some() {
-            let opened = self.disk.open(&self.folder.join(name), OpenMode::Read);
-            let file = opened.map_err(OpenError::io(format!("open segment {name}")))?;
-            let len = file
-                .len()
-                .map_err(OpenError::io(format!("measure segment {name}")))?;
-            self.see(name, &*file, 0, len)?;
+    /// Moves the files away that the manifest does not know.
+    fn move_strangers(
+        &mut self,
+        manifest: &mut Manifest,
+        found: &BTreeMap<String, u64>,
+    ) -> Result<(), OpenError> {
+        let strangers = strangers(manifest, found);
+        for (name, _) in &strangers {
+            if segment::base_of(name).is_some() {
+                let opened = self.disk.open(&self.folder.join(name), OpenMode::Read);
+                let file = opened.map_err(OpenError::io(format!("open segment {name}")))?;
+                let len = file
+                    .len()
+                    .map_err(OpenError::io(format!("measure segment {name}")))?;
+                self.see(name, &*file, 0, len)?;
+            }
+        }
+        if !strangers.is_empty() {
+            self.raise_head(manifest)?;
         }
         let folder = self.folder.clone();
-        self.quarantine(&folder, name, reason)
+        for (name, reason) in &strangers {
+            self.quarantine(&folder, name, reason)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the head above all that was seen, durably: what shows it is about to go.
+    fn raise_head(&mut self, manifest: &mut Manifest) -> Result<(), OpenError> {
+        if self.seen > manifest.head {
+            manifest.head = self.seen;
+            self.store(manifest)?;
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, manifest: &Manifest) -> Result<(), OpenError> {
+        self.report.changed = true;
+        let stored = manifest.store(self.disk, self.dir);
+        stored.map_err(OpenError::io(format!(
+            "store a manifest in {}",
+            self.dir.display()
+        )))
     }
 
     /// Notes the highest position of a sound frame from `offset` on.
@@ -362,27 +388,10 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Moves `file` of `from` to the quarantine, durably, under a name that nothing has. A file
-    /// that is not there needs no moving.
+    /// Moves `file` of `from` to the quarantine.
     fn quarantine(&mut self, from: &Path, file: &str, reason: &str) -> Result<(), OpenError> {
-        let place = self.dir.join(QUARANTINE_FOLDER);
-        let moved = || -> io::Result<Option<PathBuf>> {
-            if !self.disk.exists(&from.join(file))? {
-                return Ok(None);
-            }
-            self.disk.create_dir_all(&place)?;
-            let mut kept_in = place.join(file);
-            let mut number = 0_u32;
-            while self.disk.exists(&kept_in)? {
-                number += 1;
-                kept_in = place.join(format!("{file}.{number}"));
-            }
-            self.disk.rename(&from.join(file), &kept_in)?;
-            self.disk.sync_dir(&place)?;
-            self.disk.sync_dir(from)?;
-            Ok(Some(kept_in))
-        };
-        let kept_in = moved().map_err(OpenError::io(format!("move {file} to the quarantine")))?;
+        let moved = quarantine_file(self.disk, self.dir, from, file);
+        let kept_in = moved.map_err(OpenError::io(format!("move {file} to the quarantine")))?;
         if let Some(kept_in) = kept_in {
             self.report.changed = true;
             self.report.quarantined.push(Quarantined {
@@ -393,6 +402,32 @@ impl Repair<'_> {
         }
         Ok(())
     }
+}
+
+/// Moves `file` of the folder `from` to the quarantine of the database in `dir`, durably, under a
+/// name that nothing has: its own, else with `.1`, `.2` and so on behind. A file that is not there
+/// needs no moving.
+pub fn quarantine_file(
+    disk: &dyn Disk,
+    dir: &Path,
+    from: &Path,
+    file: &str,
+) -> io::Result<Option<PathBuf>> {
+    if !disk.exists(&from.join(file))? {
+        return Ok(None);
+    }
+    let place = dir.join(QUARANTINE_FOLDER);
+    disk.create_dir_all(&place)?;
+    let mut kept_in = place.join(file);
+    let mut number = 0_u32;
+    while disk.exists(&kept_in)? {
+        number += 1;
+        kept_in = place.join(format!("{file}.{number}"));
+    }
+    disk.rename(&from.join(file), &kept_in)?;
+    disk.sync_dir(&place)?;
+    disk.sync_dir(from)?;
+    Ok(Some(kept_in))
 }
 
 /// The highest position of a sound frame from `offset` on, at least `highest`.

@@ -1,0 +1,253 @@
+//! The settings, one row each: how a value is read, and how it is shown.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::replicas::{CommitPolicy, QuorumMode};
+use crate::server::units::{self, print_bytes};
+
+use super::Settings;
+
+/// One setting.
+pub(super) struct Setting {
+    pub(super) name: &'static str,
+    /// In a few words.
+    pub(super) meaning: &'static str,
+    /// The value as [`Setting::apply`] takes it.
+    pub(super) show: fn(&Settings) -> String,
+    /// Puts a value into its place, or says what was expected.
+    pub(super) apply: fn(&mut Settings, &str) -> Result<(), &'static str>,
+}
+
+/// Every setting, in the order in which they are listed to people.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "slot_retention_max_lag_lsn",
+        meaning: "invalidate a slot further than this behind the head; 0: no limit",
+        show: |of| print_bytes(of.engine.limits.max_lag_lsn),
+        apply: |to, value| {
+            to.engine.limits.max_lag_lsn = size(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "slot_idle_timeout",
+        meaning: "invalidate a slot that was unused for this long; 0: no limit",
+        show: |of| print_time(of.engine.limits.idle_timeout),
+        apply: |to, value| {
+            to.engine.limits.idle_timeout = long_time(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max_slot_wal_keep_size",
+        meaning: "keep at most this much for slots; -1: no limit",
+        show: |of| {
+            let max = of.engine.max_slot_wal_keep_size;
+            max.map_or_else(|| "-1".to_owned(), print_bytes)
+        },
+        apply: |to, value| {
+            to.engine.max_slot_wal_keep_size = match value {
+                "-1" => None,
+                _ => Some(megabytes(value)?),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "wal_keep_size",
+        meaning: "keep at least this much, needed or not",
+        show: |of| print_bytes(of.engine.wal_keep_size),
+        apply: |to, value| {
+            to.engine.wal_keep_size = megabytes(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max_replication_slots",
+        meaning: "most slots in a database",
+        show: |of| of.engine.limits.max_slots.to_string(),
+        apply: |to, value| {
+            to.engine.limits.max_slots = count(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "spool_segment_size",
+        meaning: "seal a segment when it is this long",
+        show: |of| print_bytes(of.engine.segment_bytes),
+        apply: |to, value| {
+            to.engine.segment_bytes = some(size(value)?)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "spool_tail_size",
+        meaning: "newest frames kept in memory, by bytes",
+        show: |of| print_bytes(u64::try_from(of.engine.ring_bytes).unwrap_or(u64::MAX)),
+        apply: |to, value| {
+            to.engine.ring_bytes = usize::try_from(some(size(value)?)?).map_err(|_| SIZE)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "spool_tail_frames",
+        meaning: "newest frames kept in memory, by number",
+        show: |of| of.engine.ring_frames.to_string(),
+        apply: |to, value| {
+            to.engine.ring_frames = count(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "commit_policy",
+        meaning: "a commit is told when it is here (local), at N subscribers too (ack_n=N), or at a quorum",
+        show: |of| of.engine.commit.policy.to_string(),
+        apply: |to, value| {
+            to.engine.commit.policy = policy(value).ok_or(POLICY)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "commit_quorum",
+        meaning: "who the quorum is: async, sync=N, or regions=A,B",
+        show: |of| print_quorum(&of.engine.commit.quorum),
+        apply: |to, value| {
+            to.engine.commit.quorum = quorum(value).ok_or(QUORUM)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "commit_timeout",
+        meaning: "how long a commit waits for others; default: 5s, with regions 10s",
+        show: |of| {
+            let timeout = of.engine.commit.timeout;
+            timeout.map_or_else(|| "default".to_owned(), print_time)
+        },
+        apply: |to, value| {
+            to.engine.commit.timeout = match value {
+                "default" => None,
+                _ => Some(time(value)?),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "flow_control_soft_target_lsn",
+        meaning: "refuse publishes while a subscriber of the quorum is further behind than this; 0: off",
+        show: |of| print_bytes(of.engine.commit.soft_target_lsn),
+        apply: |to, value| {
+            to.engine.commit.soft_target_lsn = size(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "wal_sender_timeout",
+        meaning: "end a stream whose client was silent for this long; 0: never",
+        show: |of| print_time(of.server.wal_sender_timeout.unwrap_or_default()),
+        apply: |to, value| {
+            to.server.wal_sender_timeout = Some(time(value)?).filter(|timeout| !timeout.is_zero());
+            Ok(())
+        },
+    },
+    Setting {
+        name: "shutdown_timeout",
+        meaning: "how long a graceful stop waits for transactions to end",
+        show: |of| print_time(of.server.shutdown_timeout),
+        apply: |to, value| {
+            to.server.shutdown_timeout = time(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max_connections",
+        meaning: "most connections at once",
+        show: |of| of.server.max_connections.to_string(),
+        apply: |to, value| {
+            to.server.max_connections = count(value)?;
+            Ok(())
+        },
+    },
+];
+
+const SIZE: &str = "expected bytes, or a number with B, kB, MB, GB or TB";
+const MEGABYTES: &str = "expected megabytes, or a number with B, kB, MB, GB or TB";
+const NOT_ZERO: &str = "expected more than zero";
+const TIME: &str = "expected milliseconds, or a number with us, ms, s, min, h or d, up to 24d";
+const LONG_TIME: &str = "expected milliseconds, or a number with us, ms, s, min, h or d";
+const POLICY: &str = "expected local, ack_n=N or quorum";
+const QUORUM: &str = "expected async, sync=N or regions=A,B";
+const COUNT: &str = "expected a whole number, at least 1";
+
+/// Bytes (or LSN units, which are bytes too).
+fn size(text: &str) -> Result<u64, &'static str> {
+    units::bytes(text, 1).ok_or(SIZE)
+}
+
+/// A size that is in megabytes in PostgreSQL.
+fn megabytes(text: &str) -> Result<u64, &'static str> {
+    units::bytes(text, 1 << 20).ok_or(MEGABYTES)
+}
+
+fn some(number: u64) -> Result<u64, &'static str> {
+    Some(number).filter(|number| *number > 0).ok_or(NOT_ZERO)
+}
+
+/// A time that is in milliseconds in PostgreSQL.
+fn time(text: &str) -> Result<Duration, &'static str> {
+    units::milliseconds(text, units::MAX_MILLISECONDS)
+        .map(Duration::from_millis)
+        .ok_or(TIME)
+}
+
+/// A time that may be months.
+fn long_time(text: &str) -> Result<Duration, &'static str> {
+    units::milliseconds(text, u64::MAX / 1_000_000)
+        .map(Duration::from_millis)
+        .ok_or(LONG_TIME)
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().map(NonZeroUsize::get).map_err(|_| COUNT)
+}
+
+fn policy(text: &str) -> Option<CommitPolicy> {
+    let policy = text.parse().ok()?;
+    match policy {
+        CommitPolicy::Local => (!text.is_empty()).then_some(policy),
+        CommitPolicy::RemoteWal | CommitPolicy::AckN(0) => None,
+        CommitPolicy::AckN(_) | CommitPolicy::Quorum => Some(policy),
+    }
+}
+
+fn quorum(text: &str) -> Option<QuorumMode> {
+    match text.split_once('=') {
+        None if text == "async" => Some(QuorumMode::Async),
+        Some(("sync", count)) => {
+            let min_replicas = count.parse().ok().filter(|count| *count > 0)?;
+            Some(QuorumMode::Sync { min_replicas })
+        }
+        Some(("regions", names)) => {
+            let names = names.split(',').map(str::trim);
+            let regions: BTreeSet<String> = names.map(str::to_owned).collect();
+            (!regions.contains("")).then_some(QuorumMode::Regions(regions))
+        }
+        None | Some(_) => None,
+    }
+}
+
+fn print_time(time: Duration) -> String {
+    units::print_milliseconds(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn print_quorum(quorum: &QuorumMode) -> String {
+    match quorum {
+        QuorumMode::Async => "async".to_owned(),
+        QuorumMode::Sync { min_replicas } => format!("sync={min_replicas}"),
+        QuorumMode::Regions(names) => {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            format!("regions={}", names.join(","))
+        }
+    }
+}
