@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{RawClient, TestServer};
+use support::{PATIENCE, RawClient, TestServer, eventually};
 
 fn tags(client: &mut RawClient, query: &str) -> String {
     let answer = client.query(query);
@@ -311,12 +311,21 @@ fn drop_wait_waits_for_the_stream_to_end() {
         "55006"
     );
     other.send_query("DROP_REPLICATION_SLOT s WAIT");
-    std::thread::sleep(Duration::from_millis(50));
+    assert!(!answers_soon(&other), "it waits");
     assert!(!server.engine().snapshot().slots.is_empty());
     drop(streaming);
     let answer = other.until_ready();
     assert_eq!(answer[0].tag_text(), "DROP_REPLICATION_SLOT");
     assert!(server.engine().snapshot().slots.is_empty());
+}
+
+/// Whether something comes from the server within a moment; it stays to be read.
+fn answers_soon(client: &RawClient) -> bool {
+    let moment = Some(Duration::from_millis(50));
+    client.socket.set_read_timeout(moment).unwrap();
+    let answers = client.socket.peek(&mut [0]).is_ok();
+    client.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    answers
 }
 
 fn cancel(server: &TestServer, pid: &[u8], key: &[u8]) {
@@ -343,11 +352,16 @@ fn a_cancel_request_ends_what_runs_and_only_with_the_right_key() {
     // Nothing runs: nothing happens.
     cancel(&server, pid, key);
     client.send_query("DROP_REPLICATION_SLOT s WAIT");
-    std::thread::sleep(Duration::from_millis(50));
-    cancel(&server, pid, &[!key[0], key[1], key[2], key[3]]);
-    std::thread::sleep(Duration::from_millis(50));
+    for _ in 0..2 {
+        cancel(&server, pid, &[!key[0], key[1], key[2], key[3]]);
+        assert!(!answers_soon(&client), "the key is wrong");
+    }
     assert!(!server.engine().snapshot().slots.is_empty());
-    cancel(&server, pid, key);
+    // A request that comes before the command cancels nothing.
+    eventually("cancelled", || {
+        cancel(&server, pid, key);
+        answers_soon(&client)
+    });
     assert_eq!(client.until_ready()[0].code(), "57014");
     assert_eq!(client.row("SELECT 1"), texts(&["1"]));
 }

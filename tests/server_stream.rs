@@ -51,7 +51,7 @@ fn a_keepalive_comes_first_and_then_every_transaction_in_order() {
 fn a_single_record_arrives_at_once() {
     let server = TestServer::start();
     let mut client = streaming(&server, "s");
-    let mut slowest = Duration::ZERO;
+    let mut took = Vec::new();
     for id in 0..20 {
         let engine = server.engine();
         let mut batch = engine.batch(Moment::now());
@@ -59,9 +59,14 @@ fn a_single_record_arrives_at_once() {
         engine.publish(batch).unwrap();
         let durable = Instant::now();
         client.ids(1);
-        slowest = slowest.max(durable.elapsed());
+        took.push(durable.elapsed());
     }
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    // A busy machine may hold up some of them, a timer would hold up each.
+    took.sort();
+    assert!(
+        took[took.len() / 2] < Duration::from_millis(500),
+        "{took:?}"
+    );
 }
 
 #[test]
