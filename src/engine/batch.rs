@@ -11,6 +11,9 @@ use crate::spool::{Draft, Drafts, MAX_PAYLOAD, Stamp, Unit};
 /// The most digits that the writer puts into the hole of a payload; the spool counts this many.
 const LSN_DIGITS: usize = 20;
 
+/// Room for a record of common size without growing.
+const FIRST_ROOM: usize = 512;
+
 /// Transactions on their way in, already encoded but for the LSNs that only the spool's writer
 /// knows.
 #[derive(Debug)]
@@ -50,11 +53,11 @@ impl Part {
 }
 
 impl Batch {
-    pub(super) const fn new(term: u64, now: Moment) -> Self {
+    pub(super) fn new(term: u64, now: Moment) -> Self {
         Self {
             term,
             unix_ms: now.unix_ms,
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(FIRST_ROOM),
             pieces: Vec::new(),
             num_transactions: 0,
         }

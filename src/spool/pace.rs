@@ -3,8 +3,8 @@
 //! Publishers that wait for their answer come back right after a sync, one by one. Writing at once
 //! what the first of them brings would split them into two cohorts that take turns, each waiting
 //! for the other's sync. Waiting for all of them leaves the disk idle meanwhile. What pays is to
-//! wait as long as more would come back during a sync than are there already; never longer than a
-//! part of a sync, and never for a lone publisher.
+//! wait as long as more would come back during a sync than are there already; never longer than
+//! a sync, and never for a lone publisher.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ impl Pace {
 
     /// How long to wait for them at most.
     pub(super) fn company(&self) -> Duration {
-        self.sync / 2
+        self.sync
     }
 
     /// So many jobs were taken at last.
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(pace.company(), Duration::ZERO);
         (0..50).for_each(|_| pace.note_sync(MS));
         pace.note_sync(MS * 10_000);
-        assert!(pace.company() < MS);
+        assert!(pace.company() < 2 * MS);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! its own would cost the writer more than the sync.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::error::AppendError;
@@ -36,10 +36,10 @@ pub(super) struct Gate {
     doors: [Door; DOORS],
 }
 
+/// Counts how often it was opened; threads sleep while the count is the one they saw.
 #[derive(Debug, Default)]
 struct Door {
-    lock: Mutex<()>,
-    opened: Condvar,
+    opened: AtomicU32,
 }
 
 impl Gate {
@@ -51,9 +51,8 @@ impl Gate {
 
 impl Door {
     fn open(&self) {
-        // Whoever looked for an answer before there was one is asleep once this is taken.
-        drop(lock(&self.lock));
-        self.opened.notify_all();
+        self.opened.fetch_add(1, Ordering::Release);
+        atomic_wait::wake_all(&self.opened);
     }
 }
 
@@ -104,13 +103,14 @@ impl AppendTicket {
             return answer;
         }
         let door = self.shared.door();
-        let mut asleep = lock(&door.lock);
         loop {
+            // The count is read before the answer is looked for: an answer that comes in between
+            // changes it, and nobody falls asleep.
+            let seen = door.opened.load(Ordering::Acquire);
             if let Some(answer) = self.take(None) {
                 return answer;
             }
-            let woken = door.opened.wait(asleep);
-            asleep = woken.unwrap_or_else(PoisonError::into_inner);
+            atomic_wait::wait(&door.opened, seen);
         }
     }
 
