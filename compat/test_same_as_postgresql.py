@@ -53,8 +53,12 @@ STATEMENTS = [
 
 
 def masked(text):
-    """Without what no two servers share, and without where in PostgreSQL it happened."""
+    """Without what no two servers share, and without where in PostgreSQL it happened.
+
+    A hint of ours that says what pgspool has instead is more than PostgreSQL says, not different.
+    """
     text = re.sub(r"CONTEXT: .*\n", "", text)
+    text = re.sub(r"HINT:  pgspool has .*\n", "", text)
     text = re.sub(r"port \d+", "port N", text)
     text = re.sub(r"PID \d+", "PID N", text)
     text = re.sub(r"\b[0-9A-F]+/[0-9A-F]+\b", "X/X", text)
