@@ -13,12 +13,15 @@
     missing_docs
 )]
 
+mod dice;
+
+use dice::Dice;
 use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use pgspool::disk::RealDisk;
 use pgspool::slots::SlotStore;
@@ -41,8 +44,8 @@ const SETTINGS: &[&str] = &[
 
 #[test]
 fn acknowledged_records_survive_kill_9_without_a_gap() {
-    let seed = number_from_env("PGSPOOL_SEED").unwrap_or_else(fresh_seed);
-    let rounds = number_from_env("PGSPOOL_CRASH_ROUNDS").unwrap_or(6);
+    let seed = dice::seed();
+    let rounds = dice::number("PGSPOOL_CRASH_ROUNDS").unwrap_or(6);
     println!("PGSPOOL_SEED={seed} PGSPOOL_CRASH_ROUNDS={rounds}");
     let mut crashes = Crashes::new(seed);
     let mut before = crashes.ledger.progress();
@@ -213,7 +216,7 @@ impl Work {
         let producers = (0..PRODUCERS)
             .map(|producer| {
                 let first = (producer << 48) | (round << 24);
-                let dice = Dice(dice.next());
+                let dice = Dice(dice.roll());
                 thread::spawn(move || produce(port, first, dice))
             })
             .collect();
@@ -345,30 +348,4 @@ impl Subscriber {
 fn record_id(payload: &[u8]) -> u64 {
     let record: serde_json::Value = serde_json::from_slice(payload).unwrap();
     record["rid"].as_u64().unwrap()
-}
-
-fn number_from_env(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
-fn fresh_seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::from(now.subsec_nanos()) | 1
-}
-
-/// A small generator: the same seed gives the same choices.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
 }

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions)]
 #![allow(clippy::panic, missing_docs)]
 
+mod dice;
 mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use support::{Message, Random, RawClient, TestServer, message};
+use dice::Dice;
+use support::{Message, RawClient, TestServer, message};
 
 /// Where a connection stands when the odd bytes come.
 #[derive(Debug, Clone, Copy)]
@@ -65,12 +67,12 @@ fn check(answer: &[Message], what: &str) {
 #[test]
 fn no_message_of_any_type_and_length_breaks_the_server() {
     let server = TestServer::start();
-    let mut random = Random::seeded();
+    let mut random = Dice::seeded();
     for state in STATES {
         for tag in 0..=255 {
             // The length field lies as often as not.
-            let said = random.next() % 17;
-            let len = random.next() as usize % 17;
+            let said = random.roll() % 17;
+            let len = random.roll() as usize % 17;
             let mut bytes = vec![tag];
             bytes.extend_from_slice(&(said as u32).to_be_bytes());
             bytes.extend(random.bytes(len));
@@ -88,14 +90,14 @@ fn no_message_of_any_type_and_length_breaks_the_server() {
 #[test]
 fn well_framed_nonsense_is_answered_in_every_state() {
     let server = TestServer::start();
-    let mut random = Random::seeded();
+    let mut random = Dice::seeded();
     let tags = b"QXPBDECHSFdcfpZ\0\xff";
     for state in STATES {
         for &tag in tags {
             let mut client = client_in(&server, state);
             let mut bytes = vec![];
             for _ in 0..8 {
-                let len = random.next() as usize % 64;
+                let len = random.roll() as usize % 64;
                 bytes.extend(message(tag, &random.bytes(len)));
             }
             client.raw(&bytes);

@@ -10,6 +10,9 @@
     missing_docs
 )]
 
+mod dice;
+
+use dice::Dice;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,23 +28,10 @@ const PATH: &str = "d/slots.json";
 /// Restart, confirmed, invalid.
 type Known = BTreeMap<String, (u64, u64, bool)>;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % end
-    }
-}
-
 #[test]
 fn durable_slot_changes_survive_every_crash_and_failed_ones_are_whole_or_absent() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    let only: Option<u64> = number("PGSPOOL_SEED");
-    let seeds = number("PGSPOOL_SEEDS").unwrap_or(SEEDS).max(1);
+    let only: Option<u64> = dice::number("PGSPOOL_SEED");
+    let seeds = dice::number("PGSPOOL_SEEDS").unwrap_or(SEEDS).max(1);
     for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let outcome = std::panic::catch_unwind(|| run(seed));
         assert!(outcome.is_ok(), "repeat with PGSPOOL_SEED={seed}");
@@ -49,7 +39,7 @@ fn durable_slot_changes_survive_every_crash_and_failed_ones_are_whole_or_absent(
 }
 
 fn run(seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Dice(seed);
     let mut disk = FakeDisk::default();
     disk.create_dir_all(Path::new("d")).unwrap();
     let mut durable = Known::new();
@@ -77,7 +67,7 @@ fn run(seed: u64) {
 }
 
 /// Runs until the store fails, or long enough. Returns what the failed write may have left.
-fn live(store: &SlotStore, random: &mut Random, durable: &mut Known) -> Option<Known> {
+fn live(store: &SlotStore, random: &mut Dice, durable: &mut Known) -> Option<Known> {
     let limits = SlotLimits {
         max_lag_lsn: 0,
         ..SlotLimits::default()

@@ -16,6 +16,9 @@
     missing_docs
 )]
 
+mod dice;
+
+use dice::Dice;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,32 +45,6 @@ fn boundary(payload: &[u8]) -> Boundary {
     Boundary {
         first: flags & FIRST != 0,
         last: flags & LAST != 0,
-    }
-}
-
-/// Random numbers that a seed repeats (splitmix64).
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.roll() % end.max(1)
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
     }
 }
 

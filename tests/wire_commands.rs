@@ -12,6 +12,9 @@
     missing_docs
 )]
 
+mod dice;
+
+use dice::Dice;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -712,16 +715,16 @@ fn every_prefix_of_every_recorded_query_is_answered() {
 
 #[test]
 fn mutated_queries_are_answered() {
-    let seed = seed();
+    let seed = dice::seed();
     println!("PGSPOOL_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Dice(seed);
     let mut texts: Vec<String> = recorded_queries().into_iter().collect();
     texts.extend(meaning_of_recorded().into_iter().map(|(text, _)| text));
     for _ in 0..50_000 {
-        let mut bytes = texts[random.below(texts.len())].clone().into_bytes();
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len() + 1);
-            match random.below(4) {
+        let mut bytes = texts[random.index(texts.len())].clone().into_bytes();
+        for _ in 0..=random.index(4) {
+            let at = random.index(bytes.len() + 1);
+            match random.index(4) {
                 0 => bytes.truncate(at),
                 1 => bytes.insert(at, random.byte()),
                 2 if at < bytes.len() => bytes[at] = random.byte(),
@@ -847,35 +850,4 @@ fn length(out: &[u8]) -> [u8; 4] {
 
 fn lsn_at(bytes: &[u8], at: usize) -> Lsn {
     Lsn::new(u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()))
-}
-
-fn seed() -> u64 {
-    std::env::var("PGSPOOL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| {
-            let elapsed = std::time::UNIX_EPOCH.elapsed().unwrap();
-            u64::try_from(elapsed.as_nanos() & u128::from(u64::MAX)).unwrap()
-        })
-}
-
-/// splitmix64: small, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
 }

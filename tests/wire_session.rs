@@ -8,6 +8,9 @@
     missing_docs
 )]
 
+mod dice;
+
+use dice::Dice;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -640,7 +643,7 @@ fn nothing_is_said_after_the_end() {
 
 #[test]
 fn random_dialogues_keep_the_contract() {
-    let seed = seed();
+    let seed = dice::seed();
     println!("PGSPOOL_SEED={seed}");
     for round in 0..500 {
         random_dialogue(seed.wrapping_add(round));
@@ -649,7 +652,7 @@ fn random_dialogues_keep_the_contract() {
 
 /// Random calls in random order, also such as no sane driver or client makes.
 fn random_dialogue(seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Dice(seed);
     let mut pair = Pair::unread((random.below(4) > 0).then_some(TIMEOUT));
     let (mut end, mut sent, mut confirmed) = (START, START, Progress::default());
     let mut told = Lsn::ZERO;
@@ -706,7 +709,7 @@ fn check_seen(seen: &[Seen], mut told: Lsn, sent: Lsn) -> Lsn {
     told
 }
 
-fn rare_event(pair: &mut Pair, random: &mut Random) {
+fn rare_event(pair: &mut Pair, random: &mut Dice) {
     let now = pair.now();
     match random.below(12) {
         0 => pair.session.handle_copy_done(now),
@@ -716,42 +719,18 @@ fn rare_event(pair: &mut Pair, random: &mut Random) {
         2 => drop(pair.session.handle_other(b'Q')),
         3 => drop(
             pair.session
-                .handle_copy_data(&[random.next() as u8; 5], now),
+                .handle_copy_data(&[random.roll() as u8; 5], now),
         ),
         _ => pair.session.handle_timeout(now),
     }
 }
 
-fn random_ack(random: &mut Random, end: Lsn) -> Lsn {
+fn random_ack(random: &mut Dice, end: Lsn) -> Lsn {
     match random.below(6) {
         0 => Lsn::ZERO,
         1 => Lsn::MAX,
         2 => end.saturating_add(1),
-        3 => Lsn::new(random.next()),
+        3 => Lsn::new(random.roll()),
         _ => end.saturating_sub(random.below(1024)),
-    }
-}
-
-fn seed() -> u64 {
-    std::env::var("PGSPOOL_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64)
-}
-
-/// splitmix64: small, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
     }
 }

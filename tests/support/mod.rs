@@ -465,31 +465,3 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
-
-/// Random numbers that a seed repeats.
-pub struct Random(u64);
-
-impl Random {
-    /// Seeded by `PGSPOOL_SEED` or the clock; prints the seed.
-    pub fn seeded() -> Self {
-        let seed = std::env::var("PGSPOOL_SEED").ok();
-        let seed = seed.and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| Moment::now().unix_ms);
-        println!("PGSPOOL_SEED={seed}");
-        Self(seed)
-    }
-
-    /// The next number (splitmix64).
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Some bytes.
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-}
