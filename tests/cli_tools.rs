@@ -351,6 +351,12 @@ fn repair_cuts_a_reddb_file_and_keeps_what_it_cut() {
     let spool = home.path("flip.rdb.logical.wal");
     fs::copy(spool_file("legacy-bitflip"), &spool).unwrap();
     let file = home.text("flip.rdb");
+    let slots = home.path("flip.rdb.logical.slots.json");
+    fs::write(
+        &slots,
+        r#"{"slots":[{"id":"s","restart_lsn":30,"confirmed_lsn":30}]}"#,
+    )
+    .unwrap();
     assert_eq!(
         pgspool(&["repair", "--reddb", &file]).status.code(),
         Some(1)
@@ -362,6 +368,13 @@ fn repair_cuts_a_reddb_file_and_keeps_what_it_cut() {
     assert_eq!(
         fs::read(home.path("flip.rdb.logical.wal.torn")).unwrap(),
         source[9234..]
+    );
+    // Nobody knows what went with the damage: no slot goes on over it, also after an import.
+    assert!(said.contains("slot s invalidated"), "{said}");
+    let after = fs::read_to_string(&slots).unwrap();
+    assert!(
+        after.contains("\"invalidation_reason\": \"wal-removed\""),
+        "{after}"
     );
 }
 

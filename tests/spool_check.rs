@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pgspool::disk::{Disk, FakeDisk};
 use pgspool::lsn::Lsn;
-use pgspool::spool::check::{Fault, check};
+use pgspool::spool::check::{Fault, SlotPosition, check};
 use pgspool::spool::repair::{LostRange, RepairOptions, RepairReport, repair};
 use pgspool::spool::{
     Boundary, Draft, Drafts, MemoryRead, NewSpool, RecoveryMode, Spool, SpoolOptions, Unit,
@@ -214,6 +214,14 @@ fn missing_and_unlisted_files_are_faults() {
     assert_eq!(faults(&disk), []);
 }
 
+fn slot(name: &str, restart_lsn: Lsn) -> SlotPosition {
+    SlotPosition {
+        name: name.to_owned(),
+        restart_lsn,
+        valid: true,
+    }
+}
+
 #[test]
 fn slots_outside_the_spool_are_faults() {
     let disk = sample();
@@ -226,14 +234,29 @@ fn slots_outside_the_spool_are_faults() {
     spool.close().unwrap();
     drop(spool);
     let head = *all.last().unwrap();
-    let slot = |name: &str, position: Lsn| (name.to_owned(), position);
+    let invalid = |name: &str, restart_lsn| SlotPosition {
+        valid: false,
+        ..slot(name, restart_lsn)
+    };
     let slots = [
+        invalid("invalid_below", first.saturating_sub(8)),
         slot("below", first.saturating_sub(8)),
         slot("at_removed", first),
         slot("at_head", head),
         slot("above", head.saturating_add(8)),
     ];
     let found = check(&disk, Path::new(DIR), boundary, &slots);
+    let above = check(
+        &disk,
+        Path::new(DIR),
+        boundary,
+        &[invalid("above", head.saturating_add(8))],
+    );
+    assert_eq!(
+        above.len(),
+        1,
+        "a server refuses it, valid or not: {above:?}"
+    );
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].file == "slot below" && found[0].what.starts_with("at "));
     assert!(found[1].file == "slot above" && found[1].what.contains("above the head"));
@@ -272,7 +295,6 @@ fn slots_before_lost_data_are_faults() {
     let disk = sample();
     let ends = ends();
     flip(&disk, &segments(&disk)[2], 97 + 50);
-    let slot = |name: &str, position: Lsn| (name.to_owned(), position);
     let slots = [slot("before", ends[11]), slot("at_head", ends[13])];
     let is_named = |found: &[Fault]| {
         let before = |fault: &&Fault| fault.file.starts_with("slot ");

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use crate::disk::RealDisk;
 use crate::engine;
-use crate::lsn::Lsn;
-use crate::slots::{SLOTS_FILE, SlotStoreError};
-use crate::spool::check::{Fault, check};
+use crate::slots::{SLOTS_FILE, SlotSnapshot, SlotStoreError};
+use crate::spool::check::{Fault, SlotPosition, check};
 
 use super::data_dir::{DataDir, DataDirError};
 use super::offline::read_slots;
@@ -69,14 +68,16 @@ pub(super) fn look(folder: &Path) -> Findings {
     }
 }
 
-/// Names and positions of the slots that still need data.
-fn slot_positions(folder: &Path) -> Result<Vec<(String, Lsn)>, String> {
+/// Where all slots stand.
+fn slot_positions(folder: &Path) -> Result<Vec<SlotPosition>, String> {
     let slots = read_slots(folder).map_err(|error| match error {
         SlotStoreError::Corrupt { reason, .. } => format!("{SLOTS_FILE}: {reason}"),
         SlotStoreError::Io { .. } => format!("{SLOTS_FILE}: {}", with_causes(&error)),
     })?;
-    let valid = slots.iter().filter(|slot| slot.invalidation.is_none());
-    Ok(valid
-        .map(|slot| (slot.name.to_string(), slot.restart_lsn))
-        .collect())
+    let position = |slot: &SlotSnapshot| SlotPosition {
+        name: slot.name.to_string(),
+        restart_lsn: slot.restart_lsn,
+        valid: slot.invalidation.is_none(),
+    };
+    Ok(slots.iter().map(position).collect())
 }

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk, replace_file};
 use crate::engine;
 use crate::lsn::Lsn;
-use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError};
+use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError, reddb};
 use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
 use crate::spool::repair::{RepairOptions, RepairReport, quarantine_file, repair};
 use crate::spool::{NewSpool, OpenError, RecoveryMode};
@@ -53,7 +53,7 @@ pub(super) enum RepairError {
 /// Runs the command.
 pub(super) fn run(args: &RepairArgs) -> Result<ExitCode, RepairError> {
     match (&args.reddb, &args.database) {
-        (Some(data_path), _) => reddb(&RedDbNames::of(data_path).spool, args.yes),
+        (Some(data_path), _) => reddb(&RedDbNames::of(data_path), args.yes),
         (None, Some(name)) => {
             let data = DataDir::open(&args.data.dir)?;
             database(&data.database(name)?, args.yes)
@@ -174,13 +174,21 @@ fn invalidate(slots: &SlotStore, report: &RepairReport, now: Moment) -> Result<(
 }
 
 /// Cuts a RedDB spool file back to its valid frames.
-fn reddb(path: &Path, yes: bool) -> Result<ExitCode, RepairError> {
+///
+/// Records behind the damage go with it, and nobody knows which: the slots beside the file are
+/// invalidated first, or an import of the repaired file would let them go on over the gap.
+fn reddb(names: &RedDbNames, yes: bool) -> Result<ExitCode, RepairError> {
+    let path = &names.spool;
     let failed = |source| RepairError::RedDb {
         path: path.to_owned(),
         source,
     };
     if !yes {
         return show_end(path).map_err(failed);
+    }
+    let end = read_to_end(path).map_err(failed)?;
+    if matches!(end, RedDbEnd::Corrupt { .. }) {
+        invalidate_reddb_slots(&names.slots)?;
     }
     let repaired =
         repair_file(&RealDisk, path, RecoveryMode::LongestValidPrefix).map_err(failed)?;
@@ -202,25 +210,58 @@ fn reddb(path: &Path, yes: bool) -> Result<ExitCode, RepairError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show_end(path: &Path) -> Result<ExitCode, RedDbError> {
+/// Reads a RedDB spool file; how it ends.
+fn read_to_end(path: &Path) -> Result<RedDbEnd, RedDbError> {
     let io = |action| move |source| RedDbError::Io { action, source };
     let mut reader = RedDbReader::open(&RealDisk, path).map_err(io("open the file"))?;
     while reader.next_frame().map_err(io("read the file"))?.is_some() {}
-    match reader.end() {
-        None | Some(RedDbEnd::Clean) => {
+    Ok(reader.end().cloned().unwrap_or(RedDbEnd::Clean))
+}
+
+/// Marks all slots of RedDB's slots file as invalid (`wal-removed`); no file, no slots.
+fn invalidate_reddb_slots(path: &Path) -> Result<(), RepairError> {
+    let failed = |reason: String| SlotStoreError::Corrupt {
+        path: path.display().to_string(),
+        reason,
+    };
+    let io = |action: &str| {
+        let action = format!("{action} {}", path.display());
+        move |source| SlotStoreError::Io { action, source }
+    };
+    if !RealDisk.exists(path).map_err(io("look for"))? {
+        return Ok(());
+    }
+    let now = Moment::now().unix_ms;
+    let bytes = RealDisk.read(path).map_err(io("read"))?;
+    let mut slots = reddb::decode_strict(&bytes, now).map_err(|error| failed(error.to_string()))?;
+    for slot in &mut slots {
+        if slot.invalidation_reason.is_none() {
+            slot.invalidation_reason = Some(InvalidationCause::WalRemoved);
+            slot.invalidated_at_unix_ms = Some(now);
+            println!("slot {} invalidated: wal-removed", slot.id);
+        }
+    }
+    let bytes = reddb::encode(&slots).map_err(|error| failed(error.to_string()))?;
+    replace_file(&RealDisk, path, &bytes).map_err(io("replace"))?;
+    Ok(())
+}
+
+fn show_end(path: &Path) -> Result<ExitCode, RedDbError> {
+    match read_to_end(path)? {
+        RedDbEnd::Clean => {
             println!("nothing is wrong");
             return Ok(ExitCode::SUCCESS);
         }
-        Some(RedDbEnd::Torn {
+        RedDbEnd::Torn {
             offset,
             bytes,
             reason,
-        }) => println!("torn end of {bytes} bytes at offset {offset}: {reason}"),
-        Some(RedDbEnd::Corrupt {
+        } => println!("torn end of {bytes} bytes at offset {offset}: {reason}"),
+        RedDbEnd::Corrupt {
             offset,
             bytes,
             reason,
-        }) => println!("damage at offset {offset}, {bytes} bytes from there: {reason}"),
+        } => println!("damage at offset {offset}, {bytes} bytes from there: {reason}"),
     }
     println!("with --yes: cut it off there and keep it beside the file");
     Ok(ExitCode::FAILURE)

@@ -41,8 +41,19 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Checks the spool in the folder `dir`. `slot_positions` are the names and resume positions of
-/// the valid slots. An empty answer means that everything is sound.
+/// Where a slot stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotPosition {
+    /// Its name.
+    pub name: String,
+    /// Everything at or below is confirmed.
+    pub restart_lsn: Lsn,
+    /// It still needs what lies above.
+    pub valid: bool,
+}
+
+/// Checks the spool in the folder `dir` and `slots` against it. An empty answer means that
+/// everything is sound.
 ///
 /// What an interrupted seal or prune leaves, zeros at the end of the active segment, and a missing
 /// index, are no faults: opening settles them. A torn tail is listed, as a note.
@@ -50,7 +61,7 @@ pub fn check(
     disk: &dyn Disk,
     dir: &Path,
     boundary: BoundaryFn,
-    slot_positions: &[(String, Lsn)],
+    slots: &[SlotPosition],
 ) -> Vec<Fault> {
     let mut check = Check {
         disk,
@@ -62,7 +73,7 @@ pub fn check(
     match read_manifest(disk, dir) {
         Ok(manifest) => {
             let readable = check.against_manifest(&manifest, &found);
-            check.slots(&manifest, readable, slot_positions);
+            check.slots(&manifest, readable, slots);
         }
         Err(error) => {
             check.fault(MANIFEST_FILE, None, manifest_fault(error));
@@ -241,15 +252,19 @@ impl Check<'_> {
 
     /// `readable` is the end of the last transaction that can be read. Where a repair set aside
     /// what came after it, the head is above that.
-    fn slots(&mut self, manifest: &Manifest, readable: Lsn, positions: &[(String, Lsn)]) {
+    fn slots(&mut self, manifest: &Manifest, readable: Lsn, slots: &[SlotPosition]) {
         let head = readable.max(manifest.head);
         let removed = manifest.removed_through;
-        for (name, position) in positions {
-            let what = if *position > head {
+        for slot in slots {
+            let (position, name) = (slot.restart_lsn, &slot.name);
+            // A position above the head says that data is gone, whoever stands there.
+            let what = if position > head {
                 format!("at {position}, above the head {head}")
-            } else if *position < removed {
+            } else if !slot.valid {
+                continue;
+            } else if position < removed {
                 format!("at {position}, but data up to {removed} was removed")
-            } else if readable < head && *position < head {
+            } else if readable < head && position < head {
                 format!("at {position}, but data up to {head} was lost")
             } else {
                 continue;

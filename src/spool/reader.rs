@@ -12,6 +12,7 @@ use super::index::{self, MadeFor};
 use super::lock;
 use super::order::FrameOrder;
 use super::ring::RingRead;
+use super::sealing::give_back_space;
 use super::segment::{self, Extent, IndexPlace};
 use super::shared::Shared;
 use super::shelf::Pinned;
@@ -92,7 +93,7 @@ impl Cursor {
                 for frame in &frames {
                     self.step_over(frame);
                 }
-                self.pinned = None;
+                self.unpin();
                 self.spot = None;
                 Ok(MemoryRead::Frames(frames))
             }
@@ -170,6 +171,16 @@ impl Cursor {
         Ok(end)
     }
 
+    /// Lets go of the segment. Where pruning took its name away, this may be what gives its space
+    /// back: not on the caller's thread, which may be one that must not wait.
+    fn unpin(&mut self) {
+        if let Some(Pinned { segment, file }) = self.pinned.take()
+            && !self.shared.shelf.holds(&segment)
+        {
+            give_back_space(vec![file]);
+        }
+    }
+
     /// The segment to read from, pinned in the same step in which it is found to be there.
     fn pin(&mut self) -> Result<Pinned, ReadError> {
         match &self.pinned {
@@ -193,6 +204,12 @@ impl Cursor {
         self.spot = from_start.then(|| Spot::at(&self.shared, &next, 0, 0));
         self.pinned = Some(next);
         Ok(true)
+    }
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.unpin();
     }
 }
 
