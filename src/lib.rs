@@ -82,13 +82,17 @@
 //! The modules stand on floors; a module imports only modules on floors below it
 //! (`docs/architecture.md`, kept by `tests/layering.rs`).
 
+mod catalog;
 pub mod change;
 pub mod cli;
 pub mod clock;
+pub mod datum;
 pub mod disk;
 pub mod engine;
 pub mod lsn;
+mod pgerror;
 pub mod plugins;
+pub mod relations;
 pub mod replicas;
 pub mod resume;
 pub mod server;

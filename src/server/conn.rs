@@ -20,7 +20,7 @@ use pgwire::messages::response::{
 use pgwire::messages::startup::ParameterStatus;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::errors::PgError;
+use crate::pgerror::PgError;
 
 /// The largest startup packet, its length field included.
 pub(super) const MAX_STARTUP: usize = 10_000;

@@ -17,11 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::conn::{Conn, CopyInput};
-use super::errors::PgError;
 use super::session::{Session, SessionEnd, Signal, Stop};
 use crate::clock::Moment;
 use crate::engine::{Batch, Engine, PublishError, PublishTicket};
 use crate::lsn::Lsn;
+use crate::pgerror::PgError;
 use crate::replicas::{CommitOutcome, CommitSettings, Requirement};
 use crate::sources::ndjson::{LineError, RecordDecoder};
 use crate::spool::{Appended, MAX_PAYLOAD};

@@ -1,7 +1,7 @@
 //! SQL text cut into tokens, enough to tell the few statements apart and to split a string of
 //! several. It knows no statement.
 
-use super::errors::PgError;
+use crate::pgerror::PgError;
 
 /// One token.
 #[derive(Debug, Clone, PartialEq, Eq)]

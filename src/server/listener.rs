@@ -13,12 +13,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::conn::Conn;
-use super::errors::PgError;
 use super::session::{Session, SessionEnd, database_of};
 use super::startup::{self, Negotiated, Startup};
 use super::{Server, Shared, ShutdownReport};
 use crate::clock::Moment;
 use crate::engine::Engine;
+use crate::pgerror::PgError;
 
 /// How long connections have for their last words after the shutdown timeout.
 const LAST_WORDS: Duration = Duration::from_secs(3);

@@ -8,7 +8,6 @@
 mod cancel;
 mod conn;
 mod copy_in;
-mod errors;
 mod lexer;
 mod listener;
 mod replication;

@@ -7,12 +7,12 @@ use pgwire::messages::copy::CopyBothResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::ColumnType::{Int4, Int8, Text};
-use super::errors::PgError;
 use super::session::{Session, SessionEnd, Signal, Stop, blocking};
 use super::stream::{self, StreamOutcome};
 use crate::clock::Moment;
 use crate::engine::{SlotRequest, SlotStart, Subscriber, Subscription};
 use crate::lsn::Lsn;
+use crate::pgerror::PgError;
 use crate::plugins::{Plugin, PluginError, Renderer};
 use crate::slots::{DropError, SlotName};
 use crate::wire::{CommandOption, ReplicationCommand, SnapshotAction, StreamEnd};

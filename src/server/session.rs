@@ -16,11 +16,11 @@ use super::Shared;
 use super::cancel::CancelGuard;
 use super::conn::{Broken, ColumnType, Conn, Incoming, Phase, text_of};
 use super::copy_in;
-use super::errors::PgError;
 use super::settings::{self, Settings};
 use super::startup::{Replication, Startup};
 use super::statements::Statement;
 use crate::engine::{DEFAULT_DATABASE, Engine};
+use crate::pgerror::PgError;
 use crate::wire::ReplicationCommand;
 
 /// How a session ended.

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::errors::PgError;
 use super::units::{self, print_milliseconds};
+use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
 
 /// What values a setting takes.

@@ -11,8 +11,8 @@ use pgwire::messages::startup::NegotiateProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::{Conn, MAX_STARTUP};
-use super::errors::PgError;
 use super::settings::Settings;
+use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
 
 /// Code of an SSLRequest.

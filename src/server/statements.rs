@@ -3,8 +3,8 @@
 //! Everything else is an honest error: 42601 for what no PostgreSQL would take, 0A000 for SQL
 //! that pgspool does not answer.
 
-use super::errors::PgError;
 use super::lexer::{self, Token};
+use crate::pgerror::PgError;
 
 /// One plain statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,11 +19,11 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, Sleep};
 
 use super::conn::{Conn, MAX_STANDBY};
-use super::errors::PgError;
 use super::session::Signal;
 use crate::clock::Moment;
 use crate::engine::{SubscribeError, Subscription};
 use crate::lsn::Lsn;
+use crate::pgerror::PgError;
 use crate::plugins::{FrameView, Messages, Renderer};
 use crate::slots::UnknownSlot;
 use crate::spool::{Frame, HeadWait, MemoryRead, ReadError};

@@ -9,6 +9,7 @@ use pgwire::error::{ErrorInfo, SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_WARNING}
 use pgwire::messages::response::ErrorResponse;
 
 use crate::change::EncodeError;
+use crate::datum::DatumError;
 use crate::engine::{CreateSlotError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
 use crate::plugins::PluginError;
@@ -27,18 +28,20 @@ const COMMITTED_HINT: &str =
 
 /// An error as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PgError {
+pub(crate) struct PgError {
     fatal: bool,
     code: &'static str,
     message: String,
     detail: Option<String>,
     hint: Option<String>,
     context: Option<String>,
+    /// Where in the statement's text, in characters from 1.
+    position: Option<u32>,
 }
 
 impl PgError {
     /// An error that ends the statement.
-    pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             fatal: false,
             code,
@@ -46,11 +49,12 @@ impl PgError {
             detail: None,
             hint: None,
             context: None,
+            position: None,
         }
     }
 
     /// An error that ends the connection.
-    pub(super) fn fatal(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn fatal(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             fatal: true,
             ..Self::error(code, message)
@@ -58,12 +62,12 @@ impl PgError {
     }
 
     /// Something PostgreSQL has and pgspool has not.
-    pub(super) fn unsupported(message: impl Into<String>) -> Self {
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
         Self::error("0A000", message)
     }
 
     /// PostgreSQL's answer to text that does not parse.
-    pub(super) fn syntax(near: &str) -> Self {
+    pub(crate) fn syntax(near: &str) -> Self {
         let message = if near.is_empty() {
             "syntax error at end of input".to_owned()
         } else {
@@ -73,12 +77,12 @@ impl PgError {
     }
 
     /// The statement was cancelled by a cancel request.
-    pub(super) fn cancelled() -> Self {
+    pub(crate) fn cancelled() -> Self {
         Self::error("57014", "canceling statement due to user request")
     }
 
     /// The server stops.
-    pub(super) fn shutdown() -> Self {
+    pub(crate) fn shutdown() -> Self {
         Self::fatal(
             "57P01",
             "terminating connection due to administrator command",
@@ -86,7 +90,7 @@ impl PgError {
     }
 
     /// The slot was invalidated: why, what is gone, what to do next.
-    pub(super) fn invalidated(
+    pub(crate) fn invalidated(
         name: &SlotName,
         cause: InvalidationCause,
         removed_through: Lsn,
@@ -115,7 +119,7 @@ impl PgError {
     }
 
     /// Committed here, not confirmed there in time; `missing` are regions without a confirmation.
-    pub(super) fn unconfirmed(timeout: &QuorumTimeout, missing: &[String]) -> Self {
+    pub(crate) fn unconfirmed(timeout: &QuorumTimeout, missing: &[String]) -> Self {
         let QuorumTimeout {
             target_lsn,
             elapsed_ms,
@@ -136,13 +140,13 @@ impl PgError {
     }
 
     /// The same with DETAIL.
-    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
     /// The same with `first` in front of its DETAIL.
-    pub(super) fn with_detail_first(mut self, first: String) -> Self {
+    pub(crate) fn with_detail_first(mut self, first: String) -> Self {
         self.detail = Some(match self.detail {
             Some(detail) => format!("{first} {detail}"),
             None => first,
@@ -151,30 +155,48 @@ impl PgError {
     }
 
     /// The same with HINT.
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same with CONTEXT.
-    pub(super) fn with_context(mut self, context: impl Into<String>) -> Self {
+    pub(crate) fn with_context(mut self, context: impl Into<String>) -> Self {
         self.context = Some(context.into());
         self
     }
 
+    /// The same with a position in the statement's text, in characters from 1; one that is there
+    /// already stays.
+    pub(crate) fn at(mut self, position: u32) -> Self {
+        self.position.get_or_insert(position);
+        self
+    }
+
+    /// The same with its position moved by the characters that stand before its statement.
+    pub(crate) fn moved_by(mut self, num_characters: u32) -> Self {
+        self.position = self.position.map(|at| at.saturating_add(num_characters));
+        self
+    }
+
+    /// SQLSTATE.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The same, ending the connection.
-    pub(super) fn into_fatal(mut self) -> Self {
+    pub(crate) fn into_fatal(mut self) -> Self {
         self.fatal = true;
         self
     }
 
     /// Whether the connection ends with it.
-    pub(super) const fn is_fatal(&self) -> bool {
+    pub(crate) const fn is_fatal(&self) -> bool {
         self.fatal
     }
 
     /// The fields of an ErrorResponse.
-    pub(super) fn fields(&self) -> Vec<(u8, String)> {
+    pub(crate) fn fields(&self) -> Vec<(u8, String)> {
         let severity = if self.fatal {
             SEVERITY_FATAL
         } else {
@@ -189,11 +211,12 @@ impl PgError {
         info.detail = self.detail.clone();
         info.hint = self.hint.clone();
         info.where_context = self.context.clone();
+        info.position = self.position.map(|at| at.to_string());
         without_zeros(info)
     }
 
     /// The fields of a NoticeResponse of level WARNING.
-    pub(super) fn warning_fields(code: &'static str, message: &str) -> Vec<(u8, String)> {
+    pub(crate) fn warning_fields(code: &'static str, message: &str) -> Vec<(u8, String)> {
         let mut info = ErrorInfo::new(
             SEVERITY_WARNING.to_owned(),
             code.to_owned(),
@@ -381,6 +404,19 @@ impl From<LineError> for PgError {
             LineError::TooLong(_) => Self::error("54000", error.to_string()),
         };
         error.with_context(context)
+    }
+}
+
+impl From<DatumError> for PgError {
+    fn from(error: DatumError) -> Self {
+        let message = error.to_string();
+        match error {
+            DatumError::Syntax { .. } => Self::error("22P02", message),
+            DatumError::DatetimeSyntax { .. } => Self::error("22007", message),
+            DatumError::OutOfRange { .. } => Self::error("22003", message),
+            DatumError::Binary(_) => Self::error("22P03", message),
+            DatumError::Unsupported(_) => Self::unsupported(message),
+        }
     }
 }
 

@@ -1,0 +1,114 @@
+//! What a statement may ask of the session that runs it, and the snapshot that it looks at.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::change::ChangeRecord;
+use crate::clock::Moment;
+use crate::engine::Engine;
+use crate::lsn::Lsn;
+use crate::pgerror::PgError;
+
+/// Who runs a statement.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionInfo {
+    /// Process id.
+    pub(crate) pid: u32,
+    /// User.
+    pub(crate) user: String,
+    /// Database.
+    pub(crate) database: String,
+    /// application_name
+    pub(crate) application_name: String,
+    /// Where the client is; `None` on a Unix socket.
+    pub(crate) client: Option<SocketAddr>,
+    /// Where the server is.
+    pub(crate) server: Option<SocketAddr>,
+    /// When the session began, unix milliseconds.
+    pub(crate) started_unix_ms: u64,
+    /// When its transaction began, when its statement began, when its state changed.
+    pub(crate) transaction_unix_ms: Option<u64>,
+    /// See above.
+    pub(crate) query_unix_ms: Option<u64>,
+    /// See above.
+    pub(crate) state_unix_ms: u64,
+    /// `active`, `idle`, `idle in transaction`, `idle in transaction (aborted)`
+    pub(crate) state: &'static str,
+    /// The last statement.
+    pub(crate) query: String,
+    /// `client backend`, `walsender`
+    pub(crate) backend_type: &'static str,
+}
+
+/// One row of `pg_settings`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SettingRow {
+    pub(crate) name: String,
+    pub(crate) setting: String,
+    pub(crate) unit: Option<&'static str>,
+    pub(crate) category: &'static str,
+    pub(crate) short_desc: String,
+    /// internal, postmaster, sighup, superuser, user
+    pub(crate) context: &'static str,
+    /// bool, integer, string, enum, real
+    pub(crate) vartype: &'static str,
+    /// default, configuration file, environment variable, command line, client, session
+    pub(crate) source: &'static str,
+    pub(crate) min_val: Option<String>,
+    pub(crate) max_val: Option<String>,
+    pub(crate) enumvals: Option<Vec<&'static str>>,
+    pub(crate) boot_val: Option<String>,
+    pub(crate) reset_val: Option<String>,
+    pub(crate) sourcefile: Option<String>,
+    pub(crate) sourceline: Option<i32>,
+    pub(crate) pending_restart: bool,
+}
+
+/// What a statement may ask of the session that runs it. Called on a blocking thread.
+pub(crate) trait Host: Send + Sync {
+    /// The session's database.
+    fn engine(&self) -> &Arc<Engine>;
+    /// All databases, by name.
+    fn databases(&self) -> Vec<Arc<Engine>>;
+    /// The session.
+    fn session(&self) -> SessionInfo;
+    /// All sessions.
+    fn sessions(&self) -> Vec<SessionInfo>;
+    /// When the server started, unix milliseconds.
+    fn server_started_unix_ms(&self) -> u64;
+    /// A setting's value in PostgreSQL's spelling; 42704 when there is none.
+    fn setting(&self, name: &str) -> Result<String, PgError>;
+    /// `set_config`; returns the new value.
+    fn set_config(&self, name: &str, value: &str, is_local: bool) -> Result<String, PgError>;
+    /// All settings, for `pg_settings`.
+    fn settings(&self) -> Vec<SettingRow>;
+    /// Publishes records: as part of the open transaction block (then at its COMMIT), or each as a
+    /// transaction of its own, waiting for durability and the commit policy. Returns the last end,
+    /// or inside of a block the head.
+    fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError>;
+    /// Ends the session `pid`; false when there is none.
+    fn terminate(&self, pid: u32) -> bool;
+    /// Cancels what the session `pid` runs; false when there is none.
+    fn cancel(&self, pid: u32) -> bool;
+}
+
+/// One statement's surroundings: it sees one snapshot, taken piece by piece at first use.
+pub(crate) struct Context {
+    pub(crate) host: Arc<dyn Host>,
+    /// Statement and transaction time.
+    pub(crate) now: Moment,
+    /// `now()`: when the transaction began, unix microseconds.
+    pub(crate) transaction_unix_us: i64,
+    /// Set when the statement is to stop (57014 or 57P01 is the caller's business).
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) snapshot: Snapshot,
+}
+
+/// What the views show, taken once a statement.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Rows of views by name, made at first use.
+    pub(super) rows: std::sync::Mutex<BTreeMap<&'static str, Arc<Vec<Vec<crate::datum::Datum>>>>>,
+}

@@ -1,0 +1,1 @@
+//! Run rewritten queries in an embedded SQLite.

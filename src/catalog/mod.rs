@@ -1,0 +1,43 @@
+//! Answer SQL over views of an engine snapshot.
+//!
+//! PostgreSQL's dialect is parsed (`parse`), bound and rewritten to SQLite's (`bind`), and executed
+//! by an embedded SQLite (`exec`) over the rows of our own views (`views`) with our own functions
+//! (`functions`). What it cannot do is an honest error (0A000, 42601 with a position), never a
+//! guess. It knows no socket: what it needs from the session it asks of a [`Host`].
+
+mod bind;
+mod context;
+mod ddl;
+mod exec;
+mod functions;
+mod views;
+
+pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
+
+use crate::datum::PgType;
+
+/// A column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// Heading.
+    pub(crate) name: String,
+    /// Type.
+    pub(crate) column_type: PgType,
+    /// Type modifier, -1 for none.
+    pub(crate) typmod: i32,
+    /// OID of the table it comes from, 0 for none.
+    pub(crate) table_oid: u32,
+    /// Column number there, 0 for none.
+    pub(crate) attnum: i16,
+}
+
+/// A query that was parsed and bound: ready to run, any number of times.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// Types of `$1`, `$2`, ...
+    pub(crate) params: Vec<PgType>,
+    /// Columns of the answer.
+    pub(crate) columns: Vec<Column>,
+    /// The rewritten text, with parameters `?1`, `?2`, ...
+    pub(super) sql: String,
+}
