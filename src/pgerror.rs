@@ -22,6 +22,10 @@ use crate::sources::ndjson::LineError;
 use crate::spool::{AppendError, ReadError, WriterFailure};
 use crate::wire::{CommandError, CommandErrorKind};
 
+/// Durable here, not confirmed by those that a commit waits for. Of a class of its own: drivers and
+/// pools repeat what fails with class 40 or 08, and would publish twice.
+const COMMITTED_UNCONFIRMED: &str = "PS001";
+
 /// What to do about what is committed here and not confirmed elsewhere.
 const COMMITTED_HINT: &str =
     "The records are durable here and will be delivered; publishing them again would repeat them.";
@@ -128,13 +132,14 @@ impl PgError {
             ..
         } = timeout;
         let message =
-            format!("committed here, but not confirmed by subscribers within {elapsed_ms} ms");
-        let mut detail =
-            format!("Position {target_lsn} has {observed} of {required} confirmations.");
+            format!("committed here at {target_lsn}, confirmed by {observed} of {required}");
+        let mut detail = format!(
+            "LSN {target_lsn} has {observed} of {required} confirmations after {elapsed_ms} ms."
+        );
         if !missing.is_empty() {
             detail = format!("{detail} None came from: {}.", missing.join(", "));
         }
-        Self::error("40003", message)
+        Self::error(COMMITTED_UNCONFIRMED, message)
             .with_detail(detail)
             .with_hint(COMMITTED_HINT)
     }
@@ -425,7 +430,7 @@ impl From<QuorumUnmet> for PgError {
         let message = format!("committed here, but not confirmed: {error}");
         match error {
             QuorumUnmet::InsufficientReplicas { .. } | QuorumUnmet::MissingRegions { .. } => {
-                Self::error("40003", message).with_hint(COMMITTED_HINT)
+                Self::error(COMMITTED_UNCONFIRMED, message).with_hint(COMMITTED_HINT)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One database: a spool with its slots and replicas.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
-use crate::replicas::{Bookmark, CommitWait, Replicas};
+use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
     DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStore,
@@ -69,7 +69,7 @@ pub struct EngineSnapshot {
 #[derive(Debug)]
 pub struct Engine {
     name: String,
-    pub(super) options: EngineOptions,
+    options: RwLock<EngineOptions>,
     pub(super) spool: Spool,
     pub(super) slots: SlotStore,
     pub(super) replicas: Arc<Replicas>,
@@ -133,7 +133,7 @@ impl Engine {
         let resumes = ResumeCounters::default();
         Ok(Self {
             name: name.to_owned(),
-            options,
+            options: RwLock::new(options),
             spool,
             slots,
             replicas,
@@ -176,6 +176,24 @@ impl Engine {
     /// How streams resumed since the process started.
     pub const fn resumes(&self) -> &ResumeCounters {
         &self.resumes
+    }
+
+    /// The settings in force.
+    pub fn options(&self) -> EngineOptions {
+        let options = self.options.read();
+        options.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what can be changed while the database is open: the limits of slots, what is kept,
+    /// and how commits are released. The rest of `options` is not looked at.
+    pub fn reconfigure(&self, options: &EngineOptions) -> Result<(), CommitSettingsError> {
+        self.replicas.configure(options.commit.clone())?;
+        let mut now = self.options.write().unwrap_or_else(PoisonError::into_inner);
+        now.limits = options.limits;
+        now.max_slot_wal_keep_size = options.max_slot_wal_keep_size;
+        now.wal_keep_size = options.wal_keep_size;
+        now.commit = options.commit.clone();
+        Ok(())
     }
 
     /// An empty batch for this database.
@@ -248,7 +266,7 @@ impl Engine {
         };
         // The manifest vouches for the position before a slot relies on it.
         self.spool.persist_durable_point(start)?;
-        Ok(self.slots.create(slot, &self.options.limits, now)?)
+        Ok(self.slots.create(slot, &self.options().limits, now)?)
     }
 
     /// Keeps retention and the making of slots apart.

@@ -3,7 +3,7 @@
 //! The order is the promise: slot positions are on disk before anything relies on them, an
 //! invalidation is on disk before what the slot needed is removed.
 
-use super::{Engine, MaintainError};
+use super::{Engine, EngineOptions, MaintainError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::slots::retention::{
@@ -72,9 +72,10 @@ impl Engine {
         now: Moment,
     ) -> Result<RetentionOutcome, MaintainError> {
         let _retaining = self.hold_retention();
+        let options = self.options();
         let segments = self.spool.segments();
-        let positions = self.retention_positions(&segments, archived, active);
-        let retained = self.slots.retain(&positions, &self.options.limits, now)?;
+        let positions = self.retention_positions(&options, &segments, archived, active);
+        let retained = self.slots.retain(&positions, &options.limits, now)?;
         let prune_to = retained.prune_to.unwrap_or_default();
         let pruned = self.prune(&segments, prune_to, active)?;
         Ok(RetentionOutcome {
@@ -88,6 +89,7 @@ impl Engine {
     /// prunes through a position of his own has decided.
     fn retention_positions(
         &self,
+        options: &EngineOptions,
         segments: &[SegmentInfo],
         archived: Lsn,
         active: ActiveSegment,
@@ -101,9 +103,9 @@ impl Engine {
             .collect();
         let mut positions = RetentionPositions::archived(self.head(), archived);
         if active == ActiveSegment::Keep {
-            positions.keep_above = keeping_at_least(&spans, self.options.wal_keep_size);
+            positions.keep_above = keeping_at_least(&spans, options.wal_keep_size);
         }
-        if let Some(max_bytes) = self.options.max_slot_wal_keep_size {
+        if let Some(max_bytes) = options.max_slot_wal_keep_size {
             positions.slots_may_not_hold = keeping_at_most(&spans, max_bytes);
         }
         positions

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ShownSetting;
 use super::units::{self, print_milliseconds};
 use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
@@ -126,9 +127,10 @@ impl Settings {
     }
 
     /// Takes the settings of the server, which a session can see and not change.
-    pub(super) fn show_too(&mut self, shown: &[(String, String)]) {
-        let own = shown.iter().filter(|(name, _)| find(name).is_none());
-        self.of_server.extend(own.cloned());
+    pub(super) fn show_too(&mut self, shown: &[ShownSetting]) {
+        let own = shown.iter().filter(|setting| find(&setting.name).is_none());
+        self.of_server
+            .extend(own.map(|setting| (setting.name.clone(), setting.value.clone())));
     }
 
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
