@@ -1,11 +1,8 @@
 //! The views of the schema `pgspool`: their columns and what each means.
 
-use std::sync::Arc;
-
-use crate::catalog::Context;
 use crate::datum::PgType;
 
-use super::{Rows, Source, View, slots};
+use super::{Source, View, slots};
 
 /// A column: name, type, what it is.
 type Described = (&'static str, PgType, &'static str);
