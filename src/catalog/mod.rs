@@ -10,6 +10,7 @@ mod context;
 mod ddl;
 mod exec;
 mod functions;
+mod parse;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};

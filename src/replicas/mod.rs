@@ -12,6 +12,7 @@ mod flow;
 mod policy;
 pub mod quorum;
 mod registry;
+mod standby_names;
 mod waiter;
 mod waits;
 
@@ -22,6 +23,9 @@ pub use flow::{FlowControl, Throttled};
 pub use policy::{
     CommitPolicy, CommitSettings, CommitSettingsError, ParseCommitPolicyError, QuorumMode,
 };
-pub use quorum::{Member, QuorumUnmet, Requirement};
+pub use quorum::{ConfirmLevel, Member, QuorumUnmet, Requirement};
 pub use registry::{Registry, ReplicaSnapshot, ReplicationProgress, UnknownReplica};
-pub use waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};
+pub use standby_names::{ParseStandbyNamesError, StandbyNames, SyncMethod};
+pub use waiter::{
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+};
