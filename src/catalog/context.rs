@@ -1,15 +1,19 @@
 //! What a statement may ask of the session that runs it, and the snapshot that it looks at.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+
+use super::functions::Row;
+use super::views::{Source, View};
 
 /// Who runs a statement.
 #[derive(Debug, Clone)]
@@ -106,9 +110,59 @@ pub(crate) struct Context {
     pub(crate) snapshot: Snapshot,
 }
 
-/// What the views show, taken once a statement.
-#[derive(Debug, Default)]
+/// What the views show, taken once a statement; and what is left to do when it has succeeded.
+#[derive(Default)]
 pub(crate) struct Snapshot {
-    /// Rows of views by name, made at first use.
-    pub(super) rows: std::sync::Mutex<BTreeMap<&'static str, Arc<Vec<Vec<crate::datum::Datum>>>>>,
+    /// Rows of views by schema and name, made at first use.
+    rows: Mutex<BTreeMap<(&'static str, &'static str), Arc<Vec<Row>>>>,
+    finish: Mutex<Vec<Finish>>,
+}
+
+/// What a function leaves to be done when all rows of its statement were made without an error.
+pub(super) type Finish = Box<dyn FnOnce() -> Result<(), PgError> + Send>;
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// The rows of a view; the same ones each time in a statement. None for a view that is read
+    /// in another way.
+    pub(super) fn rows(self: &Arc<Self>, view: &View) -> Arc<Vec<Row>> {
+        let key = (view.schema, view.name);
+        if let Some(rows) = lock(&self.snapshot.rows).get(&key) {
+            return Arc::clone(rows);
+        }
+        // Not under the lock: a view may look at another one.
+        let made = match view.source {
+            Source::Rows(make) => make(self),
+            Source::Changes => Vec::new(),
+        };
+        let mut rows = lock(&self.snapshot.rows);
+        Arc::clone(rows.entry(key).or_insert_with(|| Arc::new(made)))
+    }
+
+    /// Leaves something to be done when the statement has succeeded.
+    pub(super) fn at_success(&self, finish: Finish) {
+        lock(&self.snapshot.finish).push(finish);
+    }
+
+    /// What was left to be done, in order.
+    pub(super) fn take_finish(&self) -> Vec<Finish> {
+        std::mem::take(&mut *lock(&self.snapshot.finish))
+    }
+
+    /// An error when the statement is to stop.
+    pub(super) fn check_cancelled(&self) -> Result<(), PgError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(PgError::cancelled());
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,9 +9,12 @@ mod applied;
 mod bookmark;
 mod facade;
 mod flow;
+mod lag;
 mod policy;
 pub mod quorum;
 mod registry;
+mod sync_state;
+pub mod topology;
 mod waiter;
 mod waits;
 
@@ -19,9 +22,11 @@ pub use applied::{AppliedTracker, Gap};
 pub use bookmark::{Bookmark, BookmarkError, ParseBookmarkError};
 pub use facade::{QuorumTimeout, Replicas};
 pub use flow::{FlowControl, Throttled};
+pub use lag::Lags;
 pub use policy::{
     CommitPolicy, CommitSettings, CommitSettingsError, ParseCommitPolicyError, QuorumMode,
 };
 pub use quorum::{Member, QuorumUnmet, Requirement};
-pub use registry::{Registry, ReplicaSnapshot, ReplicationProgress, UnknownReplica};
+pub use registry::{Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica};
+pub use sync_state::sync_state;
 pub use waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};

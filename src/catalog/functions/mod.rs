@@ -53,4 +53,12 @@ pub(super) enum Body {
         columns: &'static [(&'static str, PgType)],
         rows: fn(&Call<'_>, &[Datum]) -> Result<Vec<Row>, PgError>,
     },
+    /// The same, its rows made while they are asked for and never all in memory.
+    Stream {
+        columns: &'static [(&'static str, PgType)],
+        rows: fn(&Call<'_>, &[Datum]) -> Result<Rows, PgError>,
+    },
 }
+
+/// Rows that are made while they are asked for.
+pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, PgError>> + Send>;
