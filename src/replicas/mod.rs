@@ -13,6 +13,7 @@ mod lag;
 mod policy;
 pub mod quorum;
 mod registry;
+mod standby_names;
 mod sync_state;
 pub mod topology;
 mod waiter;
@@ -26,7 +27,10 @@ pub use lag::Lags;
 pub use policy::{
     CommitPolicy, CommitSettings, CommitSettingsError, ParseCommitPolicyError, QuorumMode,
 };
-pub use quorum::{Member, QuorumUnmet, Requirement};
+pub use quorum::{ConfirmLevel, Member, QuorumUnmet, Requirement};
 pub use registry::{Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica};
-pub use sync_state::sync_state;
-pub use waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};
+pub use standby_names::{ParseStandbyNamesError, StandbyNames, SyncMethod};
+pub use sync_state::{SyncState, sync_states};
+pub use waiter::{
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+};

@@ -271,7 +271,7 @@ impl CopyIn {
 /// The regions that had to confirm and have not.
 fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
     match Requirement::of(settings) {
-        Requirement::Count(_) => vec![],
+        Requirement::Count(_) | Requirement::Standbys { .. } => vec![],
         Requirement::Regions(mut regions) => {
             regions.retain(|region| !acked.contains(region));
             regions.into_iter().collect()
