@@ -14,8 +14,8 @@ use crate::lsn::Lsn;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStore,
-    SlotStoreError,
+    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStats,
+    SlotStore, SlotStoreError, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -367,6 +367,20 @@ impl Engine {
         let advanced = self.slots.advance(name, to, to, now);
         self.persist_slots()?;
         Ok(advanced.map_or(to, |slot| slot.restart_lsn))
+    }
+
+    /// What was sent from each slot since the start, by name.
+    pub fn slot_stats(&self) -> Vec<(SlotName, SlotStats)> {
+        self.slots.stats()
+    }
+
+    /// `pg_stat_reset_replication_slot`: of one slot, or of all.
+    pub fn reset_slot_stats(
+        &self,
+        only: Option<&SlotName>,
+        now: Moment,
+    ) -> Result<(), UnknownSlot> {
+        self.slots.reset_stats(only, now)
     }
 
     /// Views' input. Cheap.

@@ -9,7 +9,8 @@ use crate::lsn::Lsn;
 use crate::slots::retention::{
     RetainedSpan, RetentionPositions, keeping_at_least, keeping_at_most,
 };
-use crate::slots::{InvalidationCause, SlotName};
+use crate::slots::wal_status::{self, Availability, KeepLimits};
+use crate::slots::{InvalidationCause, SlotName, SlotSnapshot};
 use crate::spool::{ActiveSegment, PruneOutcome, SegmentInfo};
 
 /// What enforcing retention did.
@@ -65,6 +66,22 @@ impl Engine {
         slots
     }
 
+    /// Whether what each of `slots` needs is there and stays (`wal_status`, `safe_wal_size`).
+    pub fn availability(&self, slots: &[SlotSnapshot]) -> Vec<Availability> {
+        let spans = spans(&self.spool.segments());
+        let head = self.head();
+        let limits = KeepLimits {
+            max_lag_lsn: self.options().limits.max_lag_lsn,
+            max_slot_wal_keep_size: self.options().max_slot_wal_keep_size,
+            wal_keep_size: self.options().wal_keep_size,
+        };
+        let of = |slot: &SlotSnapshot| {
+            let lost = slot.invalidation.is_some();
+            wal_status::availability(lost, slot.restart_lsn, head, &spans, &limits)
+        };
+        slots.iter().map(of).collect()
+    }
+
     fn retain(
         &self,
         archived: Lsn,
@@ -94,13 +111,7 @@ impl Engine {
         archived: Lsn,
         active: ActiveSegment,
     ) -> RetentionPositions {
-        let spans: Vec<RetainedSpan> = segments
-            .iter()
-            .map(|segment| RetainedSpan {
-                last_lsn: segment.last_lsn,
-                bytes: segment.bytes,
-            })
-            .collect();
+        let spans = spans(segments);
         let mut positions = RetentionPositions::archived(self.head(), archived);
         if active == ActiveSegment::Keep {
             positions.keep_above = keeping_at_least(&spans, options.wal_keep_size);
@@ -130,4 +141,12 @@ impl Engine {
         }
         Ok(self.spool.prune(upto, active)?)
     }
+}
+
+fn spans(segments: &[SegmentInfo]) -> Vec<RetainedSpan> {
+    let spans = segments.iter().map(|segment| RetainedSpan {
+        last_lsn: segment.last_lsn,
+        bytes: segment.bytes,
+    });
+    spans.collect()
 }

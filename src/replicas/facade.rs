@@ -12,7 +12,9 @@ use crate::lsn::Lsn;
 use super::flow::{FlowControl, Throttled};
 use super::policy::{CommitPolicy, CommitSettings, CommitSettingsError};
 use super::quorum::{self, QuorumUnmet, Requirement};
-use super::registry::{Registry, ReplicaSnapshot, ReplicationProgress, UnknownReplica};
+use super::registry::{
+    Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica,
+};
 use super::waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};
 
 /// Committed here, not confirmed there: the transaction stays, and nobody vouches for it yet.
@@ -151,6 +153,28 @@ impl Replicas {
     /// Notes what was sent.
     pub fn note_sent(&self, id: &str, sent: Lsn, now: Moment) {
         self.lock().registry.note_sent(id, sent, now);
+    }
+
+    /// Notes whose stream a replica's is.
+    pub fn note_session(&self, id: &str, pid: u32, application_name: &str) {
+        let mut inner = self.lock();
+        inner.registry.note_session(id, pid, application_name);
+    }
+
+    /// Notes what a replica's stream is doing.
+    pub fn note_state(&self, id: &str, state: ReplicaState) {
+        self.lock().registry.note_state(id, state);
+    }
+
+    /// Notes what a replica wrote without having it durable; for its lag.
+    pub fn note_written(&self, id: &str, written: Lsn) {
+        self.lock().registry.note_written(id, written);
+    }
+
+    /// Takes a replica's counts of what went wrong there; false when it is not known.
+    pub fn report(&self, id: &str, apply_errors: u64, divergences: u64, now: Moment) -> bool {
+        let mut inner = self.lock();
+        inner.registry.report(id, apply_errors, divergences, now)
     }
 
     /// Notes that a replica begins or ends building its data anew; false when it is not known.
