@@ -409,13 +409,28 @@ impl From<LineError> for PgError {
 
 impl From<DatumError> for PgError {
     fn from(error: DatumError) -> Self {
-        let message = error.to_string();
-        match error {
-            DatumError::Syntax { .. } => Self::error("22P02", message),
-            DatumError::DatetimeSyntax { .. } => Self::error("22007", message),
-            DatumError::OutOfRange { .. } => Self::error("22003", message),
-            DatumError::Binary(_) => Self::error("22P03", message),
-            DatumError::Unsupported(_) => Self::unsupported(message),
+        let code = match &error {
+            DatumError::Syntax { .. } | DatumError::Malformed { .. } => "22P02",
+            DatumError::DatetimeSyntax { .. } => "22007",
+            DatumError::OutOfRange { .. } | DatumError::Overflow { .. } => "22003",
+            DatumError::DatetimeOverflow(_) => "22008",
+            DatumError::UnknownTimeZone(_) => "22023",
+            DatumError::TooLong(_) => "22001",
+            DatumError::Encoding(_) => "22021",
+            DatumError::TooDeep => "54001",
+            DatumError::TooLarge(_) => "54000",
+            DatumError::UndefinedRelation(_) => "42P01",
+            DatumError::UndefinedObject { .. } => "42704",
+            DatumError::UndefinedFunction(_) => "42883",
+            DatumError::UndefinedSchema(_) => "3F000",
+            DatumError::Binary(_) => "22P03",
+            DatumError::Stored(_) => "XX000",
+            DatumError::Unsupported(_) => "0A000",
+        };
+        let told = Self::error(code, error.to_string());
+        match error.detail() {
+            "" => told,
+            detail => told.with_detail(detail),
         }
     }
 }

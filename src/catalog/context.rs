@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
+use crate::datum::{IntervalStyle, Style};
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
@@ -106,9 +107,28 @@ pub(crate) struct Context {
     pub(crate) snapshot: Snapshot,
 }
 
+impl Context {
+    /// How the session wants values read and printed.
+    pub(crate) fn style(&self) -> &Style {
+        self.snapshot.style.get_or_init(|| {
+            let setting = |name| self.host.setting(name).unwrap_or_default();
+            let mut style = Style::utc(self.transaction_unix_us);
+            if let Some(zone) = Style::time_zone_named(&setting("TimeZone")) {
+                style.time_zone = zone;
+            }
+            style.interval_style = IntervalStyle::named(&setting("IntervalStyle"));
+            style.extra_float_digits = setting("extra_float_digits").parse().unwrap_or(1);
+            style.bytea_escape = setting("bytea_output").eq_ignore_ascii_case("escape");
+            style
+        })
+    }
+}
+
 /// What the views show, taken once a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// Rows of views by name, made at first use.
     pub(super) rows: std::sync::Mutex<BTreeMap<&'static str, Arc<Vec<Vec<crate::datum::Datum>>>>>,
+    /// How the session wants values read and printed, asked once a statement.
+    style: std::sync::OnceLock<Style>,
 }
