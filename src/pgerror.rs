@@ -18,7 +18,7 @@ use crate::resume::AheadOfHead;
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
 };
-use crate::sources::ndjson::LineError;
+use crate::sources::ndjson::{LineError, RecordError};
 use crate::spool::{AppendError, ReadError, WriterFailure};
 use crate::wire::{CommandError, CommandErrorKind};
 
@@ -394,7 +394,9 @@ impl From<PublishError> for PgError {
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
             PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
-            PublishError::Empty => Self::error("22023", message),
+            PublishError::Encode(EncodeError::MessageHead) | PublishError::Empty => {
+                Self::error("22023", message)
+            }
         }
     }
 }
@@ -406,9 +408,26 @@ impl From<LineError> for PgError {
             LineError::Invalid { line, reason, .. } => {
                 Self::error("22P02", format!("{error} on line {line}: {reason}"))
             }
+            LineError::Numbering { line, .. } => {
+                Self::error("22023", format!("{error} (line {line})"))
+            }
             LineError::TooLong(_) => Self::error("54000", error.to_string()),
         };
         error.with_context(context)
+    }
+}
+
+impl From<RecordError> for PgError {
+    fn from(error: RecordError) -> Self {
+        match &error {
+            RecordError::Invalid(reason) => {
+                let words = format!("invalid input syntax for change record: {reason}");
+                Self::error("22P02", words)
+            }
+            RecordError::NoSeq(_) | RecordError::NoProducer => {
+                Self::error("22023", error.to_string())
+            }
+        }
     }
 }
 
