@@ -36,7 +36,7 @@ pub(super) fn register(
                 let answer = seat.call(|context| body(&Call { context }, &args))?;
                 Ok(value::into_sqlite(answer))
             };
-            connection.create_scalar_function(name, any, flags(function), call)
+            connection.create_scalar_function(name.as_str(), any, flags(function), call)
         }
         Body::Aggregate(body) => {
             let aggregate = Group {
@@ -44,7 +44,7 @@ pub(super) fn register(
                 body,
                 seat,
             };
-            connection.create_aggregate_function(name, any, flags(function), aggregate)
+            connection.create_aggregate_function(name.as_str(), any, flags(function), aggregate)
         }
         Body::Template(_) | Body::Native(_) | Body::Table { .. } | Body::Stream { .. } => Ok(()),
     }
@@ -103,11 +103,7 @@ impl Aggregate<Gathered, Value> for Group {
         Ok(())
     }
 
-    fn finalize(
-        &self,
-        _: &mut Arguments<'_>,
-        group: Option<Gathered>,
-    ) -> rusqlite::Result<Value> {
+    fn finalize(&self, _: &mut Arguments<'_>, group: Option<Gathered>) -> rusqlite::Result<Value> {
         let rows = group.map(|group| group.rows.0).unwrap_or_default();
         let answer = self.seat.call(|context| {
             let mut rows = rows.iter().map(Vec::as_slice);

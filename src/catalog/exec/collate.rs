@@ -58,11 +58,27 @@ mod tests {
 
     #[test]
     fn numerics_are_ordered_by_value() {
-        let mut values = vec!["NaN", "10", "9.5", "-1", "Infinity", "-Infinity", "9.50000001"];
+        let mut values = vec![
+            "NaN",
+            "10",
+            "9.5",
+            "-1",
+            "Infinity",
+            "-Infinity",
+            "9.50000001",
+        ];
         values.sort_by(|a, b| numeric(a, b));
         assert_eq!(
             values,
-            ["-Infinity", "-1", "9.5", "9.50000001", "10", "Infinity", "NaN"]
+            [
+                "-Infinity",
+                "-1",
+                "9.5",
+                "9.50000001",
+                "10",
+                "Infinity",
+                "NaN"
+            ]
         );
         assert_eq!(numeric("1.0", "1.00"), Ordering::Equal);
     }

@@ -33,7 +33,7 @@ pub(super) fn open() -> rusqlite::Result<Opened> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let sqlite = Connection::open_in_memory_with_flags(flags)?;
+    let mut sqlite = Connection::open_in_memory_with_flags(flags)?;
     sqlite.set_prepared_statement_cache_capacity(PREPARED);
     // No temporary files: a statement that sorts too much fails instead of filling the disk that
     // the spool is on.

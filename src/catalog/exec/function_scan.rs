@@ -128,12 +128,7 @@ impl FunctionScan {
 }
 
 impl Scan for FunctionScan {
-    fn start(
-        &mut self,
-        context: &Arc<Context>,
-        _: &str,
-        args: Vec<Datum>,
-    ) -> Result<(), PgError> {
+    fn start(&mut self, context: &Arc<Context>, _: &str, args: Vec<Datum>) -> Result<(), PgError> {
         let typed = args
             .into_iter()
             .enumerate()

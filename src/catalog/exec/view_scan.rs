@@ -23,13 +23,7 @@ pub(super) struct ViewTable {
 
 impl Table for ViewTable {
     fn declaration(&self) -> String {
-        let mut text = "CREATE TABLE x(".to_owned();
-        for (index, (name, _)) in self.view.columns.iter().enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
-            let _ = write!(text, "{comma}{}", quoted(name));
-        }
-        text.push(')');
-        text
+        declaration(self.view)
     }
 
     /// By all equalities that are there, through an index over their columns.
@@ -68,6 +62,17 @@ impl Table for ViewTable {
             at: 0,
         })
     }
+}
+
+/// A view's columns for SQLite.
+pub(super) fn declaration(view: &View) -> String {
+    let mut text = "CREATE TABLE x(".to_owned();
+    for (index, (name, _)) in view.columns.iter().enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        let _ = write!(text, "{comma}{}", quoted(name));
+    }
+    text.push(')');
+    text
 }
 
 /// Which rows have which values in some columns. Different values may share a place: what is

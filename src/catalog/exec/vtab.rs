@@ -102,12 +102,12 @@ pub(super) fn register(
     table: Arc<dyn Table>,
     seat: &Arc<Seat>,
 ) -> rusqlite::Result<()> {
-    static MODULE: Module<'_, Vtab> = Module::eponymous_only_module();
+    const MODULE: &Module<'static, Vtab> = &Module::eponymous_only_module();
     let aux = Aux {
         table,
         seat: Arc::clone(seat),
     };
-    connection.create_module(name, &MODULE, Some(aux))
+    connection.create_module(name, MODULE, Some(aux))
 }
 
 #[derive(Clone)]
