@@ -36,9 +36,9 @@ pub(crate) struct PgError {
     fatal: bool,
     code: &'static str,
     message: String,
-    detail: Option<String>,
-    hint: Option<String>,
-    context: Option<String>,
+    detail: Option<Box<str>>,
+    hint: Option<Box<str>>,
+    context: Option<Box<str>>,
     /// Where in the statement's text, in characters from 1.
     position: Option<u32>,
 }
@@ -146,28 +146,28 @@ impl PgError {
 
     /// The same with DETAIL.
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into());
         self
     }
 
     /// The same with `first` in front of its DETAIL.
     pub(crate) fn with_detail_first(mut self, first: String) -> Self {
         self.detail = Some(match self.detail {
-            Some(detail) => format!("{first} {detail}"),
-            None => first,
+            Some(detail) => format!("{first} {detail}").into(),
+            None => first.into(),
         });
         self
     }
 
     /// The same with HINT.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
     /// The same with CONTEXT.
     pub(crate) fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into());
+        self.context = Some(context.into().into());
         self
     }
 
@@ -213,9 +213,9 @@ impl PgError {
             self.message.clone(),
         );
         info.severity_nonlocalized = Some(severity.to_owned());
-        info.detail = self.detail.clone();
-        info.hint = self.hint.clone();
-        info.where_context = self.context.clone();
+        info.detail = self.detail.clone().map(String::from);
+        info.hint = self.hint.clone().map(String::from);
+        info.where_context = self.context.clone().map(String::from);
         info.position = self.position.map(|at| at.to_string());
         without_zeros(info)
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
-use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, Replicas};
+use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
     DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStats,
@@ -223,6 +223,11 @@ impl Engine {
     /// [`CommitSettings::wait_at_most`](crate::replicas::CommitSettings::wait_at_most).
     pub fn wait_released(&self, lsn: Lsn) -> CommitWait {
         self.replicas.wait_released(lsn)
+    }
+
+    /// The same at the level that `synchronous_commit` asks for.
+    pub fn wait_released_at(&self, lsn: Lsn, level: ConfirmLevel) -> CommitWait {
+        self.replicas.wait_released_at(lsn, level)
     }
 
     /// A token for "has what was committed at `lsn` arrived?" on any replica.
