@@ -249,6 +249,12 @@ impl Engine {
         self.spool.cursor(since)
     }
 
+    /// The position from which to read so that the first transaction is the first committed at or
+    /// after this unix time in milliseconds; the head when there is none. Blocking.
+    pub fn position_at_time(&self, unix_ms: u64) -> Result<Lsn, ReadError> {
+        self.spool.position_at_time(unix_ms)
+    }
+
     /// Waits for the head to pass `since`.
     pub fn wait_after(&self, since: Lsn) -> HeadWait {
         self.spool.wait_after(since)
