@@ -12,6 +12,7 @@ mod test_decoding;
 
 pub use messages::Messages;
 pub(crate) use options::parse_bool;
+pub(crate) use sql_text::quoted_identifier;
 
 use bytes::Bytes;
 
