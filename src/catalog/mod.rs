@@ -7,9 +7,11 @@
 
 mod bind;
 mod context;
+mod databases;
 mod ddl;
 mod exec;
 mod functions;
+mod parse;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
