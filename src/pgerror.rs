@@ -438,6 +438,7 @@ impl From<DatumError> for PgError {
             DatumError::DatetimeSyntax { .. } => "22007",
             DatumError::OutOfRange { .. } | DatumError::Overflow { .. } => "22003",
             DatumError::DatetimeOverflow(_) => "22008",
+            DatumError::TimeZoneDisplacement(_) => "22009",
             DatumError::UnknownTimeZone(_) | DatumError::InvalidParameter(_) => "22023",
             DatumError::TooLong(_) => "22001",
             DatumError::Encoding(_) => "22021",

@@ -21,7 +21,11 @@ impl Names for NoNames {
 const GOLDEN: &str = include_str!("fixtures/datum/golden.tsv");
 
 /// What is different on purpose, with the reason.
-const DIFFERENT: &[(&str, &str, &str)] = &[];
+const DIFFERENT: &[(&str, &str, &str)] = &[(
+    "timestamp",
+    "294275-12-31 23:59:59",
+    "microseconds are counted from 1970 in 64 bits, so time ends 30 years earlier",
+)];
 
 fn unescape(field: &str) -> String {
     let mut out = String::new();

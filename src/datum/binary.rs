@@ -1,6 +1,6 @@
 //! Values in PostgreSQL's binary form.
 
-use super::array::{parse_array, write_array};
+use super::array::{parse_stored_array, write_array};
 use super::datetime::{self, DAY_US, INFINITY, NEGATIVE_INFINITY};
 use super::inet::Inet;
 use super::text::NoNames;
@@ -347,7 +347,7 @@ fn text_kept_out(ty: PgType, text: &str, out: &mut Vec<u8>) -> Result<(), DatumE
 }
 
 fn array_out(found: &TypeInfo, text: &str, out: &mut Vec<u8>) -> Result<(), DatumError> {
-    let array = parse_array(text, found.delim)?;
+    let array = parse_stored_array(text, found.delim)?;
     let too_large = || DatumError::TooLarge("array is too large".to_owned());
     let length = |n: usize| i32::try_from(n).map_err(|_| too_large());
     let style = Style::utc(0);

@@ -46,6 +46,9 @@ pub enum DatumError {
     /// A date or time does not fit (22008).
     #[error("{0}")]
     DatetimeOverflow(String),
+    /// An offset from UTC that no zone has (22009).
+    #[error("time zone displacement out of range: \"{0}\"")]
+    TimeZoneDisplacement(String),
     /// No such time zone (22023).
     #[error("time zone \"{0}\" not recognized")]
     UnknownTimeZone(String),
@@ -107,6 +110,7 @@ impl DatumError {
             | Self::DatetimeSyntax { .. }
             | Self::OutOfRange { .. }
             | Self::DatetimeOverflow(_)
+            | Self::TimeZoneDisplacement(_)
             | Self::UnknownTimeZone(_)
             | Self::TooLong(_)
             | Self::Encoding(_)

@@ -1,5 +1,7 @@
 //! Floating point numbers as text.
 
+use bigdecimal::BigDecimal;
+
 use super::DatumError;
 
 /// Appends a float8 (or, if `single`, a float4) as PostgreSQL prints it.
@@ -13,7 +15,7 @@ pub(crate) fn write_float(value: f64, single: bool, extra_float_digits: i32, out
         let (shortest, fixed_below) = if single {
             (format!("{:e}", to_single(value)), 6)
         } else {
-            (format!("{value:e}"), 15)
+            (shortest(value), 15)
         };
         out.push_str(&layout(&shortest, fixed_below));
     } else {
@@ -21,6 +23,40 @@ pub(crate) fn write_float(value: f64, single: bool, extra_float_digits: i32, out
         let digits = usize::try_from(extra_float_digits.saturating_add(digits)).unwrap_or(1);
         out.push_str(&general(value, digits.max(1)));
     }
+}
+
+/// The shortest digits that read back as `value`; not those that lie halfway to the next float and
+/// come back only by rounding to even, which PostgreSQL does not print.
+fn shortest(value: f64) -> String {
+    let found = format!("{value:e}");
+    // Below 2^54 what lies halfway has more digits than any shortest text.
+    if value.abs() < 18_014_398_509_481_984.0 || !lies_halfway(value, &found) {
+        return found;
+    }
+    let num_digits = found
+        .split('e')
+        .next()
+        .map_or(1, |m| m.bytes().filter(u8::is_ascii_digit).count());
+    (num_digits..17)
+        .map(|digits| format!("{value:.digits$e}"))
+        .find(|longer| longer.parse() == Ok(value) && !lies_halfway(value, longer))
+        .unwrap_or(found)
+}
+
+/// Whether a text lies in the middle between `value` and a neighbour of it.
+fn lies_halfway(value: f64, text: &str) -> bool {
+    let exact = |float: f64| BigDecimal::try_from(float).ok();
+    let Ok(text) = text.parse::<BigDecimal>() else {
+        return false;
+    };
+    let twice = &text + &text;
+    [value.next_up(), value.next_down()]
+        .into_iter()
+        .any(|neighbour| {
+            exact(value)
+                .zip(exact(neighbour))
+                .is_some_and(|(value, neighbour)| value + neighbour == twice)
+        })
 }
 
 /// The nearest float4.

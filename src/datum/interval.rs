@@ -303,7 +303,7 @@ pub fn interval_compare(a: &str, b: &str) -> Ordering {
 }
 
 /// Units: months, days or microseconds of one.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Months(i64),
     Days(i64),
@@ -335,6 +335,8 @@ struct Sum {
     months: Option<i64>,
     days: Option<i64>,
     us: Option<i128>,
+    /// Units that were named already: each may be once.
+    seen: Vec<Unit>,
 }
 
 impl Default for Sum {
@@ -343,6 +345,7 @@ impl Default for Sum {
             months: Some(0),
             days: Some(0),
             us: Some(0),
+            seen: Vec::new(),
         }
     }
 }
@@ -406,6 +409,16 @@ impl Sum {
         }
     }
 
+    /// Adds what may be named once only.
+    fn add_once(&mut self, number: Decimal, unit: Unit) -> Option<()> {
+        if self.seen.contains(&unit) {
+            return None;
+        }
+        self.seen.push(unit);
+        self.add(number, unit);
+        Some(())
+    }
+
     fn add_us(&mut self, us: i128) {
         self.us = self.us.map(|sum| sum + us);
     }
@@ -451,8 +464,8 @@ impl Sum {
             if word.contains(':') {
                 self.clock(word)?;
             } else if let Some((years, months)) = year_month(word) {
-                self.add(years, Unit::Months(12));
-                self.add(months, Unit::Months(1));
+                self.add_once(years, Unit::Months(12))?;
+                self.add_once(months, Unit::Months(1))?;
             } else {
                 let number = Decimal::parse(word)?;
                 let unit = match words.peek() {
@@ -465,7 +478,7 @@ impl Sum {
                     }
                     None => Unit::Us(SECOND_US),
                 };
-                self.add(number, unit);
+                self.add_once(number, unit)?;
             }
             any = true;
         }
@@ -502,7 +515,7 @@ impl Sum {
             (minutes, Unit::Us(60 * SECOND_US)),
             (seconds, Unit::Us(SECOND_US)),
         ] {
-            self.add(Decimal { negative, ..number }, unit);
+            self.add_once(Decimal { negative, ..number }, unit)?;
         }
         Some(())
     }

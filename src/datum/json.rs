@@ -304,11 +304,13 @@ impl<'a> Parser<'a> {
         let low_missing =
             || invalid("Unicode low surrogate must follow a high surrogate.".to_owned());
         let first = unit(characters)?;
+        if !self.binary && (first == 0 || (0xD800..=0xDFFF).contains(&first)) {
+            return Ok(None);
+        }
         match first {
-            0 if self.binary => Err(DatumError::Untranslatable(
+            0 => Err(DatumError::Untranslatable(
                 "\\u0000 cannot be converted to text.".to_owned(),
             )),
-            0 => Ok(None),
             0xD800..=0xDBFF => {
                 if characters.next() != Some('\\') || characters.next() != Some('u') {
                     return Err(low_missing());

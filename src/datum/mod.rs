@@ -33,7 +33,7 @@ mod style;
 mod text;
 mod types;
 
-pub use array::{Array, parse_array, write_array};
+pub use array::{Array, parse_array, parse_stored_array, write_array};
 pub use binary::{binary_in, binary_out};
 pub use error::DatumError;
 pub use interval::{Interval, interval_compare};

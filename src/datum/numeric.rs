@@ -357,7 +357,11 @@ impl Numeric {
             Self::Finite(number) if number.sign() == Sign::Minus => (0x4000, Some(number)),
             Self::Finite(number) => (0, Some(number)),
         };
-        let scale = u16::try_from(self.scale()).ok()?;
+        // PostgreSQL shows a part of its own header here for the infinite ones.
+        let scale = match self {
+            Self::Infinity | Self::NegativeInfinity => 0x20,
+            Self::NaN | Self::Finite(_) => u16::try_from(self.scale()).ok()?,
+        };
         let groups = number.map(groups_of).unwrap_or_default();
         let num_digits = u16::try_from(groups.digits.len()).ok()?;
         let weight = i16::try_from(groups.weight).ok()?;

@@ -271,7 +271,7 @@ pub(crate) fn check_timestamp(us: i64) -> Result<i64, DatumError> {
 /// Refuses what is no date.
 pub(crate) fn check_date(days: i64) -> Result<i64, DatumError> {
     // 4713-11-24 BC to 5874897-12-31.
-    if (-2_440_588..=2_145_042_540).contains(&days) || days == INFINITY || days == NEGATIVE_INFINITY
+    if (-2_440_588..2_145_042_906).contains(&days) || days == INFINITY || days == NEGATIVE_INFINITY
     {
         Ok(days)
     } else {

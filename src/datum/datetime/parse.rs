@@ -61,6 +61,7 @@ struct Fields {
 enum Fault {
     Syntax,
     Range,
+    Displacement,
     Zone(String),
 }
 
@@ -73,6 +74,7 @@ pub(in crate::datum) fn parse(
     let told = |fault| match fault {
         Fault::Syntax => DatumError::datetime(wanted.type_name(), text),
         Fault::Range => DatumError::field_range(text),
+        Fault::Displacement => DatumError::TimeZoneDisplacement(text.to_owned()),
         Fault::Zone(name) => DatumError::UnknownTimeZone(name),
     };
     let mut fields = Fields::default();
@@ -322,12 +324,15 @@ impl Fields {
         if year < 1 || !is_day {
             return Err(Fault::Range.into());
         }
-        if year > 5_874_897 {
-            return Err(Fault::Range.into());
-        }
-        let days = civil.days();
+        // No year that is greater has a date; far greater ones would not be counted rightly.
+        let days = if year > 5_874_897 {
+            i64::MAX - 1
+        } else {
+            civil.days()
+        };
         if wanted == Wanted::Date {
-            return check_date(days).map_err(End::Error);
+            let told = || DatumError::DatetimeOverflow(format!("date out of range: \"{text}\""));
+            return check_date(days).map_err(|_| End::Error(told()));
         }
         let out_of_range =
             || DatumError::DatetimeOverflow(format!("timestamp out of range: \"{text}\""));
@@ -466,7 +471,7 @@ fn offset_zone(text: &str) -> Result<TimeZone, Fault> {
         }
     };
     if hours > 15 || minutes > 59 || seconds > 59 {
-        return Err(Fault::Range);
+        return Err(Fault::Displacement);
     }
     let total = (hours * 60 + minutes) * 60 + seconds;
     let total = if negative { -total } else { total };
