@@ -12,7 +12,6 @@ mod test_decoding;
 
 pub use messages::Messages;
 pub(crate) use options::parse_bool;
-pub(crate) use sql_text::quoted_identifier;
 
 use bytes::Bytes;
 
