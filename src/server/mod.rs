@@ -6,6 +6,7 @@
 //! only.
 
 mod cancel;
+mod confirm;
 mod conn;
 mod copy_in;
 mod lexer;

@@ -146,33 +146,40 @@ const SLOTS: &[Described] = &[
     ),
 ];
 
+/// In the order in which `exec::changes` makes them.
 const CHANGES: &[Described] = &[
     ("lsn", PgType::PG_LSN, "end of its transaction"),
     ("change_lsn", PgType::PG_LSN, "its own position"),
     ("xid", PgType::XID, "transaction id"),
     ("committed_at", PgType::TIMESTAMPTZ, "commit time"),
     ("term", PgType::INT8, "term under which it was written"),
+    ("bytes", PgType::INT4, "bytes that are stored of it"),
     (
         "operation",
         PgType::TEXT,
-        "insert, update, delete, truncate, refresh or message",
+        "insert, update, delete, truncate, refresh, message, or opaque for what is no record",
     ),
     ("collection", PgType::TEXT, "collection"),
-    ("rid", PgType::NUMERIC, "row id"),
-    ("kind", PgType::TEXT, "kind of entity"),
+    (
+        "rid",
+        PgType::NUMERIC,
+        "key of the row; up to 64 bits without a sign",
+    ),
+    ("kind", PgType::TEXT, "kind of row"),
     (
         "entity",
         PgType::BYTEA,
-        "the row in the producer's own form",
+        "the row in the producer's own form, or a message's content",
     ),
-    ("document", PgType::JSONB, "the row"),
+    ("document", PgType::JSONB, "the row, when it is JSON"),
     ("metadata", PgType::JSONB, "metadata of the producer"),
     (
         "changed_columns",
         PgType::TEXT_ARRAY,
         "names of the changed columns",
     ),
-    ("old", PgType::JSONB, "the row or its key before"),
+    ("old", PgType::BYTEA, "the row or its key before"),
+    ("old_document", PgType::JSONB, "the same, when it is JSON"),
     (
         "unchanged",
         PgType::TEXT_ARRAY,
@@ -180,7 +187,18 @@ const CHANGES: &[Described] = &[
     ),
     ("producer", PgType::TEXT, "name of the producer"),
     ("seq", PgType::NUMERIC, "the producer's number"),
-    ("bytes", PgType::INT4, "bytes of its frame"),
+    ("refresh_rows", PgType::INT4, "number of a refresh's rows"),
+    (
+        "refresh_records",
+        PgType::BYTEA_ARRAY,
+        "the rows of a refresh",
+    ),
+    ("prefix", PgType::TEXT, "prefix of a message"),
+    (
+        "transactional",
+        PgType::BOOL,
+        "whether a message belongs to a transaction",
+    ),
 ];
 
 const SEGMENTS: &[Described] = &[
