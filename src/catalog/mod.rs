@@ -7,6 +7,7 @@
 
 mod bind;
 mod context;
+mod databases;
 mod ddl;
 mod exec;
 mod functions;

@@ -11,6 +11,7 @@
 
 mod fake;
 mod real;
+mod vouched;
 
 use std::fmt;
 use std::io;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 
 pub use fake::{FakeCounters, FakeDisk, FakeError, FakeOp};
 pub use real::{DirLock, RealDisk};
+
+pub(crate) use vouched::{vouch, vouched};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

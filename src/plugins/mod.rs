@@ -10,8 +10,10 @@ mod options;
 mod sql_text;
 mod test_decoding;
 
+pub(crate) use jsonb::write_jsonb;
 pub use messages::Messages;
 pub(crate) use options::parse_bool;
+pub(crate) use sql_text::quoted_identifier;
 
 use bytes::Bytes;
 

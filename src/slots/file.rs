@@ -17,13 +17,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::{vouch, vouched};
 use crate::lsn::Lsn;
 
 use super::{Invalidation, InvalidationCause, SlotName};
 
 const VERSION: u32 = 1;
-const CRC_START: &str = "{\n  \"crc32\": \"";
-const CRC_END: &str = "\",\n";
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,23 +76,12 @@ pub(super) fn encode(file: &SlotFile) -> Result<Vec<u8>, String> {
         version: VERSION,
     };
     let json = serde_json::to_string_pretty(&body).map_err(|e| e.to_string())?;
-    let rest = json.strip_prefix("{\n").unwrap_or(&json);
-    let crc = crc32fast::hash(rest.as_bytes());
-    Ok(format!("{CRC_START}{crc:08x}{CRC_END}{rest}").into_bytes())
+    Ok(vouch(&json))
 }
 
 /// What the bytes say, or what is wrong with them.
 pub(super) fn decode(bytes: &[u8]) -> Result<SlotFile, String> {
-    let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
-    let (crc, rest) = text
-        .strip_prefix(CRC_START)
-        .and_then(|text| text.split_once(CRC_END))
-        .ok_or("it does not begin with its checksum")?;
-    let found = format!("{:08x}", crc32fast::hash(rest.as_bytes()));
-    if crc != found {
-        return Err(format!("checksum is {found}, stored {crc:?}"));
-    }
-    let body: Body = serde_json::from_str(&format!("{{{rest}")).map_err(|e| e.to_string())?;
+    let body: Body = serde_json::from_str(&vouched(bytes)?).map_err(|e| e.to_string())?;
     if body.version != VERSION {
         return Err(format!("version {} is not known", body.version));
     }
