@@ -12,6 +12,8 @@ mod ddl;
 mod exec;
 mod functions;
 mod parse;
+#[cfg(test)]
+mod test_host;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};

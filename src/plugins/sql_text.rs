@@ -167,15 +167,6 @@ pub(super) fn write_identifier(name: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// A name as SQL writes it, quoted where PostgreSQL's `quote_identifier` does.
-pub(crate) fn quoted_identifier(name: &str) -> String {
-    if is_plain(name) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
 fn is_plain(name: &str) -> bool {
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
