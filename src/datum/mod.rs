@@ -22,6 +22,7 @@
 mod array;
 mod binary;
 mod error;
+mod ident;
 mod style;
 mod text;
 mod types;
@@ -29,6 +30,7 @@ mod types;
 pub use array::{Array, parse_array, write_array};
 pub use binary::{binary_in, binary_out};
 pub use error::DatumError;
+pub use ident::{Keyword, is_plain_ident, keyword, quote_ident};
 pub use style::{IntervalStyle, Style};
 pub use text::{apply_typmod, text_in, text_out};
 pub use types::{ProcRef, TypeInfo, all_types, format_type, info, parse_type_name, type_by_name};
