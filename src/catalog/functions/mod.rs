@@ -71,6 +71,11 @@ pub(super) enum Body {
         columns: &'static [(&'static str, PgType)],
         rows: fn(&Call<'_>, &[Datum]) -> Result<Vec<Row>, PgError>,
     },
+    /// The same, its rows made while they are asked for and never all in memory.
+    Stream {
+        columns: &'static [(&'static str, PgType)],
+        rows: fn(&Call<'_>, &[Datum]) -> Result<RowStream, PgError>,
+    },
 }
 
 impl Function {
@@ -150,7 +155,10 @@ impl Function {
             // Native ones that only make sense over a window have these OIDs.
             Body::Native(_) if (3100..=3114).contains(&self.oid) => 'w',
             Body::Native(_) => 'a',
-            Body::Scalar(_) | Body::Template(_) | Body::Table { .. } => 'f',
+            Body::Scalar(_) | Body::Template(_) | Body::Table { .. } | Body::Stream { .. } => 'f',
         }
     }
 }
+
+/// Rows that are made while they are asked for.
+pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send>;
