@@ -10,7 +10,7 @@ use pgwire::messages::response::ErrorResponse;
 
 use crate::change::EncodeError;
 use crate::datum::DatumError;
-use crate::engine::{CreateSlotError, PublishError, SubscribeError};
+use crate::engine::{CreateSlotError, NoSavepoint, PublishError, RollbackError, SubscribeError};
 use crate::lsn::Lsn;
 use crate::plugins::PluginError;
 use crate::replicas::{QuorumTimeout, QuorumUnmet};
@@ -386,12 +386,33 @@ impl From<PublishError> for PgError {
         let message = error.to_string();
         match error {
             PublishError::Append(error) => error.into(),
+            PublishError::Buffer {
+                kind: io::ErrorKind::StorageFull,
+                ..
+            } => Self::error("53100", message),
+            PublishError::Buffer { .. } => Self::error("58030", message),
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
             PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
-            PublishError::Encode(EncodeError::MessageHead) | PublishError::Empty => {
-                Self::error("22023", message)
-            }
+            PublishError::Encode(EncodeError::MessageHead)
+            | PublishError::StandsAlone
+            | PublishError::NumberedAtPosition
+            | PublishError::Empty => Self::error("22023", message),
+        }
+    }
+}
+
+impl From<NoSavepoint> for PgError {
+    fn from(error: NoSavepoint) -> Self {
+        Self::error("3B001", error.to_string())
+    }
+}
+
+impl From<RollbackError> for PgError {
+    fn from(error: RollbackError) -> Self {
+        match error {
+            RollbackError::Unknown(error) => error.into(),
+            RollbackError::Buffer(error) => error.into(),
         }
     }
 }
