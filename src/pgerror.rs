@@ -10,7 +10,7 @@ use pgwire::messages::response::ErrorResponse;
 
 use crate::change::EncodeError;
 use crate::datum::DatumError;
-use crate::engine::{CreateSlotError, NoSavepoint, PublishError, RollbackError, SubscribeError};
+use crate::engine::{CreateSlotError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
 use crate::plugins::PluginError;
 use crate::replicas::{QuorumTimeout, QuorumUnmet};
@@ -22,6 +22,10 @@ use crate::sources::ndjson::{LineError, RecordError};
 use crate::spool::{AppendError, ReadError, WriterFailure};
 use crate::wire::{CommandError, CommandErrorKind};
 
+/// Durable here, not confirmed by those that a commit waits for. Of a class of its own: drivers and
+/// pools repeat what fails with class 40 or 08, and would publish twice.
+const COMMITTED_UNCONFIRMED: &str = "PS001";
+
 /// What to do about what is committed here and not confirmed elsewhere.
 const COMMITTED_HINT: &str =
     "The records are durable here and will be delivered; publishing them again would repeat them.";
@@ -32,9 +36,9 @@ pub(crate) struct PgError {
     fatal: bool,
     code: &'static str,
     message: String,
-    detail: Option<String>,
-    hint: Option<String>,
-    context: Option<String>,
+    detail: Option<Box<str>>,
+    hint: Option<Box<str>>,
+    context: Option<Box<str>>,
     /// Where in the statement's text, in characters from 1.
     position: Option<u32>,
 }
@@ -128,41 +132,42 @@ impl PgError {
             ..
         } = timeout;
         let message =
-            format!("committed here, but not confirmed by subscribers within {elapsed_ms} ms");
-        let mut detail =
-            format!("Position {target_lsn} has {observed} of {required} confirmations.");
+            format!("committed here at {target_lsn}, confirmed by {observed} of {required}");
+        let mut detail = format!(
+            "LSN {target_lsn} has {observed} of {required} confirmations after {elapsed_ms} ms."
+        );
         if !missing.is_empty() {
             detail = format!("{detail} None came from: {}.", missing.join(", "));
         }
-        Self::error("40003", message)
+        Self::error(COMMITTED_UNCONFIRMED, message)
             .with_detail(detail)
             .with_hint(COMMITTED_HINT)
     }
 
     /// The same with DETAIL.
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into());
         self
     }
 
     /// The same with `first` in front of its DETAIL.
     pub(crate) fn with_detail_first(mut self, first: String) -> Self {
         self.detail = Some(match self.detail {
-            Some(detail) => format!("{first} {detail}"),
-            None => first,
+            Some(detail) => format!("{first} {detail}").into(),
+            None => first.into(),
         });
         self
     }
 
     /// The same with HINT.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
     /// The same with CONTEXT.
     pub(crate) fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into());
+        self.context = Some(context.into().into());
         self
     }
 
@@ -208,9 +213,9 @@ impl PgError {
             self.message.clone(),
         );
         info.severity_nonlocalized = Some(severity.to_owned());
-        info.detail = self.detail.clone();
-        info.hint = self.hint.clone();
-        info.where_context = self.context.clone();
+        info.detail = self.detail.clone().map(String::from);
+        info.hint = self.hint.clone().map(String::from);
+        info.where_context = self.context.clone().map(String::from);
         info.position = self.position.map(|at| at.to_string());
         without_zeros(info)
     }
@@ -402,21 +407,6 @@ impl From<PublishError> for PgError {
     }
 }
 
-impl From<NoSavepoint> for PgError {
-    fn from(error: NoSavepoint) -> Self {
-        Self::error("3B001", error.to_string())
-    }
-}
-
-impl From<RollbackError> for PgError {
-    fn from(error: RollbackError) -> Self {
-        match error {
-            RollbackError::Unknown(error) => error.into(),
-            RollbackError::Buffer(error) => error.into(),
-        }
-    }
-}
-
 impl From<LineError> for PgError {
     fn from(error: LineError) -> Self {
         let context = error.context();
@@ -449,13 +439,30 @@ impl From<RecordError> for PgError {
 
 impl From<DatumError> for PgError {
     fn from(error: DatumError) -> Self {
-        let message = error.to_string();
-        match error {
-            DatumError::Syntax { .. } => Self::error("22P02", message),
-            DatumError::DatetimeSyntax { .. } => Self::error("22007", message),
-            DatumError::OutOfRange { .. } => Self::error("22003", message),
-            DatumError::Binary(_) => Self::error("22P03", message),
-            DatumError::Unsupported(_) => Self::unsupported(message),
+        let code = match &error {
+            DatumError::Syntax { .. } | DatumError::Malformed { .. } => "22P02",
+            DatumError::DatetimeSyntax { .. } => "22007",
+            DatumError::OutOfRange { .. } | DatumError::Overflow { .. } => "22003",
+            DatumError::DatetimeOverflow(_) => "22008",
+            DatumError::TimeZoneDisplacement(_) => "22009",
+            DatumError::UnknownTimeZone(_) | DatumError::InvalidParameter(_) => "22023",
+            DatumError::TooLong(_) => "22001",
+            DatumError::Encoding(_) => "22021",
+            DatumError::Untranslatable(_) => "22P05",
+            DatumError::TooDeep => "54001",
+            DatumError::TooLarge(_) => "54000",
+            DatumError::UndefinedRelation(_) => "42P01",
+            DatumError::UndefinedObject { .. } => "42704",
+            DatumError::UndefinedFunction(_) => "42883",
+            DatumError::UndefinedSchema(_) => "3F000",
+            DatumError::Binary(_) => "22P03",
+            DatumError::Stored(_) => "XX000",
+            DatumError::Unsupported(_) => "0A000",
+        };
+        let told = Self::error(code, error.to_string());
+        match error.detail() {
+            "" => told,
+            detail => told.with_detail(detail),
         }
     }
 }
@@ -465,7 +472,7 @@ impl From<QuorumUnmet> for PgError {
         let message = format!("committed here, but not confirmed: {error}");
         match error {
             QuorumUnmet::InsufficientReplicas { .. } | QuorumUnmet::MissingRegions { .. } => {
-                Self::error("40003", message).with_hint(COMMITTED_HINT)
+                Self::error(COMMITTED_UNCONFIRMED, message).with_hint(COMMITTED_HINT)
             }
         }
     }

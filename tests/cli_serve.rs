@@ -192,3 +192,65 @@ fn an_unknown_setting_refuses_to_start() {
     }
     assert!(!home.path("data").exists());
 }
+
+fn show(client: &mut RawClient, name: &str) -> String {
+    client.query(&format!("SHOW {name}"))[1].values()[0]
+        .clone()
+        .unwrap()
+}
+
+#[test]
+fn a_reload_takes_what_can_change_and_a_mistake_changes_nothing() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("data")).unwrap();
+    let file = home.path("data/pgspool.toml");
+    std::fs::write(&file, "wal_keep_size = \"64MB\"\nmax_connections = 9\n").unwrap();
+    let (server, said) = Serve::start(&home, &[]);
+    let address = said
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("listening on ")
+        .unwrap();
+    let mut client = RawClient::connect(address.parse().unwrap());
+    client.start(&[("user", "u"), ("database", "pgspool")]);
+    assert_eq!(show(&mut client, "wal_keep_size"), "64MB");
+    let reloaded = |text: &str, wanted: &str| {
+        std::fs::write(&file, text).unwrap();
+        server.signal("-HUP");
+        for _ in 0..200 {
+            let mut client = RawClient::connect(address.parse().unwrap());
+            client.start(&[("user", "u"), ("database", "pgspool")]);
+            if show(&mut client, "wal_keep_size") == wanted {
+                return show(&mut client, "max_connections");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("not reloaded: {text}");
+    };
+    assert_eq!(
+        reloaded("wal_keep_size = \"32MB\"\nmax_connections = 8\n", "32MB"),
+        "9"
+    );
+    std::fs::write(&file, "wal_keep_size = \"16MB\"\nnonsense = 1\n").unwrap();
+    server.signal("-HUP");
+    assert_eq!(
+        reloaded("wal_keep_size = \"8MB\"\nmax_connections = 9\n", "8MB"),
+        "9"
+    );
+}
+
+#[test]
+fn a_configuration_file_with_a_mistake_refuses_to_start() {
+    let home = Home::new();
+    let file = home.path("my.toml");
+    std::fs::write(&file, "\nwal_keep = 3\n").unwrap();
+    let file = file.to_str().unwrap();
+    let said = refuse(&["serve", "--data", &home.data(), "--config", file]);
+    assert!(
+        said.contains("my.toml, line 2: unrecognized configuration parameter"),
+        "{said}"
+    );
+    let said = refuse(&["serve", "--data", &home.data(), "--config", "/no/such.toml"]);
+    assert!(said.contains("cannot read /no/such.toml"), "{said}");
+}

@@ -61,6 +61,7 @@ fn configure(replicas: &Replicas, quorum: QuorumMode, soft_target_lsn: u64) {
             quorum,
             timeout: None,
             soft_target_lsn,
+            ..CommitSettings::default()
         })
         .unwrap();
 }

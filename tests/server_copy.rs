@@ -220,12 +220,14 @@ fn a_quorum_that_cannot_confirm_is_told_as_such() {
         client.end_copy()[0].fields()
     };
     let error = failed_copy(&mut client);
-    assert_eq!(error[&'C'], "40003", "{error:?}");
+    assert_eq!(error[&'C'], "PS001", "{error:?}");
     assert!(error[&'M'].starts_with("committed here"), "{error:?}");
     let head = server.engine().head();
+    let message = format!("committed here at {head}, confirmed by 0 of 1");
+    assert_eq!(error[&'M'], message);
     let detail = format!(
         "1 record of this COPY was published, up to {head}. \
-         Position {head} has 0 of 1 confirmations."
+         LSN {head} has 0 of 1 confirmations after 100 ms."
     );
     assert_eq!(error[&'D'], detail);
 
@@ -233,7 +235,7 @@ fn a_quorum_that_cannot_confirm_is_told_as_such() {
     subscriber.create_slot("s", "json");
     subscriber.stream("s");
     let error = failed_copy(&mut client);
-    assert_eq!(error[&'C'], "40003", "{error:?}");
+    assert_eq!(error[&'C'], "PS001", "{error:?}");
     client.begin_copy();
     client.copy_data(&line(3));
     client.message(b'c', b"");
@@ -286,7 +288,7 @@ fn a_quorum_over_regions_names_those_that_did_not_confirm() {
     let head = server.engine().head();
     eu.acknowledge(head);
     let error = client.until_ready()[0].fields();
-    assert_eq!(error[&'C'], "40003", "{error:?}");
-    let detail = format!("Position {head} has 1 of 2 confirmations. None came from: us.");
+    assert_eq!(error[&'C'], "PS001", "{error:?}");
+    let detail = format!("LSN {head} has 1 of 2 confirmations after 500 ms. None came from: us.");
     assert!(error[&'D'].ends_with(&detail), "{error:?}");
 }

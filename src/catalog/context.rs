@@ -1,15 +1,20 @@
 //! What a statement may ask of the session that runs it, and the snapshot that it looks at.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
+use crate::datum::{IntervalStyle, Style};
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+
+use super::databases::DatabaseSnapshot;
+use super::views::Rows;
 
 /// Who runs a statement.
 #[derive(Debug, Clone)]
@@ -106,9 +111,65 @@ pub(crate) struct Context {
     pub(crate) snapshot: Snapshot,
 }
 
-/// What the views show, taken once a statement.
-#[derive(Debug, Default)]
+impl Context {
+    /// How the session wants values read and printed.
+    pub(crate) fn style(&self) -> &Style {
+        self.snapshot.style.get_or_init(|| {
+            let setting = |name| self.host.setting(name).unwrap_or_default();
+            let mut style = Style::utc(self.transaction_unix_us);
+            if let Some(zone) = Style::time_zone_named(&setting("TimeZone")) {
+                style.time_zone = zone;
+            }
+            style.interval_style = IntervalStyle::named(&setting("IntervalStyle"));
+            style.extra_float_digits = setting("extra_float_digits").parse().unwrap_or(1);
+            style.bytea_escape = setting("bytea_output").eq_ignore_ascii_case("escape");
+            style
+        })
+    }
+}
+
+/// What the views show, taken once a statement, each piece at its first use.
+#[derive(Default)]
 pub(crate) struct Snapshot {
-    /// Rows of views by name, made at first use.
-    pub(super) rows: std::sync::Mutex<BTreeMap<&'static str, Arc<Vec<Vec<crate::datum::Datum>>>>>,
+    /// Rows of views by the view's OID.
+    pub(super) rows: Mutex<BTreeMap<u32, Arc<Rows>>>,
+    /// All databases.
+    pub(super) databases: OnceLock<Vec<DatabaseSnapshot>>,
+    /// How the session wants values read and printed, asked once a statement.
+    style: OnceLock<Style>,
+    /// What is left to do when the statement has succeeded.
+    finish: Mutex<Vec<Finish>>,
+}
+
+/// What a function leaves to be done when all rows of its statement were made without an error.
+pub(super) type Finish = Box<dyn FnOnce() -> Result<(), PgError> + Send>;
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Leaves something to be done when the statement has succeeded.
+    pub(super) fn at_success(&self, finish: Finish) {
+        lock(&self.snapshot.finish).push(finish);
+    }
+
+    /// What was left to be done, in order.
+    pub(super) fn take_finish(&self) -> Vec<Finish> {
+        std::mem::take(&mut *lock(&self.snapshot.finish))
+    }
+
+    /// An error when the statement is to stop.
+    pub(super) fn check_cancelled(&self) -> Result<(), PgError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(PgError::cancelled());
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

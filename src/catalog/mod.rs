@@ -7,9 +7,13 @@
 
 mod bind;
 mod context;
+mod databases;
 mod ddl;
 mod exec;
 mod functions;
+mod parse;
+#[cfg(test)]
+mod test_host;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};

@@ -11,6 +11,7 @@ mod export;
 mod import;
 mod inspect;
 mod offline;
+mod reload;
 mod repair;
 mod serve;
 mod settings;
@@ -63,13 +64,12 @@ struct DataArgs {
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Where to listen: an address or a name such as localhost; may be given several times.
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        default_value = "127.0.0.1:5433",
-        value_parser = serve::address
-    )]
+    /// Configuration file [default: pgspool.toml in the data directory, if it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen: an address or a name such as localhost; may be given several times
+    /// [default: 127.0.0.1:5433].
+    #[arg(long, value_name = "ADDR:PORT", value_parser = serve::address)]
     listen: Vec<SocketAddr>,
     /// What to do about damage in the newest segment.
     #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
@@ -244,7 +244,9 @@ mod tests {
             panic!("serve is serve");
         };
         assert_eq!(args.data.dir, PathBuf::from("./pgspool-data"));
-        assert_eq!(args.listen, ["127.0.0.1:5433".parse().unwrap()]);
+        assert_eq!(args.listen, []);
+        let listen = settings::Loaded::default().settings.server.listen;
+        assert_eq!(listen, ["127.0.0.1:5433".parse().unwrap()]);
         assert_eq!(args.recovery, Recovery::FailClosed);
     }
 }

@@ -16,11 +16,12 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{BindError, Server};
+use crate::server::{BindError, Server, ShownSettings};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
-use super::settings::{SettingError, Settings};
+use super::reload::Configuration;
+use super::settings::{CONFIG_FILE, SettingError, Sources};
 
 /// Why the server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -63,32 +64,55 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     start_log();
-    let mut settings = Settings::of(&args.settings)?;
-    for (name, value) in settings.changed() {
+    let sources = sources(&args);
+    let loaded = sources.load()?;
+    for (name, value) in loaded.settings.changed() {
         tracing::info!("{name} = {value}");
     }
-    let shown = settings.shown();
-    settings.server.shown = shown
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    settings.engine.recovery = args.recovery.into();
-    settings.server.listen = args.listen;
+    let shown = ShownSettings::new(loaded.shown());
+    let mut options = loaded.settings.clone();
+    options.server.shown = shown.clone();
+    options.engine.recovery = args.recovery.into();
 
     let data = DataDir::create(&args.data.dir)?;
     let disk = Arc::new(RealDisk);
-    let databases = Databases::open(disk, data.path(), settings.engine, Moment::now())?;
+    let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
 
     let runtime = Runtime::new().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
-        let server = Server::bind(Arc::clone(&databases), settings.server).await?;
+        let server = Server::bind(Arc::clone(&databases), options.server).await?;
+        let configuration = Configuration {
+            sources,
+            loaded,
+            shown,
+            databases: Arc::clone(&databases),
+        };
+        configuration
+            .reload_on_hangup()
+            .map_err(ServeError::Runtime)?;
         announce(&server.local_addrs(), example_database(&databases));
         serve_until(server, stop).await;
         Ok::<(), ServeError>(())
     })?;
     close(&databases)
+}
+
+/// Where the settings are: the file, then the environment, then the flags.
+fn sources(args: &ServeArgs) -> Sources {
+    let mut flags = args.settings.clone();
+    if !args.listen.is_empty() {
+        let all: Vec<_> = args.listen.iter().map(ToString::to_string).collect();
+        flags.push(format!("listen={}", all.join(",")));
+    }
+    let in_data = || args.data.dir.join(CONFIG_FILE);
+    Sources {
+        file: args.config.clone().unwrap_or_else(in_data),
+        file_named: args.config.is_some(),
+        flags,
+    }
 }
 
 /// The log goes to standard error; `RUST_LOG` sets what is in it.

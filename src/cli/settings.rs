@@ -1,16 +1,20 @@
-//! Settings of `serve`: names and units as PostgreSQL writes them (`-c name=value`).
+//! Settings of `serve`: names and units as PostgreSQL writes them, in `pgspool.toml`, in the
+//! environment (`PGSPOOL_NAME`) and as flags (`-c name=value`), the later over the earlier.
 //!
 //! An unknown name, a value that cannot be read, and values that promise nothing refuse to start;
 //! nothing falls back silently. The options themselves live in the modules that use them; this
 //! module only fills them in, and says what they are.
 
+mod layers;
 mod table;
 
 use crate::engine::EngineOptions;
-use crate::replicas::{CommitPolicy, QuorumMode};
+use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
 use crate::server::ServerOptions;
 
-use table::SETTINGS;
+use table::{SETTINGS, Setting};
+
+pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 
 /// Everything that `-c` can change.
 #[derive(Debug, Clone, Default)]
@@ -32,22 +36,28 @@ pub(super) enum SettingError {
         value: String,
         expected: &'static str,
     },
+    #[error("cannot read {path}: {reason}")]
+    File { path: String, reason: String },
+    #[error("{path}, line {line}: {reason}")]
+    FileEntry {
+        path: String,
+        line: u32,
+        reason: String,
+    },
+    #[error(transparent)]
+    Commit(#[from] CommitSettingsError),
     #[error("commit_policy=quorum needs a quorum: set commit_quorum to sync=N or regions=A,B")]
     NoQuorum,
 }
 
 impl Settings {
-    /// Takes each `name=value`, and refuses what does not go together.
-    pub(super) fn of(assignments: &[String]) -> Result<Self, SettingError> {
-        let mut settings = Self::default();
-        for assignment in assignments {
-            settings.assign(assignment)?;
-        }
-        let commit = &settings.engine.commit;
+    /// Refuses what does not go together.
+    fn check(&self) -> Result<(), SettingError> {
+        let commit = &self.engine.commit;
         if commit.policy == CommitPolicy::Quorum && commit.quorum == QuorumMode::Async {
             return Err(SettingError::NoQuorum);
         }
-        Ok(settings)
+        Ok(commit.check()?)
     }
 
     /// Name and value of each, as `-c` takes them.
@@ -65,11 +75,20 @@ impl Settings {
         changed.map(|(now, _)| now).collect()
     }
 
-    fn assign(&mut self, assignment: &str) -> Result<(), SettingError> {
-        let Some((name, value)) = assignment.split_once('=') else {
-            return Err(SettingError::NotAssigned(assignment.to_owned()));
-        };
-        let (name, value) = (name.trim(), value.trim());
+    /// What sessions begin with, where it is not PostgreSQL's default.
+    fn session_value(&self, name: &str, default: &str) -> String {
+        let defaults = &self.server.session_defaults;
+        let found = defaults.iter().find(|(known, _)| known == name);
+        found.map_or_else(|| default.to_owned(), |(_, value)| value.clone())
+    }
+
+    fn begin_sessions_with(&mut self, name: &str, value: &str) {
+        let defaults = &mut self.server.session_defaults;
+        defaults.retain(|(known, _)| known != name);
+        defaults.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn assign(&mut self, name: &str, value: &str) -> Result<&'static Setting, SettingError> {
         let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
             let known: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
             return Err(SettingError::Unknown {
@@ -77,11 +96,14 @@ impl Settings {
                 known: known.join(", "),
             });
         };
-        (setting.apply)(self, value).map_err(|expected| SettingError::Invalid {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            expected,
-        })
+        match (setting.apply)(self, value) {
+            Ok(()) => Ok(setting),
+            Err(expected) => Err(SettingError::Invalid {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                expected,
+            }),
+        }
     }
 }
 
@@ -99,12 +121,22 @@ pub(super) fn help() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
 
     fn assigned(text: &str) -> Result<Settings, SettingError> {
-        Settings::of(&[text.to_owned()])
+        of(&[text.to_owned()])
+    }
+
+    fn of(flags: &[String]) -> Result<Settings, SettingError> {
+        let sources = Sources {
+            file: "/nowhere/pgspool.toml".into(),
+            file_named: false,
+            flags: flags.to_vec(),
+        };
+        Ok(sources.load()?.settings)
     }
 
     #[test]
@@ -150,7 +182,7 @@ mod tests {
             "commit_timeout=2s",
             "max_slot_wal_keep_size=2GB",
         ];
-        let changed = Settings::of(&texts.map(str::to_owned)).unwrap().changed();
+        let changed = of(&texts.map(str::to_owned)).unwrap().changed();
         assert_eq!(
             changed,
             [
@@ -176,7 +208,7 @@ mod tests {
             assert_eq!(settings.engine.commit.quorum, mode, "{text}");
         }
         let both = ["commit_policy=quorum", "commit_quorum=sync=1"].map(str::to_owned);
-        assert!(Settings::of(&both).is_ok());
+        assert!(of(&both).is_ok());
     }
 
     #[test]
@@ -233,5 +265,94 @@ mod tests {
             assigned("commit_policy=quorum").unwrap_err(),
             SettingError::NoQuorum
         );
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = Path::new("/etc/pgspool.toml");
+        let text =
+            "# sizes\nwal_keep_size = \"2GB\"\nmax_connections = 7\ncommit_timeout = \"1s\"\n";
+        let environment = [
+            ("PGSPOOL_WAL_KEEP_SIZE", "3GB"),
+            ("PGSPOOL_COMMIT_TIMEOUT", "2s"),
+        ];
+        let loaded =
+            layers::load_for_test(file, text, &environment, &["wal_keep_size=4GB"]).unwrap();
+        let shown = loaded.shown();
+        let row = |name: &str| shown.iter().find(|row| row.name == name).unwrap();
+        let keep = row("wal_keep_size");
+        assert_eq!(
+            (keep.value.as_str(), keep.setting.as_str(), keep.unit),
+            ("4GB", "4096", Some("MB"))
+        );
+        assert_eq!(
+            (keep.source, keep.boot_val.as_str()),
+            ("command line", "1024")
+        );
+        let timeout = row("commit_timeout");
+        assert_eq!(
+            (timeout.value.as_str(), timeout.source),
+            ("2s", "environment variable")
+        );
+        let connections = row("max_connections");
+        assert_eq!(connections.source, "configuration file");
+        assert_eq!(connections.sourceline, Some(3));
+        assert_eq!(row("listen").source, "default");
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_names_its_line() {
+        let file = Path::new("/etc/pgspool.toml");
+        for (text, words) in [
+            ("\nwal_keep_size = \"much\"", "line 2: invalid value"),
+            (
+                "wal_keep_sizes = 1",
+                "line 1: unrecognized configuration parameter",
+            ),
+            (
+                "wal_keep_size = [1]",
+                "line 1: parameter \"wal_keep_size\" needs",
+            ),
+            ("wal_keep_size", "cannot read /etc/pgspool.toml"),
+        ] {
+            let error = layers::load_for_test(file, text, &[], &[]).unwrap_err();
+            assert!(error.to_string().contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_reload_changes_what_can_change_and_marks_what_waits_for_a_restart() {
+        let file = Path::new("/etc/pgspool.toml");
+        let load = |text: &str| layers::load_for_test(file, text, &[], &[]).unwrap();
+        let before = load("max_connections = 7");
+        let (after, shown, waiting) =
+            before.reload(load("max_connections = 8\nwal_keep_size = \"64MB\""));
+        assert_eq!(waiting, ["max_connections"]);
+        assert_eq!(after.settings.server.max_connections, 7);
+        assert_eq!(after.settings.engine.wal_keep_size, 64 << 20);
+        let row = |name: &str| shown.iter().find(|row| row.name == name).unwrap();
+        assert!(row("max_connections").pending_restart);
+        assert!(!row("wal_keep_size").pending_restart);
+    }
+
+    #[test]
+    fn standbys_and_levels_are_read_strictly() {
+        let settings = assigned("synchronous_standby_names=ANY 2 (a, b)").unwrap();
+        assert_eq!(settings.engine.commit.standbys.to_string(), "ANY 2 (a, b)");
+        let settings = assigned("synchronous_commit=remote_apply").unwrap();
+        assert_eq!(
+            settings.server.session_defaults,
+            [("synchronous_commit".to_owned(), "remote_apply".to_owned())]
+        );
+        for text in [
+            "synchronous_standby_names=FIRST 0 (a)",
+            "synchronous_standby_names=(a",
+            "synchronous_commit=maybe",
+            "statement_timeout=soon",
+        ] {
+            assert!(assigned(text).is_err(), "{text}");
+        }
+        let both = ["synchronous_standby_names=a", "commit_policy=ack_n=1"];
+        assert!(of(&both.map(str::to_owned)).is_err());
     }
 }

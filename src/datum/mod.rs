@@ -19,6 +19,30 @@
 //!
 //! It knows no table, no function and no session. Nothing here panics on any input.
 
+mod array;
+mod binary;
+mod datetime;
+mod error;
+mod float;
+mod inet;
+mod interval;
+mod json;
+mod numeric;
+mod scalars;
+mod style;
+mod text;
+mod types;
+
+pub use array::{Array, parse_array, parse_stored_array, write_array};
+pub use binary::{binary_in, binary_out};
+pub use error::DatumError;
+pub use interval::{Interval, interval_compare};
+pub use json::Json;
+pub use numeric::{Numeric, numeric_compare};
+pub use style::{IntervalStyle, Style};
+pub use text::{apply_typmod, text_in, text_out};
+pub use types::{ProcRef, TypeInfo, all_types, format_type, info, parse_type_name, type_by_name};
+
 /// A type of PostgreSQL, by its OID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PgType(pub u32);
@@ -62,6 +86,25 @@ impl PgType {
     pub const ACLITEM_ARRAY: Self = Self(1034);
     pub const BPCHAR: Self = Self(1042);
     pub const VARCHAR: Self = Self(1043);
+    pub const BIT: Self = Self(1560);
+    pub const VARBIT: Self = Self(1562);
+    pub const TIMETZ: Self = Self(1266);
+    pub const CIDR: Self = Self(650);
+    pub const CSTRING: Self = Self(2275);
+    pub const RECORD_ARRAY: Self = Self(2287);
+    pub const TIMESTAMPTZ_ARRAY: Self = Self(1185);
+    pub const PG_LSN_ARRAY: Self = Self(3221);
+    pub const XID_ARRAY: Self = Self(1011);
+    pub const REGTYPE_ARRAY: Self = Self(2211);
+    pub const JSONPATH: Self = Self(4072);
+    pub const TXID_SNAPSHOT: Self = Self(2970);
+    pub const ANYCOMPATIBLE: Self = Self(5077);
+    pub const ANYCOMPATIBLEARRAY: Self = Self(5078);
+    pub const REGOPER: Self = Self(2203);
+    pub const REGOPERATOR: Self = Self(2204);
+    pub const REGCONFIG: Self = Self(3734);
+    pub const REGDICTIONARY: Self = Self(3769);
+    pub const REGCOLLATION: Self = Self(4191);
     pub const DATE: Self = Self(1082);
     pub const TIME: Self = Self(1083);
     pub const TIMESTAMP: Self = Self(1114);
@@ -107,39 +150,4 @@ pub trait Names {
     fn name_of(&self, ty: PgType, oid: u32) -> Option<String>;
     /// The OID of what `name` means as a value of the reg* type `ty`.
     fn oid_of(&self, ty: PgType, name: &str) -> Option<u32>;
-}
-
-/// Why a text or bytes are not a value of a type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DatumError {
-    /// Does not parse (22P02).
-    #[error("invalid input syntax for type {type_name}: \"{text}\"")]
-    Syntax {
-        /// Type as PostgreSQL prints it.
-        type_name: String,
-        /// The input.
-        text: String,
-    },
-    /// A date or time does not parse (22007).
-    #[error("invalid input syntax for type {type_name}: \"{text}\"")]
-    DatetimeSyntax {
-        /// Type.
-        type_name: String,
-        /// The input.
-        text: String,
-    },
-    /// Parses, and does not fit (22003; 22008 for dates and times).
-    #[error("value \"{text}\" is out of range for type {type_name}")]
-    OutOfRange {
-        /// Type.
-        type_name: String,
-        /// The input.
-        text: String,
-    },
-    /// Bytes in binary form that are none (22P03).
-    #[error("incorrect binary data format for type {0}")]
-    Binary(String),
-    /// No such form of this type here (0A000).
-    #[error("binary format of type {0} is not supported")]
-    Unsupported(String),
 }

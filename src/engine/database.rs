@@ -1,7 +1,7 @@
 //! One database: a spool with its slots and replicas.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::producers::{Producers, ReadCheckpoint};
@@ -10,11 +10,11 @@ use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, Open
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
-use crate::replicas::{Bookmark, CommitWait, Replicas};
+use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStore,
-    SlotStoreError,
+    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStats,
+    SlotStore, SlotStoreError, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -68,7 +68,7 @@ pub struct EngineSnapshot {
 #[derive(Debug)]
 pub struct Engine {
     name: String,
-    pub(super) options: EngineOptions,
+    options: RwLock<EngineOptions>,
     pub(super) spool: Spool,
     pub(super) slots: SlotStore,
     pub(super) replicas: Arc<Replicas>,
@@ -147,7 +147,7 @@ impl Engine {
         let resumes = ResumeCounters::default();
         Ok(Self {
             name: name.to_owned(),
-            options,
+            options: RwLock::new(options),
             spool,
             slots,
             replicas,
@@ -194,11 +194,34 @@ impl Engine {
         &self.resumes
     }
 
+    /// The settings in force.
+    pub fn options(&self) -> EngineOptions {
+        let options = self.options.read();
+        options.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what can be changed while the database is open: the limits of slots, what is kept,
+    /// and how commits are released. The rest of `options` is not looked at.
+    pub fn reconfigure(&self, options: &EngineOptions) -> Result<(), CommitSettingsError> {
+        self.replicas.configure(options.commit.clone())?;
+        let mut now = self.options.write().unwrap_or_else(PoisonError::into_inner);
+        now.limits = options.limits;
+        now.max_slot_wal_keep_size = options.max_slot_wal_keep_size;
+        now.wal_keep_size = options.wal_keep_size;
+        now.commit = options.commit.clone();
+        Ok(())
+    }
+
     /// Begins to wait until the transaction that ends at `lsn` is confirmed by others as the
     /// commit policy asks; the caller limits the wait by
     /// [`CommitSettings::wait_at_most`](crate::replicas::CommitSettings::wait_at_most).
     pub fn wait_released(&self, lsn: Lsn) -> CommitWait {
         self.replicas.wait_released(lsn)
+    }
+
+    /// The same at the level that `synchronous_commit` asks for.
+    pub fn wait_released_at(&self, lsn: Lsn, level: ConfirmLevel) -> CommitWait {
+        self.replicas.wait_released_at(lsn, level)
     }
 
     /// A token for "has what was committed at `lsn` arrived?" on any replica.
@@ -218,6 +241,12 @@ impl Engine {
     /// is an error, never a jump.
     pub fn read_from(&self, since: Lsn) -> Result<Cursor, ReadError> {
         self.spool.cursor(since)
+    }
+
+    /// The position from which to read so that the first transaction is the first committed at or
+    /// after this unix time in milliseconds; the head when there is none. Blocking.
+    pub fn position_at_time(&self, unix_ms: u64) -> Result<Lsn, ReadError> {
+        self.spool.position_at_time(unix_ms)
     }
 
     /// Waits for the head to pass `since`.
@@ -242,7 +271,7 @@ impl Engine {
         };
         // The manifest vouches for the position before a slot relies on it.
         self.spool.persist_durable_point(start)?;
-        Ok(self.slots.create(slot, &self.options.limits, now)?)
+        Ok(self.slots.create(slot, &self.options().limits, now)?)
     }
 
     /// Keeps retention and the making of slots apart.
@@ -343,6 +372,20 @@ impl Engine {
         let advanced = self.slots.advance(name, to, to, now);
         self.persist_slots()?;
         Ok(advanced.map_or(to, |slot| slot.restart_lsn))
+    }
+
+    /// What was sent from each slot since the start, by name.
+    pub fn slot_stats(&self) -> Vec<(SlotName, SlotStats)> {
+        self.slots.stats()
+    }
+
+    /// `pg_stat_reset_replication_slot`: of one slot, or of all.
+    pub fn reset_slot_stats(
+        &self,
+        only: Option<&SlotName>,
+        now: Moment,
+    ) -> Result<(), UnknownSlot> {
+        self.slots.reset_stats(only, now)
     }
 
     /// Views' input. Cheap.

@@ -58,11 +58,6 @@ pub enum OpenError {
     InvalidName(String),
 }
 
-/// There is no savepoint of this name (3B001).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("savepoint \"{0}\" does not exist")]
-pub struct NoSavepoint(pub String);
-
 /// Why what is known of the producers cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ProducerStoreError {

@@ -3,13 +3,14 @@
 //! The order is the promise: slot positions are on disk before anything relies on them, an
 //! invalidation is on disk before what the slot needed is removed.
 
-use super::{Engine, MaintainError};
+use super::{Engine, EngineOptions, MaintainError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::slots::retention::{
     RetainedSpan, RetentionPositions, keeping_at_least, keeping_at_most,
 };
-use crate::slots::{InvalidationCause, SlotName};
+use crate::slots::wal_status::{self, Availability, KeepLimits};
+use crate::slots::{InvalidationCause, SlotName, SlotSnapshot};
 use crate::spool::{ActiveSegment, PruneOutcome, SegmentInfo};
 
 /// What enforcing retention did.
@@ -69,6 +70,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether what each of `slots` needs is there and stays (`wal_status`, `safe_wal_size`).
+    pub fn availability(&self, slots: &[SlotSnapshot]) -> Vec<Availability> {
+        let spans = spans(&self.spool.segments());
+        let head = self.head();
+        let limits = KeepLimits {
+            max_lag_lsn: self.options().limits.max_lag_lsn,
+            max_slot_wal_keep_size: self.options().max_slot_wal_keep_size,
+            wal_keep_size: self.options().wal_keep_size,
+        };
+        let of = |slot: &SlotSnapshot| {
+            let lost = slot.invalidation.is_some();
+            wal_status::availability(lost, slot.restart_lsn, head, &spans, &limits)
+        };
+        slots.iter().map(of).collect()
+    }
+
     fn retain(
         &self,
         archived: Lsn,
@@ -76,9 +93,10 @@ impl Engine {
         now: Moment,
     ) -> Result<RetentionOutcome, MaintainError> {
         let _retaining = self.hold_retention();
+        let options = self.options();
         let segments = self.spool.segments();
-        let positions = self.retention_positions(&segments, archived, active);
-        let retained = self.slots.retain(&positions, &self.options.limits, now)?;
+        let positions = self.retention_positions(&options, &segments, archived, active);
+        let retained = self.slots.retain(&positions, &options.limits, now)?;
         let prune_to = retained.prune_to.unwrap_or_default();
         let pruned = self.prune(&segments, prune_to, active)?;
         Ok(RetentionOutcome {
@@ -92,22 +110,17 @@ impl Engine {
     /// prunes through a position of his own has decided.
     fn retention_positions(
         &self,
+        options: &EngineOptions,
         segments: &[SegmentInfo],
         archived: Lsn,
         active: ActiveSegment,
     ) -> RetentionPositions {
-        let spans: Vec<RetainedSpan> = segments
-            .iter()
-            .map(|segment| RetainedSpan {
-                last_lsn: segment.last_lsn,
-                bytes: segment.bytes,
-            })
-            .collect();
+        let spans = spans(segments);
         let mut positions = RetentionPositions::archived(self.head(), archived);
         if active == ActiveSegment::Keep {
-            positions.keep_above = keeping_at_least(&spans, self.options.wal_keep_size);
+            positions.keep_above = keeping_at_least(&spans, options.wal_keep_size);
         }
-        if let Some(max_bytes) = self.options.max_slot_wal_keep_size {
+        if let Some(max_bytes) = options.max_slot_wal_keep_size {
             positions.slots_may_not_hold = keeping_at_most(&spans, max_bytes);
         }
         positions
@@ -134,4 +147,12 @@ impl Engine {
         let counted = self.producers.persist(&self.spool, upto.min(self.head()))?;
         Ok(self.spool.prune(upto.min(counted), active)?)
     }
+}
+
+fn spans(segments: &[SegmentInfo]) -> Vec<RetainedSpan> {
+    let spans = segments.iter().map(|segment| RetainedSpan {
+        last_lsn: segment.last_lsn,
+        bytes: segment.bytes,
+    });
+    spans.collect()
 }

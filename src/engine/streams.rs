@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Engine, SubscribeError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
-use crate::replicas::Replicas;
+use crate::replicas::{Confirmed, ReplicaState, Replicas};
 use crate::resume::{ResumePlan, ResumeRequest, plan_resume, start_at_most_head};
 use crate::slots::{InvalidationCause, SlotGuard, SlotName, SlotSnapshot, SlotStore, UnknownSlot};
 use crate::spool::{Cursor, HeadWait, ReadError, Spool};
@@ -85,6 +85,8 @@ impl Engine {
         self.resumes.count(&plan);
         self.replicas
             .register(name.as_str(), who.region.as_deref(), slot.restart_lsn, now);
+        self.replicas
+            .note_session(name.as_str(), who.pid, &who.application_name);
         Ok(Subscription {
             cursor,
             start,
@@ -145,7 +147,13 @@ impl Subscription {
         let applied = apply.max(progress.write.min(sent));
         self.slots.advance(&self.slot.name, applied, flush, now)?;
         let id = self.slot.name.as_str();
-        if self.replicas.acknowledge(id, apply, flush, now).is_err() {
+        let confirmed = Confirmed {
+            write: progress.write.min(sent),
+            flush,
+            apply,
+        };
+        let known = self.replicas.acknowledge_each(id, confirmed, now);
+        if known.is_err() {
             tracing::debug!(
                 slot = id,
                 "acknowledgement of a replica that has left the registry"
@@ -160,6 +168,16 @@ impl Subscription {
         self.sent.fetch_max(sent.get(), Ordering::AcqRel);
         self.slots.touch(&self.slot.name, now);
         self.replicas.note_sent(self.slot.name.as_str(), sent, now);
+    }
+
+    /// Notes what the stream is doing, for the views.
+    pub fn note_state(&self, state: ReplicaState) {
+        self.replicas.note_state(self.slot.name.as_str(), state);
+    }
+
+    /// Counts what was sent, for the views.
+    pub fn count_sent(&self, txns: u64, bytes: u64) {
+        self.slots.count_sent(&self.slot.name, txns, bytes);
     }
 
     /// Waits for the head to pass `since`.

@@ -23,10 +23,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::PublishError;
 use super::batch::{LSN_DIGITS, PART_PREFIX};
 use super::producers::Producers;
 use super::replay::Replay;
-use super::{NoSavepoint, PublishError};
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
 use crate::clock::Moment;
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -185,7 +185,7 @@ pub struct TransactionBuffer {
     /// Entries behind those in the file.
     memory: Vec<u8>,
     at: Mark,
-    savepoints: Vec<(String, Mark)>,
+    savepoints: Vec<Mark>,
 }
 
 impl fmt::Debug for TransactionBuffer {
@@ -326,32 +326,26 @@ impl TransactionBuffer {
         }
     }
 
-    /// SAVEPOINT. A name may be used again; the last one of that name counts.
-    pub fn savepoint(&mut self, name: impl Into<String>) {
-        self.savepoints.push((name.into(), self.at.clone()));
+    /// SAVEPOINT: the next one, counted from 1. Their names are the session's business.
+    pub fn savepoint(&mut self) {
+        self.savepoints.push(self.at.clone());
     }
 
-    /// ROLLBACK TO SAVEPOINT: forgets what came behind it; the savepoint stays. Blocking.
-    pub fn rollback_to(&mut self, name: &str) -> Result<(), RollbackError> {
-        let place = self.place_of(name)?;
-        let mark = self.savepoints.get(place).map(|(_, mark)| mark.clone());
-        let mark = mark.unwrap_or_default();
-        self.cut(mark.bytes)?;
-        self.at = mark;
-        self.savepoints.truncate(place + 1);
+    /// ROLLBACK TO SAVEPOINT: forgets what came behind the `n`th, which stays the last one.
+    /// Blocking.
+    pub fn rollback_to(&mut self, n: usize) -> Result<(), PublishError> {
+        let index = n.checked_sub(1);
+        if let Some(mark) = index.and_then(|index| self.savepoints.get(index)).cloned() {
+            self.cut(mark.bytes)?;
+            self.at = mark;
+            self.savepoints.truncate(n);
+        }
         Ok(())
     }
 
-    /// RELEASE SAVEPOINT: forgets the savepoint and those behind it, and no record.
-    pub fn release(&mut self, name: &str) -> Result<(), NoSavepoint> {
-        let place = self.place_of(name)?;
-        self.savepoints.truncate(place);
-        Ok(())
-    }
-
-    fn place_of(&self, name: &str) -> Result<usize, NoSavepoint> {
-        let place = self.savepoints.iter().rposition(|(known, _)| known == name);
-        place.ok_or_else(|| NoSavepoint(name.to_owned()))
+    /// RELEASE SAVEPOINT: forgets the `n`th savepoint and those behind it, and no record.
+    pub fn release(&mut self, n: usize) {
+        self.savepoints.truncate(n.saturating_sub(1));
     }
 
     /// Forgets the entries behind the first `bytes`.
@@ -399,17 +393,6 @@ impl TransactionBuffer {
         }
         Ok(replay)
     }
-}
-
-/// Why a ROLLBACK TO failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum RollbackError {
-    /// There is no such savepoint.
-    #[error(transparent)]
-    Unknown(#[from] NoSavepoint),
-    /// The temporary file cannot be read.
-    #[error(transparent)]
-    Buffer(#[from] PublishError),
 }
 
 fn entry_head(payload: usize, lsn_at: usize, (place, seq): (u32, u64)) -> [u8; ENTRY_HEAD] {

@@ -11,9 +11,13 @@ use crate::lsn::Lsn;
 
 use super::flow::{FlowControl, Throttled};
 use super::policy::{CommitPolicy, CommitSettings, CommitSettingsError};
-use super::quorum::{self, QuorumUnmet, Requirement};
-use super::registry::{Registry, ReplicaSnapshot, ReplicationProgress, UnknownReplica};
-use super::waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};
+use super::quorum::{self, ConfirmLevel, QuorumUnmet, Requirement};
+use super::registry::{
+    Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica,
+};
+use super::waiter::{
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+};
 
 /// Committed here, not confirmed there: the transaction stays, and nobody vouches for it yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,11 +127,36 @@ impl Replicas {
         durable: Lsn,
         now: Moment,
     ) -> Result<(), UnknownReplica> {
+        let confirmed = Confirmed {
+            write: applied.max(durable),
+            flush: durable,
+            apply: applied,
+        };
+        self.acknowledge_each(id, confirmed, now)
+    }
+
+    /// The same with what was received told apart.
+    pub fn acknowledge_each(
+        &self,
+        id: &str,
+        confirmed: Confirmed,
+        now: Moment,
+    ) -> Result<(), UnknownReplica> {
+        let Confirmed {
+            write,
+            flush,
+            apply,
+        } = confirmed;
         let mut inner = self.lock();
-        let replica = inner.registry.ack(id, applied, durable, now)?;
-        // Its own word only: the registry's position may still be its slot's.
-        self.waiter
-            .record_ack(id, replica.region.as_deref(), durable);
+        inner.registry.note_written(id, write);
+        let replica = inner.registry.ack(id, apply, flush, now)?;
+        let who = Acknowledger {
+            id,
+            application_name: &replica.application_name,
+            region: replica.region.as_deref(),
+        };
+        // Its own word only: the registry's positions may still be its slot's.
+        self.waiter.record(who, confirmed);
         inner.observe_if_throttled();
         Ok(())
     }
@@ -151,6 +180,28 @@ impl Replicas {
     /// Notes what was sent.
     pub fn note_sent(&self, id: &str, sent: Lsn, now: Moment) {
         self.lock().registry.note_sent(id, sent, now);
+    }
+
+    /// Notes whose stream a replica's is.
+    pub fn note_session(&self, id: &str, pid: u32, application_name: &str) {
+        let mut inner = self.lock();
+        inner.registry.note_session(id, pid, application_name);
+    }
+
+    /// Notes what a replica's stream is doing.
+    pub fn note_state(&self, id: &str, state: ReplicaState) {
+        self.lock().registry.note_state(id, state);
+    }
+
+    /// Notes what a replica wrote without having it durable; for its lag.
+    pub fn note_written(&self, id: &str, written: Lsn) {
+        self.lock().registry.note_written(id, written);
+    }
+
+    /// Takes a replica's counts of what went wrong there; false when it is not known.
+    pub fn report(&self, id: &str, apply_errors: u64, divergences: u64, now: Moment) -> bool {
+        let mut inner = self.lock();
+        inner.registry.report(id, apply_errors, divergences, now)
     }
 
     /// Notes that a replica begins or ends building its data anew; false when it is not known.
@@ -213,6 +264,11 @@ impl Replicas {
     /// head) is confirmed as the settings require. A future; on a timeout of the caller's,
     /// [`CommitWait::time_out`] says how far it came.
     pub fn wait_released(&self, target: Lsn) -> CommitWait {
+        self.wait_released_at(target, ConfirmLevel::Flush)
+    }
+
+    /// The same at a level of the session's choice.
+    pub fn wait_released_at(&self, target: Lsn, level: ConfirmLevel) -> CommitWait {
         let requirement = {
             let inner = self.lock();
             if let Err(unmet) = inner.check_members() {
@@ -220,7 +276,7 @@ impl Replicas {
             }
             Requirement::of(&inner.settings)
         };
-        self.waiter.wait(target, requirement)
+        self.waiter.wait_at(target, requirement, level)
     }
 
     /// The same, blocking for at most `timeout`. Not for async tasks.
@@ -244,6 +300,16 @@ impl Replicas {
             required,
             acked_regions: self.waiter.acked_regions(&requirement, target_lsn),
         }
+    }
+
+    /// How many commits wait, and the lowest position that one of them waits for.
+    pub fn waiting(&self) -> (usize, Option<Lsn>) {
+        self.waiter.waiting()
+    }
+
+    /// Flow control as it was last observed.
+    pub fn flow(&self) -> FlowControl {
+        self.lock().flow
     }
 
     /// Counters of commit waits.

@@ -9,9 +9,13 @@ mod applied;
 mod bookmark;
 mod facade;
 mod flow;
+mod lag;
 mod policy;
 pub mod quorum;
 mod registry;
+mod standby_names;
+mod sync_state;
+pub mod topology;
 mod waiter;
 mod waits;
 
@@ -19,9 +23,15 @@ pub use applied::{AppliedTracker, Gap};
 pub use bookmark::{Bookmark, BookmarkError, ParseBookmarkError};
 pub use facade::{QuorumTimeout, Replicas};
 pub use flow::{FlowControl, Throttled};
+pub use lag::Lags;
 pub use policy::{
     CommitPolicy, CommitSettings, CommitSettingsError, ParseCommitPolicyError, QuorumMode,
+    SynchronousCommit,
 };
-pub use quorum::{Member, QuorumUnmet, Requirement};
-pub use registry::{Registry, ReplicaSnapshot, ReplicationProgress, UnknownReplica};
-pub use waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};
+pub use quorum::{ConfirmLevel, Member, QuorumUnmet, Requirement};
+pub use registry::{Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica};
+pub use standby_names::{ParseStandbyNamesError, StandbyNames, SyncMethod};
+pub use sync_state::{SyncState, sync_states};
+pub use waiter::{
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+};

@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::quorum::ConfirmLevel;
+use super::standby_names::StandbyNames;
+
 /// `commit_policy`: when a commit is reported to its producer, beyond being durable here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CommitPolicy {
@@ -66,6 +69,47 @@ impl fmt::Display for CommitPolicy {
     }
 }
 
+/// `synchronous_commit`: what a session's commits wait for, once they are durable here. They
+/// always are, also with `off`: nothing is acknowledged that a crash could take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SynchronousCommit {
+    /// As `Local`.
+    Off,
+    /// Nobody else.
+    Local,
+    /// Received by those that have to confirm.
+    RemoteWrite,
+    /// Durable there.
+    #[default]
+    On,
+    /// Applied there.
+    RemoteApply,
+}
+
+impl SynchronousCommit {
+    /// By its name in PostgreSQL.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "off" => Some(Self::Off),
+            "local" => Some(Self::Local),
+            "remote_write" => Some(Self::RemoteWrite),
+            "on" => Some(Self::On),
+            "remote_apply" => Some(Self::RemoteApply),
+            _ => None,
+        }
+    }
+
+    /// What others must have done; `None` when nobody is waited for.
+    pub const fn level(self) -> Option<ConfirmLevel> {
+        match self {
+            Self::Off | Self::Local => None,
+            Self::RemoteWrite => Some(ConfirmLevel::Write),
+            Self::On => Some(ConfirmLevel::Flush),
+            Self::RemoteApply => Some(ConfirmLevel::Apply),
+        }
+    }
+}
+
 /// Who has to confirm under [`CommitPolicy::Quorum`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum QuorumMode {
@@ -88,6 +132,8 @@ pub struct CommitSettings {
     pub policy: CommitPolicy,
     /// Quorum, for [`CommitPolicy::Quorum`].
     pub quorum: QuorumMode,
+    /// `synchronous_standby_names`: PostgreSQL's way to say whom a commit waits for.
+    pub standbys: StandbyNames,
     /// How long a commit waits; `None` for the default of policy and mode.
     pub timeout: Option<Duration>,
     /// Flow control: producers are held back while a replica of the quorum lags further behind
@@ -104,11 +150,17 @@ pub enum CommitSettingsError {
     /// A quorum over no region is always met.
     #[error("a quorum over regions needs at least one region")]
     NoRegions,
+    /// Two ways to say whom a commit waits for.
+    #[error("set either synchronous_standby_names or commit_policy, not both")]
+    TwoWays,
 }
 
 impl CommitSettings {
     /// Refuses settings under which a commit would not be as durable as they sound.
     pub fn check(&self) -> Result<(), CommitSettingsError> {
+        if self.standbys != StandbyNames::Nobody && self.policy != CommitPolicy::Local {
+            return Err(CommitSettingsError::TwoWays);
+        }
         match (&self.policy, &self.quorum) {
             (CommitPolicy::RemoteWal, _) => Err(CommitSettingsError::RemoteWal),
             (CommitPolicy::Quorum, QuorumMode::Regions(regions)) if regions.is_empty() => {
@@ -120,6 +172,13 @@ impl CommitSettings {
 
     /// How long a commit waits; `None` when it does not wait.
     pub fn wait_at_most(&self) -> Option<Duration> {
+        if let Some(default) = match &self.standbys {
+            StandbyNames::Nobody => None,
+            StandbyNames::Named { .. } => Some(5),
+            StandbyNames::Regions(_) => Some(10),
+        } {
+            return Some(self.timeout.unwrap_or(Duration::from_secs(default)));
+        }
         let default = match (&self.policy, &self.quorum) {
             (CommitPolicy::Local | CommitPolicy::RemoteWal | CommitPolicy::AckN(0), _)
             | (CommitPolicy::Quorum, QuorumMode::Async) => return None,
@@ -131,6 +190,9 @@ impl CommitSettings {
 
     /// The mode whose members flow control watches.
     pub fn flow_mode(&self) -> QuorumMode {
+        if let StandbyNames::Regions(regions) = &self.standbys {
+            return QuorumMode::Regions(regions.clone());
+        }
         match self.policy {
             CommitPolicy::Local | CommitPolicy::RemoteWal | CommitPolicy::AckN(0) => {
                 QuorumMode::Async

@@ -10,6 +10,34 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 
+use super::lag::{LagTracker, Lags};
+
+/// What a stream is doing (`pg_stat_replication.state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplicaState {
+    /// It was accepted and has sent nothing yet.
+    #[default]
+    Startup,
+    /// It sends what was there before.
+    Catchup,
+    /// It has reached the head and follows it.
+    Streaming,
+    /// It ends.
+    Stopping,
+}
+
+impl ReplicaState {
+    /// PostgreSQL's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Catchup => "catchup",
+            Self::Streaming => "streaming",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// One replica, as a plain copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicaSnapshot {
@@ -17,8 +45,16 @@ pub struct ReplicaSnapshot {
     pub id: String,
     /// Declared region.
     pub region: Option<String>,
+    /// Process id of the session that streams to it; 0 for none.
+    pub pid: u32,
+    /// Its application_name.
+    pub application_name: String,
+    /// What its stream is doing.
+    pub state: ReplicaState,
     /// Highest position sent to it.
     pub sent_lsn: Lsn,
+    /// Highest position it wrote (at most what was sent).
+    pub written_lsn: Lsn,
     /// Highest position it applied.
     pub applied_lsn: Lsn,
     /// Highest position durable at it.
@@ -31,6 +67,14 @@ pub struct ReplicaSnapshot {
     pub connected_at_unix_ms: u64,
     /// When it was heard of last.
     pub last_seen: Moment,
+    /// When it acknowledged last, unix milliseconds.
+    pub reply_unix_ms: Option<u64>,
+    /// How far its reports are behind what was sent.
+    pub lags: Lags,
+    /// Records that it could not apply, as it reported.
+    pub apply_errors: u64,
+    /// Rows that it found to differ, as it reported.
+    pub divergences: u64,
 }
 
 impl ReplicaSnapshot {
@@ -61,7 +105,13 @@ pub struct Registry {
     epoch: u64,
     next_seq: u64,
     seq_by_id: HashMap<String, u64>,
-    by_seq: BTreeMap<u64, ReplicaSnapshot>,
+    by_seq: BTreeMap<u64, Replica>,
+}
+
+#[derive(Debug)]
+struct Replica {
+    shown: ReplicaSnapshot,
+    tracker: LagTracker,
 }
 
 impl Registry {
@@ -76,7 +126,7 @@ impl Registry {
     /// Registers a replica whose slot stands at `restart`; returns where it resumes. A known one
     /// keeps its positions, and its region unless another is given.
     pub fn register(&mut self, id: &str, region: Option<&str>, restart: Lsn, now: Moment) -> Lsn {
-        if let Some(known) = self.find_mut(id) {
+        if let Some(Replica { shown: known, .. }) = self.find_mut(id) {
             known.seen(now);
             if let Some(region) = region {
                 known.region = Some(region.to_owned());
@@ -86,20 +136,27 @@ impl Registry {
         let seq = self.next_seq;
         self.next_seq += 1;
         self.seq_by_id.insert(id.to_owned(), seq);
-        self.by_seq.insert(
-            seq,
-            ReplicaSnapshot {
-                id: id.to_owned(),
-                region: region.map(str::to_owned),
-                sent_lsn: restart,
-                applied_lsn: restart,
-                durable_lsn: restart,
-                acknowledged: false,
-                rebootstrapping: false,
-                connected_at_unix_ms: now.unix_ms,
-                last_seen: now,
-            },
-        );
+        let shown = ReplicaSnapshot {
+            id: id.to_owned(),
+            region: region.map(str::to_owned),
+            pid: 0,
+            application_name: String::new(),
+            state: ReplicaState::Startup,
+            sent_lsn: restart,
+            written_lsn: restart,
+            applied_lsn: restart,
+            durable_lsn: restart,
+            acknowledged: false,
+            rebootstrapping: false,
+            connected_at_unix_ms: now.unix_ms,
+            last_seen: now,
+            reply_unix_ms: None,
+            lags: Lags::default(),
+            apply_errors: 0,
+            divergences: 0,
+        };
+        let tracker = LagTracker::default();
+        self.by_seq.insert(seq, Replica { shown, tracker });
         self.bump();
         restart
     }
@@ -141,7 +198,7 @@ impl Registry {
 
     /// Notes that a replica begins or ends building its data anew; false when it is not known.
     pub fn set_rebootstrapping(&mut self, id: &str, rebootstrapping: bool) -> bool {
-        let Some(replica) = self.find_mut(id) else {
+        let Some(Replica { shown: replica, .. }) = self.find_mut(id) else {
             return false;
         };
         let changed = replica.rebootstrapping != rebootstrapping;
@@ -149,6 +206,41 @@ impl Registry {
         if changed {
             self.bump();
         }
+        true
+    }
+
+    /// Notes whose stream it is; an unknown replica is left alone.
+    pub fn note_session(&mut self, id: &str, pid: u32, application_name: &str) {
+        if let Some(Replica { shown, .. }) = self.find_mut(id) {
+            shown.pid = pid;
+            application_name.clone_into(&mut shown.application_name);
+        }
+    }
+
+    /// Notes what its stream is doing; an unknown replica is left alone.
+    pub fn note_state(&mut self, id: &str, state: ReplicaState) {
+        if let Some(Replica { shown, .. }) = self.find_mut(id) {
+            shown.state = state;
+        }
+    }
+
+    /// Notes what it wrote without having it durable, clamped to what was sent; measured with the
+    /// acknowledgement that follows. An unknown replica is left alone.
+    pub fn note_written(&mut self, id: &str, written: Lsn) {
+        if let Some(Replica { shown, .. }) = self.find_mut(id) {
+            shown.written_lsn = shown.written_lsn.max(written.min(shown.sent_lsn));
+        }
+    }
+
+    /// Takes a replica's counts of what went wrong there, which never fall; false when it is not
+    /// known.
+    pub fn report(&mut self, id: &str, apply_errors: u64, divergences: u64, now: Moment) -> bool {
+        let Some(Replica { shown, .. }) = self.find_mut(id) else {
+            return false;
+        };
+        shown.apply_errors = shown.apply_errors.max(apply_errors);
+        shown.divergences = shown.divergences.max(divergences);
+        shown.seen(now);
         true
     }
 
@@ -160,21 +252,35 @@ impl Registry {
         durable: Lsn,
         now: Moment,
     ) -> Result<&ReplicaSnapshot, UnknownReplica> {
-        let replica = self
+        let Replica {
+            shown: replica,
+            tracker,
+        } = self
             .find_mut(id)
             .ok_or_else(|| UnknownReplica(id.to_owned()))?;
         replica.applied_lsn = replica.applied_lsn.max(applied);
         replica.durable_lsn = replica.durable_lsn.max(durable);
+        replica.written_lsn = replica.written_lsn.max(durable);
         replica.acknowledged = true;
+        replica.reply_unix_ms = Some(now.unix_ms);
         replica.seen(now);
+        let reported = (
+            replica.written_lsn,
+            replica.durable_lsn,
+            replica.applied_lsn,
+        );
+        replica.lags = tracker.reported(reported, replica.sent_lsn, now.steady, replica.lags);
         Ok(replica)
     }
 
     /// Notes what was sent; an unknown replica is left alone.
     pub fn note_sent(&mut self, id: &str, sent: Lsn, now: Moment) {
-        if let Some(replica) = self.find_mut(id) {
-            replica.sent_lsn = replica.sent_lsn.max(sent);
-            replica.seen(now);
+        if let Some(Replica { shown, tracker }) = self.find_mut(id) {
+            if sent > shown.sent_lsn {
+                shown.sent_lsn = sent;
+                tracker.sent(sent, now.steady);
+            }
+            shown.seen(now);
         }
     }
 
@@ -196,15 +302,16 @@ impl Registry {
 
     /// One replica.
     pub fn find(&self, id: &str) -> Option<&ReplicaSnapshot> {
-        self.by_seq.get(self.seq_by_id.get(id)?)
+        let replica = self.by_seq.get(self.seq_by_id.get(id)?)?;
+        Some(&replica.shown)
     }
 
     /// All, in the order of their registration.
     pub fn iter(&self) -> impl Iterator<Item = &ReplicaSnapshot> {
-        self.by_seq.values()
+        self.by_seq.values().map(|replica| &replica.shown)
     }
 
-    fn find_mut(&mut self, id: &str) -> Option<&mut ReplicaSnapshot> {
+    fn find_mut(&mut self, id: &str) -> Option<&mut Replica> {
         self.by_seq.get_mut(self.seq_by_id.get(id)?)
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::lsn::Lsn;
 
-use super::quorum::{self, Member, QuorumUnmet, Requirement};
+use super::quorum::{self, ConfirmLevel, Member, QuorumUnmet, Requirement};
 use super::waits::{WaitCell, WaitKey, WaitQueue};
 
 /// How a wait for confirmation ended.
@@ -62,15 +62,63 @@ struct State {
 
 #[derive(Debug)]
 struct Acked {
+    application_name: String,
     region: Option<String>,
-    durable_lsn: Lsn,
+    confirmed: Confirmed,
 }
 
-/// All who wait for the same requirement; there are as many groups as there are requirements in
+/// What a member acknowledged, by level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Confirmed {
+    /// Received.
+    pub write: Lsn,
+    /// Durable.
+    pub flush: Lsn,
+    /// Applied.
+    pub apply: Lsn,
+}
+
+impl Confirmed {
+    const fn at(self, level: ConfirmLevel) -> Lsn {
+        match level {
+            ConfirmLevel::Write => self.write,
+            ConfirmLevel::Flush => self.flush,
+            ConfirmLevel::Apply => self.apply,
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            write: self.write.max(other.write),
+            flush: self.flush.max(other.flush),
+            apply: self.apply.max(other.apply),
+        }
+    }
+}
+
+/// Who acknowledges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acknowledger<'a> {
+    /// Its slot.
+    pub id: &'a str,
+    /// The application_name of its connection.
+    pub application_name: &'a str,
+    /// Its region, if it declared one.
+    pub region: Option<&'a str>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    requirement: Requirement,
+    level: ConfirmLevel,
+}
+
+/// All who wait for the same; there are as many groups as there are requirements and levels in
 /// use, usually one.
 #[derive(Debug)]
 struct Group {
-    requirement: Requirement,
+    wanted: Wanted,
     waits: WaitQueue<Fired>,
 }
 
@@ -85,35 +133,65 @@ impl CommitWaiter {
         Self::default()
     }
 
-    /// Takes what `id` (in `region`) made durable. Lower than before changes nothing.
+    /// Takes what `id` (in `region`) made durable, and so received and applied. Lower than before
+    /// changes nothing.
     pub fn record_ack(&self, id: &str, region: Option<&str>, durable: Lsn) {
-        let woken = {
-            let mut state = self.lock();
-            let (before, moved) = state.raise(id, region, durable);
-            state.release(|lowest| moved || (before < lowest && lowest <= durable))
+        let who = Acknowledger {
+            id,
+            application_name: id,
+            region,
         };
-        for (cell, fired) in woken {
-            cell.fire(fired);
-        }
+        let confirmed = Confirmed {
+            write: durable,
+            flush: durable,
+            apply: durable,
+        };
+        self.record(who, confirmed);
     }
 
-    /// Forgets a member. Waits may lose a confirmation and go on.
+    /// Takes what `who` acknowledged. Lower than before changes nothing.
+    pub fn record(&self, who: Acknowledger<'_>, confirmed: Confirmed) {
+        let woken = {
+            let mut state = self.lock();
+            let (before, moved) = state.raise(who, confirmed);
+            state.release(|lowest, level| {
+                moved || (before.at(level) < lowest && lowest <= confirmed.at(level))
+            })
+        };
+        fire(woken);
+    }
+
+    /// Forgets a member. Waits may lose a confirmation and go on; those that went by priority may
+    /// find the next one of the list far enough.
     pub fn drop_member(&self, id: &str) {
-        self.lock().members.remove(id);
+        let woken = {
+            let mut state = self.lock();
+            let known = state.members.remove(id).is_some();
+            state.release(|_, _| known)
+        };
+        fire(woken);
+    }
+
+    /// How many wait, and the lowest position that one of them waits for.
+    pub fn waiting(&self) -> (usize, Option<Lsn>) {
+        let state = self.lock();
+        let num_waiting = state.groups.iter().map(|group| group.waits.len()).sum();
+        let lowest = state.groups.iter().filter_map(|group| group.waits.lowest());
+        (num_waiting, lowest.min())
     }
 
     /// Members and their positions, by id.
     pub fn snapshot(&self) -> Vec<(String, Lsn)> {
         let state = self.lock();
         let all = state.members.iter();
-        let mut all: Vec<_> = all.map(|(id, m)| (id.clone(), m.durable_lsn)).collect();
+        let mut all: Vec<_> = all.map(|(id, m)| (id.clone(), m.confirmed.flush)).collect();
         all.sort();
         all
     }
 
     /// The highest position that is confirmed as required.
     pub fn released_lsn(&self, requirement: &Requirement) -> Lsn {
-        quorum::released_lsn(requirement, self.lock().members())
+        quorum::released_lsn(requirement, self.lock().members(ConfirmLevel::Flush))
     }
 
     /// The `n`-th highest position; `0/0` for none.
@@ -123,40 +201,53 @@ impl CommitWaiter {
 
     /// The confirmations `target` has.
     pub fn confirmations(&self, requirement: &Requirement, target: Lsn) -> usize {
-        quorum::confirmations(requirement, target, self.lock().members())
+        let state = self.lock();
+        quorum::confirmations(requirement, target, state.members(ConfirmLevel::Flush))
     }
 
     /// The listed regions that confirmed `target`, by name.
     pub fn acked_regions(&self, requirement: &Requirement, target: Lsn) -> Vec<String> {
         match requirement {
-            Requirement::Count(_) => Vec::new(),
+            Requirement::Count(_) | Requirement::Standbys { .. } => Vec::new(),
             Requirement::Regions(regions) => {
-                quorum::acked_regions(regions, target, self.lock().members())
+                let state = self.lock();
+                quorum::acked_regions(regions, target, state.members(ConfirmLevel::Flush))
                     .into_iter()
                     .collect()
             }
         }
     }
 
-    /// Begins to wait until `target` is confirmed as required.
+    /// Begins to wait until `target` is durable as required.
     pub fn wait(&self, target: Lsn, requirement: Requirement) -> CommitWait {
+        self.wait_at(target, requirement, ConfirmLevel::Flush)
+    }
+
+    /// Begins to wait until `target` is confirmed as required at `level`.
+    pub fn wait_at(
+        &self,
+        target: Lsn,
+        requirement: Requirement,
+        level: ConfirmLevel,
+    ) -> CommitWait {
         let mut state = self.lock();
         if requirement.is_none() {
             state.metrics.not_required += 1;
             return CommitWait::over(CommitOutcome::NotRequired);
         }
-        if quorum::released_lsn(&requirement, state.members()) >= target {
-            let reached = quorum::confirmations(&requirement, target, state.members());
+        let wanted = Wanted { requirement, level };
+        if state.released(&wanted) >= target {
+            let reached = state.confirmations(&wanted, target);
             state.count_reached(Duration::ZERO);
             return CommitWait::over(CommitOutcome::Reached(reached));
         }
         let cell = Arc::new(WaitCell::default());
-        let key = state.enter(&requirement, target, Arc::clone(&cell));
+        let key = state.enter(&wanted, target, Arc::clone(&cell));
         CommitWait(Wait::Pending(PendingWait {
             shared: Arc::clone(&self.shared),
             cell,
             key,
-            requirement,
+            wanted,
             since: Instant::now(),
         }))
     }
@@ -192,43 +283,62 @@ fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
-    fn members(&self) -> impl Iterator<Item = Member<'_>> {
-        self.members.values().map(|member| Member {
+    fn members(&self, level: ConfirmLevel) -> impl Iterator<Item = Member<'_>> {
+        self.members.iter().map(move |(id, member)| Member {
+            id,
+            application_name: &member.application_name,
             region: member.region.as_deref(),
-            durable_lsn: member.durable_lsn,
+            confirmed_lsn: member.confirmed.at(level),
         })
     }
 
-    /// Raises a member; returns its position before, and whether it changed its region.
-    fn raise(&mut self, id: &str, region: Option<&str>, durable: Lsn) -> (Lsn, bool) {
-        if let Some(member) = self.members.get_mut(id) {
-            let before = member.durable_lsn;
-            member.durable_lsn = before.max(durable);
-            let moved = member.region.as_deref() != region;
+    fn released(&self, wanted: &Wanted) -> Lsn {
+        quorum::released_lsn(&wanted.requirement, self.members(wanted.level))
+    }
+
+    fn confirmations(&self, wanted: &Wanted, target: Lsn) -> usize {
+        quorum::confirmations(&wanted.requirement, target, self.members(wanted.level))
+    }
+
+    /// Raises a member; returns its positions before, and whether it changed its name or region.
+    fn raise(&mut self, who: Acknowledger<'_>, confirmed: Confirmed) -> (Confirmed, bool) {
+        if let Some(member) = self.members.get_mut(who.id) {
+            let before = member.confirmed;
+            member.confirmed = before.max(confirmed);
+            let moved = member.region.as_deref() != who.region
+                || member.application_name != who.application_name;
             if moved {
-                member.region = region.map(str::to_owned);
+                member.region = who.region.map(str::to_owned);
+                who.application_name
+                    .clone_into(&mut member.application_name);
             }
             return (before, moved);
         }
         let member = Acked {
-            region: region.map(str::to_owned),
-            durable_lsn: durable,
+            application_name: who.application_name.to_owned(),
+            region: who.region.map(str::to_owned),
+            confirmed,
         };
-        self.members.insert(id.to_owned(), member);
-        (Lsn::ZERO, false)
+        self.members.insert(who.id.to_owned(), member);
+        (Confirmed::default(), false)
     }
 
     /// Takes out all whose position is confirmed now, in groups where that can have changed:
     /// where `passed` says so of the lowest position waited for. To be fired without the lock.
-    fn release(&mut self, passed: impl Fn(Lsn) -> bool) -> Vec<(Arc<WaitCell<Fired>>, Fired)> {
+    fn release(&mut self, passed: impl Fn(Lsn, ConfirmLevel) -> bool) -> Vec<Woken> {
         let mut groups = std::mem::take(&mut self.groups);
         let mut woken = Vec::new();
         for group in &mut groups {
-            if !group.waits.lowest().is_some_and(&passed) {
+            let level = group.wanted.level;
+            if !group
+                .waits
+                .lowest()
+                .is_some_and(|lowest| passed(lowest, level))
+            {
                 continue;
             }
-            let released = quorum::released_lsn(&group.requirement, self.members());
-            let confirmations = quorum::confirmations(&group.requirement, released, self.members());
+            let released = self.released(&group.wanted);
+            let confirmations = self.confirmations(&group.wanted, released);
             let cells = group.waits.take_through(released).into_iter();
             woken.extend(cells.map(|cell| (cell, Fired { confirmations })));
         }
@@ -237,32 +347,24 @@ impl State {
         woken
     }
 
-    fn enter(
-        &mut self,
-        requirement: &Requirement,
-        target: Lsn,
-        cell: Arc<WaitCell<Fired>>,
-    ) -> WaitKey {
-        let found = self
-            .groups
-            .iter_mut()
-            .find(|g| g.requirement == *requirement);
+    fn enter(&mut self, wanted: &Wanted, target: Lsn, cell: Arc<WaitCell<Fired>>) -> WaitKey {
+        let found = self.groups.iter_mut().find(|g| g.wanted == *wanted);
         if let Some(group) = found {
             return group.waits.insert(target, cell);
         }
         let mut waits = WaitQueue::default();
         let key = waits.insert(target, cell);
         self.groups.push(Group {
-            requirement: requirement.clone(),
+            wanted: wanted.clone(),
             waits,
         });
         key
     }
 
     /// Takes a waiter out, if it is still in.
-    fn leave(&mut self, requirement: &Requirement, key: WaitKey) {
+    fn leave(&mut self, wanted: &Wanted, key: WaitKey) {
         self.groups.retain_mut(|group| {
-            if group.requirement == *requirement {
+            if group.wanted == *wanted {
                 group.waits.remove(key);
             }
             !group.waits.is_empty()
@@ -272,6 +374,15 @@ impl State {
     fn count_reached(&mut self, waited: Duration) {
         self.metrics.reached += 1;
         self.metrics.last_wait_micros = micros(waited);
+    }
+}
+
+/// A waiter to wake, and what with.
+type Woken = (Arc<WaitCell<Fired>>, Fired);
+
+fn fire(woken: Vec<Woken>) {
+    for (cell, fired) in woken {
+        cell.fire(fired);
     }
 }
 
@@ -296,7 +407,7 @@ struct PendingWait {
     shared: Arc<Mutex<State>>,
     cell: Arc<WaitCell<Fired>>,
     key: WaitKey,
-    requirement: Requirement,
+    wanted: Wanted,
     /// For the metric only; nothing is decided by it.
     since: Instant,
 }
@@ -330,14 +441,14 @@ impl PendingWait {
     fn end(&self) -> CommitOutcome {
         let mut state = lock(&self.shared);
         let waited = self.since.elapsed();
-        state.leave(&self.requirement, self.key);
+        state.leave(&self.wanted, self.key);
         if let Some(fired) = self.cell.fired() {
             state.count_reached(waited);
             return CommitOutcome::Reached(fired.confirmations);
         }
         let (target, _) = self.key;
-        let observed = quorum::confirmations(&self.requirement, target, state.members());
-        if quorum::released_lsn(&self.requirement, state.members()) >= target {
+        let observed = state.confirmations(&self.wanted, target);
+        if state.released(&self.wanted) >= target {
             // Confirmed, and about to be woken.
             state.count_reached(waited);
             return CommitOutcome::Reached(observed);
@@ -346,14 +457,14 @@ impl PendingWait {
         state.metrics.last_wait_micros = micros(waited);
         CommitOutcome::TimedOut {
             observed,
-            required: self.requirement.required(),
+            required: self.wanted.requirement.required(),
         }
     }
 }
 
 impl Drop for PendingWait {
     fn drop(&mut self) {
-        lock(&self.shared).leave(&self.requirement, self.key);
+        lock(&self.shared).leave(&self.wanted, self.key);
     }
 }
 

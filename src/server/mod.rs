@@ -6,6 +6,7 @@
 //! only.
 
 mod cancel;
+mod confirm;
 mod conn;
 mod copy_in;
 mod lexer;
@@ -13,6 +14,7 @@ mod listener;
 mod replication;
 mod session;
 mod settings;
+mod shown;
 mod startup;
 mod statements;
 mod stream;
@@ -29,6 +31,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::engine::Databases;
 use cancel::CancelRegistry;
 
+pub use shown::{ShownSetting, ShownSettings};
+
 /// Settings of a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
@@ -43,7 +47,9 @@ pub struct ServerOptions {
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
     /// The program's own settings, name and value, for SHOW.
-    pub shown: Vec<(String, String)>,
+    pub shown: ShownSettings,
+    /// Where sessions begin, name and value, other than PostgreSQL's defaults.
+    pub session_defaults: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -54,7 +60,8 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(60),
             max_connections: 100,
-            shown: vec![],
+            shown: ShownSettings::default(),
+            session_defaults: vec![],
         }
     }
 }

@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             mut settings,
             ..
         } = startup;
-        settings.show_too(&shared.options.shown);
+        settings.show_too(&shared.options.shown.current());
         let cancel = shared.cancels.enter();
         Self {
             conn,

@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ShownSetting;
 use super::units::{self, print_milliseconds};
 use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
+use crate::replicas::SynchronousCommit;
 
 /// What values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,7 @@ enum Kind {
     Name,
     Bool,
     AlwaysOn,
+    SynchronousCommit,
     Integer,
     Milliseconds,
     DateStyle,
@@ -59,7 +62,7 @@ const TABLE: &[(&str, &str, Kind)] = &[
     ("session_authorization", "", Kind::Fixed),
     ("standard_conforming_strings", "on", Kind::AlwaysOn),
     ("statement_timeout", "0", Kind::Milliseconds),
-    ("synchronous_commit", "on", Kind::AlwaysOn),
+    ("synchronous_commit", "on", Kind::SynchronousCommit),
     ("TimeZone", "Etc/UTC", Kind::Text),
     ("transaction_isolation", "read committed", Kind::Fixed),
     ("wal_level", "logical", Kind::Fixed),
@@ -126,9 +129,10 @@ impl Settings {
     }
 
     /// Takes the settings of the server, which a session can see and not change.
-    pub(super) fn show_too(&mut self, shown: &[(String, String)]) {
-        let own = shown.iter().filter(|(name, _)| find(name).is_none());
-        self.of_server.extend(own.cloned());
+    pub(super) fn show_too(&mut self, shown: &[ShownSetting]) {
+        let own = shown.iter().filter(|setting| find(&setting.name).is_none());
+        self.of_server
+            .extend(own.map(|setting| (setting.name.clone(), setting.value.clone())));
     }
 
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
@@ -204,6 +208,11 @@ impl Settings {
         (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
     }
 
+    /// `synchronous_commit`.
+    pub(super) fn synchronous_commit(&self) -> SynchronousCommit {
+        SynchronousCommit::parse(&self.value("synchronous_commit")).unwrap_or_default()
+    }
+
     /// All that a client is told at the start, in order.
     pub(super) fn reported(&self) -> impl Iterator<Item = (&'static str, String)> {
         REPORTED.iter().map(|&name| (name, self.value(name)))
@@ -273,6 +282,10 @@ fn checked_value(name: &str, value: &str, kind: Kind) -> Result<String, PgError>
                 "parameter \"{name}\" cannot be set to \"{value}\" here"
             ))),
         },
+        Kind::SynchronousCommit => synchronous_commit(value).ok_or_else(|| {
+            invalid(name, value)
+                .with_hint("Available values: local, remote_write, remote_apply, on, off.")
+        }),
         Kind::Integer => value
             .parse::<i32>()
             .map(|number| number.to_string())
@@ -307,6 +320,14 @@ fn checked_value(name: &str, value: &str, kind: Kind) -> Result<String, PgError>
 fn plain_name(value: &str) -> String {
     let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
     value.chars().take(63).map(plain).collect()
+}
+
+fn synchronous_commit(value: &str) -> Option<String> {
+    if SynchronousCommit::parse(value).is_some() {
+        return Some(value.to_ascii_lowercase());
+    }
+    let on = parse_bool(value)?;
+    Some(if on { "on" } else { "off" }.to_owned())
 }
 
 fn encoding(value: &str) -> Option<String> {

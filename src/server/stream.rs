@@ -25,9 +25,10 @@ use crate::engine::{SubscribeError, Subscription};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::plugins::{FrameView, Messages, Renderer};
+use crate::replicas::ReplicaState;
 use crate::slots::UnknownSlot;
 use crate::spool::{Frame, HeadWait, MemoryRead, ReadError};
-use crate::wire::{Progress, StreamEnd, StreamSession};
+use crate::wire::{Progress, StreamEnd, StreamSession, StreamState};
 
 /// Frames are read in blocks of about this many bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -75,6 +76,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         client_done: false,
         progress: None,
         noted: None,
+        shown: StreamState::Done,
         broken: None,
         next_tick: now.steady + TICK,
     };
@@ -87,7 +89,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     } = stream;
     // What the client said last counts, also when it left in the same breath; and the slot is
     // free before the client hears of the end.
+    let (txns, bytes) = feed.counted;
     if let Some(subscription) = feed.release().await {
+        subscription.count_sent(txns, bytes);
         let taken = hand_over(&subscription, session.sent(), progress, Moment::now());
         if let Err(error) = taken {
             tracing::debug!(%error, "a last acknowledgement came too late");
@@ -107,6 +111,8 @@ struct Stream<'a, S> {
     progress: Option<Progress>,
     /// The sent position that the engine knows.
     noted: Option<Lsn>,
+    /// The state that the engine knows.
+    shown: StreamState,
     /// Writing failed. A client that leaves resets the connection: what it said before (its last
     /// acknowledgement) is still to be read.
     broken: Option<io::Error>,
@@ -148,9 +154,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
     /// Everything that can be done without waiting.
     fn step(&mut self, now: Moment) -> Result<(), StreamOutcome> {
         self.take_messages(now)?;
-        if let Some(subscription) = self.feed.subscription() {
+        if let Source::Here(subscription) = &self.feed.source {
             let sent = self.session.sent();
+            note(subscription, &mut self.shown, &self.session);
             if self.noted != Some(sent) || self.progress.is_some() {
+                let (txns, bytes) = std::mem::take(&mut self.feed.counted);
+                subscription.count_sent(txns, bytes);
                 let taken = hand_over(subscription, sent, self.progress.take(), now);
                 taken.map_err(StreamOutcome::SlotGone)?;
                 self.noted = Some(sent);
@@ -286,6 +295,8 @@ struct Feed {
     /// The head when the source had nothing more: everything up to it was yielded.
     drained_at: Option<Lsn>,
     head_wait: Option<HeadWait>,
+    /// Transactions that were rendered and not counted yet, and the bytes of their messages.
+    counted: (u64, u64),
 }
 
 impl Feed {
@@ -298,14 +309,7 @@ impl Feed {
             queued_bytes: 0,
             drained_at: None,
             head_wait: None,
-        }
-    }
-
-    /// The subscription, unless it is away reading.
-    const fn subscription(&self) -> Option<&Subscription> {
-        match &self.source {
-            Source::Here(subscription) => Some(subscription),
-            Source::Reading(_) | Source::Lost => None,
+            counted: (0, 0),
         }
     }
 
@@ -329,10 +333,13 @@ impl Feed {
             if let Some(message) = self.renderer.verbatim(view) {
                 session.push_message(frame.lsn, message, now);
                 session.transaction_done(frame.lsn);
+                self.counted = count(self.counted, 1, message.len());
                 continue;
             }
             self.messages.clear();
             let transaction_end = self.renderer.frame(view, &mut self.messages);
+            let done = u64::from(transaction_end.is_some());
+            self.counted = count(self.counted, done, self.messages.num_bytes());
             for (lsn, message) in self.messages.iter() {
                 session.push_message(lsn, message, now);
             }
@@ -414,6 +421,24 @@ impl Feed {
             Source::Lost => None,
         }
     }
+}
+
+/// Tells the engine what the stream is doing, when that is something else than before.
+fn note(subscription: &Subscription, shown: &mut StreamState, session: &StreamSession) {
+    let state = session.state();
+    if *shown != state {
+        *shown = state;
+        subscription.note_state(match state {
+            StreamState::Catchup => ReplicaState::Catchup,
+            StreamState::Streaming => ReplicaState::Streaming,
+            StreamState::Stopping | StreamState::Done => ReplicaState::Stopping,
+        });
+    }
+}
+
+fn count((txns, bytes): (u64, u64), more: u64, len: usize) -> (u64, u64) {
+    let len = u64::try_from(len).unwrap_or(u64::MAX);
+    (txns.saturating_add(more), bytes.saturating_add(len))
 }
 
 /// Tells the engine what was sent, then what the client confirmed of it.

@@ -11,8 +11,10 @@ mod guard;
 mod name;
 pub mod reddb;
 pub mod retention;
+mod stats;
 mod store;
 mod table;
+pub mod wal_status;
 mod writer;
 
 use std::time::Duration;
@@ -22,6 +24,7 @@ use crate::lsn::Lsn;
 pub use cause::{Invalidation, InvalidationCause};
 pub use guard::SlotGuard;
 pub use name::{SlotName, SlotNameError};
+pub use stats::SlotStats;
 pub use store::SlotStore;
 
 /// Name of a database's slot store.

@@ -43,6 +43,10 @@ impl Shared {
 }
 
 impl SlotStore {
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Opens the store at `path` (missing: no slots). Every open raises the generation durably.
     pub fn open(disk: Arc<dyn Disk>, path: &Path, now: Moment) -> Result<Self, SlotStoreError> {
         let (writer, slots) = Writer::open(disk, path)?;

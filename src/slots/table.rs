@@ -13,6 +13,7 @@ use crate::lsn::Lsn;
 
 use super::file::StoredSlot;
 use super::retention::SlotHold;
+use super::stats::SlotStats;
 use super::{Invalidation, InvalidationCause, NewSlot, SlotName, SlotSnapshot};
 
 /// A `last_seen` stamp alone is written only when the disk's is older by more than this.
@@ -62,6 +63,8 @@ pub(super) struct Slot {
     hold: Option<Hold>,
     last_used: Duration,
     inactive_since_unix_ms: u64,
+    /// What was sent from it since the process started.
+    pub(super) stats: SlotStats,
     /// Told when the slot becomes free or goes.
     pub(super) freed: Arc<Notify>,
 }
@@ -181,6 +184,7 @@ impl Slot {
             hold: None,
             last_used: now.steady,
             inactive_since_unix_ms: now.unix_ms,
+            stats: SlotStats::default(),
             freed: Arc::new(Notify::new()),
         }
     }

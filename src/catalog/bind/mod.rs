@@ -5,13 +5,19 @@
 //! [`BoundQuery`]. Types are decided here and nowhere else; in SQLite every value is in its stored
 //! form (see `datum`).
 
-use std::cell::RefCell;
+mod scope;
+
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+
+use sqlparser::tokenizer::Span;
 
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
 use super::Context;
+use super::parse::Lines;
+pub(super) use scope::{Clause, Cte, Grouping, Scope, ScopeColumn, ScopeTable};
 
 /// A bound expression.
 #[derive(Debug, Clone)]
@@ -43,46 +49,12 @@ pub(super) struct Binder<'a> {
     /// Types of the parameters as far as they are known; grows as they are met.
     pub(super) params: RefCell<Vec<Option<PgType>>>,
     /// Numbers for names of our own in SQLite's text.
-    pub(super) next_name: std::cell::Cell<u32>,
-}
-
-/// The columns that names may mean, innermost query last.
-#[derive(Debug, Default)]
-pub(super) struct Scope<'s> {
-    pub(super) outer: Option<&'s Scope<'s>>,
-    pub(super) tables: Vec<ScopeTable>,
-    /// Common table expressions by name.
-    pub(super) ctes: Vec<Cte>,
-    /// What an expression of the select list that stands for rows was replaced with, by its text.
-    pub(super) replaced: Vec<(String, Typed)>,
-}
-
-/// A table in FROM.
-#[derive(Debug, Clone)]
-pub(super) struct ScopeTable {
-    /// Alias or name.
-    pub(super) name: String,
-    /// Schema, when it was named without an alias.
-    pub(super) schema: Option<String>,
-    pub(super) columns: Vec<ScopeColumn>,
-}
-
-/// A column of a table in FROM.
-#[derive(Debug, Clone)]
-pub(super) struct ScopeColumn {
-    pub(super) name: String,
-    pub(super) value: Typed,
-    /// Merged by USING or NATURAL: found by its bare name only through the other side.
-    pub(super) hidden: bool,
-}
-
-/// A common table expression.
-#[derive(Debug, Clone)]
-pub(super) struct Cte {
-    pub(super) name: String,
-    /// Its name in SQLite's text.
-    pub(super) sql_name: String,
-    pub(super) columns: Vec<super::Column>,
+    pub(super) next_name: Cell<u32>,
+    /// How many calls of volatile functions were bound so far (`expr` counts them): what holds one
+    /// is evaluated once and never copied.
+    pub(super) num_volatile: Cell<usize>,
+    /// Where lines of the statement's text begin, for positions in errors.
+    pub(super) lines: Lines,
 }
 
 /// A bound query: SQLite text and its columns, in SQLite named `c1`, `c2`, ...
@@ -92,7 +64,30 @@ pub(super) struct BoundQuery {
     pub(super) columns: Vec<super::Column>,
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
+    /// A binder for a statement with parameters of these types, as far as they are declared.
+    pub(super) fn new(
+        context: &'a Arc<Context>,
+        lines: Lines,
+        params: Vec<Option<PgType>>,
+    ) -> Self {
+        Self {
+            context,
+            params: RefCell::new(params),
+            next_name: Cell::new(1),
+            num_volatile: Cell::new(0),
+            lines,
+        }
+    }
+
+    /// `error` at the beginning of `span`, unless it has a position already.
+    pub(super) fn at(&self, span: Span, error: PgError) -> PgError {
+        match self.lines.position(span.start) {
+            Some(position) => error.at(position),
+            None => error,
+        }
+    }
+
     /// A name that nothing else has.
     pub(super) fn fresh(&self, prefix: &str) -> String {
         let number = self.next_name.get();

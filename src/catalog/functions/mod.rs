@@ -1,16 +1,34 @@
 //! The functions that SQL may call, with their types.
 
+mod names;
+mod registry;
+
 use std::sync::Arc;
 
-use crate::datum::{Datum, PgType};
+use crate::datum::{Datum, PgType, Style};
 use crate::pgerror::PgError;
 
 use super::Context;
+
+pub(super) use names::CatalogNames;
+pub(super) use registry::{all, by_oid, find};
 
 /// The statement that calls.
 pub(super) struct Call<'a> {
     /// Its surroundings.
     pub(super) context: &'a Arc<Context>,
+}
+
+impl Call<'_> {
+    /// How the session wants values read and printed.
+    pub(super) fn style(&self) -> &Style {
+        self.context.style()
+    }
+
+    /// The names behind OIDs.
+    pub(super) fn names(&self) -> CatalogNames<'_> {
+        CatalogNames::new(self.context)
+    }
 }
 
 /// A function of SQL.
@@ -53,4 +71,94 @@ pub(super) enum Body {
         columns: &'static [(&'static str, PgType)],
         rows: fn(&Call<'_>, &[Datum]) -> Result<Vec<Row>, PgError>,
     },
+    /// The same, its rows made while they are asked for and never all in memory.
+    Stream {
+        columns: &'static [(&'static str, PgType)],
+        rows: fn(&Call<'_>, &[Datum]) -> Result<RowStream, PgError>,
+    },
 }
+
+impl Function {
+    /// The name under which SQLite knows it.
+    pub(super) fn sql_name(&self) -> String {
+        format!("f_{}", self.oid)
+    }
+
+    /// One of `pg_catalog` that answers NULL to NULL.
+    pub(super) const fn new(
+        oid: u32,
+        name: &'static str,
+        args: &'static [PgType],
+        returns: PgType,
+        body: Body,
+    ) -> Self {
+        Self {
+            name,
+            schema: "pg_catalog",
+            oid,
+            args,
+            arg_names: &[],
+            defaults: &[],
+            variadic: false,
+            returns,
+            strict: true,
+            volatile: false,
+            body,
+        }
+    }
+
+    /// The same, called with NULL too.
+    pub(super) const fn lax(mut self) -> Self {
+        self.strict = false;
+        self
+    }
+
+    /// The same, called once for each row.
+    pub(super) const fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// The same, with its last argument collecting the rest.
+    pub(super) const fn variadic(mut self) -> Self {
+        self.variadic = true;
+        self
+    }
+
+    /// The same in another schema.
+    pub(super) const fn schema(mut self, schema: &'static str) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// The same with names for its arguments.
+    pub(super) const fn named(mut self, names: &'static [&'static str]) -> Self {
+        self.arg_names = names;
+        self
+    }
+
+    /// The same with defaults for its last arguments.
+    pub(super) const fn defaults(mut self, defaults: &'static [&'static str]) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    /// Whether it is an aggregate.
+    pub(super) fn is_aggregate(&self) -> bool {
+        matches!(self.body, Body::Aggregate(_)) || self.kind() == 'a'
+    }
+
+    /// `pg_proc.prokind`: `f`unction, `a`ggregate, `w`indow function.
+    pub(super) fn kind(&self) -> char {
+        match self.body {
+            Body::Aggregate(_) => 'a',
+            // Native ones that only make sense over a window have these OIDs.
+            Body::Native(_) if (3100..=3114).contains(&self.oid) => 'w',
+            Body::Native(_) => 'a',
+            Body::Scalar(_) | Body::Template(_) | Body::Table { .. } | Body::Stream { .. } => 'f',
+        }
+    }
+}
+
+/// Rows that are made while they are asked for.
+pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send>;

@@ -4,16 +4,46 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::plugins::parse_bool;
 use crate::replicas::{CommitPolicy, QuorumMode};
 use crate::server::units::{self, print_bytes};
 
 use super::Settings;
+use crate::cli::serve::address;
+
+/// What kind of value a setting has, and the unit in which `pg_settings` counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bytes,
+    Megabytes,
+    Milliseconds,
+    /// A number, at least 1.
+    Count,
+    Text,
+    Enum(&'static [&'static str]),
+}
+
+/// When a setting can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Context {
+    /// At a start.
+    Postmaster,
+    /// At a reload.
+    Sighup,
+    /// A session may set it; this is where each begins.
+    User,
+}
 
 /// One setting.
 pub(super) struct Setting {
     pub(super) name: &'static str,
     /// In a few words.
     pub(super) meaning: &'static str,
+    /// What kind of value it has.
+    pub(super) kind: Kind,
+    /// When it can change.
+    pub(super) context: Context,
+    pub(super) category: &'static str,
     /// The value as [`Setting::apply`] takes it.
     pub(super) show: fn(&Settings) -> String,
     /// Puts a value into its place, or says what was expected.
@@ -25,6 +55,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "slot_retention_max_lag_lsn",
         meaning: "invalidate a slot further than this behind the head; 0: no limit",
+        kind: Kind::Bytes,
+        context: Context::Sighup,
+        category: REPL,
         show: |of| print_bytes(of.engine.limits.max_lag_lsn),
         apply: |to, value| {
             to.engine.limits.max_lag_lsn = size(value)?;
@@ -34,6 +67,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "slot_idle_timeout",
         meaning: "invalidate a slot that was unused for this long; 0: no limit",
+        kind: Kind::Milliseconds,
+        context: Context::Sighup,
+        category: REPL,
         show: |of| print_time(of.engine.limits.idle_timeout),
         apply: |to, value| {
             to.engine.limits.idle_timeout = long_time(value)?;
@@ -43,6 +79,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "max_slot_wal_keep_size",
         meaning: "keep at most this much for slots; -1: no limit",
+        kind: Kind::Megabytes,
+        context: Context::Sighup,
+        category: REPL,
         show: |of| {
             let max = of.engine.max_slot_wal_keep_size;
             max.map_or_else(|| "-1".to_owned(), print_bytes)
@@ -58,6 +97,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "wal_keep_size",
         meaning: "keep at least this much, needed or not",
+        kind: Kind::Megabytes,
+        context: Context::Sighup,
+        category: REPL,
         show: |of| print_bytes(of.engine.wal_keep_size),
         apply: |to, value| {
             to.engine.wal_keep_size = megabytes(value)?;
@@ -67,6 +109,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "max_replication_slots",
         meaning: "most slots in a database",
+        kind: Kind::Count,
+        context: Context::Sighup,
+        category: REPL,
         show: |of| of.engine.limits.max_slots.to_string(),
         apply: |to, value| {
             to.engine.limits.max_slots = count(value)?;
@@ -76,6 +121,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "spool_segment_size",
         meaning: "seal a segment when it is this long",
+        kind: Kind::Bytes,
+        context: Context::Postmaster,
+        category: SPOOL,
         show: |of| print_bytes(of.engine.segment_bytes),
         apply: |to, value| {
             to.engine.segment_bytes = some(size(value)?)?;
@@ -85,6 +133,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "spool_tail_size",
         meaning: "newest frames kept in memory, by bytes",
+        kind: Kind::Bytes,
+        context: Context::Postmaster,
+        category: SPOOL,
         show: |of| print_bytes(u64::try_from(of.engine.ring_bytes).unwrap_or(u64::MAX)),
         apply: |to, value| {
             to.engine.ring_bytes = usize::try_from(some(size(value)?)?).map_err(|_| SIZE)?;
@@ -94,6 +145,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "spool_tail_frames",
         meaning: "newest frames kept in memory, by number",
+        kind: Kind::Count,
+        context: Context::Postmaster,
+        category: SPOOL,
         show: |of| of.engine.ring_frames.to_string(),
         apply: |to, value| {
             to.engine.ring_frames = count(value)?;
@@ -103,6 +157,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "commit_policy",
         meaning: "a commit is told when it is here (local), at N subscribers too (ack_n=N), or at a quorum",
+        kind: Kind::Text,
+        context: Context::Sighup,
+        category: COMMIT,
         show: |of| of.engine.commit.policy.to_string(),
         apply: |to, value| {
             to.engine.commit.policy = policy(value).ok_or(POLICY)?;
@@ -112,6 +169,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "commit_quorum",
         meaning: "who the quorum is: async, sync=N, or regions=A,B",
+        kind: Kind::Text,
+        context: Context::Sighup,
+        category: COMMIT,
         show: |of| print_quorum(&of.engine.commit.quorum),
         apply: |to, value| {
             to.engine.commit.quorum = quorum(value).ok_or(QUORUM)?;
@@ -121,6 +181,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "commit_timeout",
         meaning: "how long a commit waits for others; default: 5s, with regions 10s",
+        kind: Kind::Text,
+        context: Context::Sighup,
+        category: COMMIT,
         show: |of| {
             let timeout = of.engine.commit.timeout;
             timeout.map_or_else(|| "default".to_owned(), print_time)
@@ -136,6 +199,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "flow_control_soft_target_lsn",
         meaning: "refuse publishes while a subscriber of the quorum is further behind than this; 0: off",
+        kind: Kind::Bytes,
+        context: Context::Sighup,
+        category: COMMIT,
         show: |of| print_bytes(of.engine.commit.soft_target_lsn),
         apply: |to, value| {
             to.engine.commit.soft_target_lsn = size(value)?;
@@ -145,6 +211,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "wal_sender_timeout",
         meaning: "end a stream whose client was silent for this long; 0: never",
+        kind: Kind::Milliseconds,
+        context: Context::User,
+        category: REPL,
         show: |of| print_time(of.server.wal_sender_timeout.unwrap_or_default()),
         apply: |to, value| {
             to.server.wal_sender_timeout = Some(time(value)?).filter(|timeout| !timeout.is_zero());
@@ -154,6 +223,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "shutdown_timeout",
         meaning: "how long a graceful stop waits for transactions to end",
+        kind: Kind::Milliseconds,
+        context: Context::Postmaster,
+        category: CONN,
         show: |of| print_time(of.server.shutdown_timeout),
         apply: |to, value| {
             to.server.shutdown_timeout = time(value)?;
@@ -163,14 +235,96 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "max_connections",
         meaning: "most connections at once",
+        kind: Kind::Count,
+        context: Context::Postmaster,
+        category: CONN,
         show: |of| of.server.max_connections.to_string(),
         apply: |to, value| {
             to.server.max_connections = count(value)?;
             Ok(())
         },
     },
+    Setting {
+        name: "synchronous_standby_names",
+        meaning: "who must confirm a commit: FIRST n (a, b), ANY n (a, b), *, or REGIONS (eu, us)",
+        kind: Kind::Text,
+        context: Context::Sighup,
+        category: COMMIT,
+        show: |of| of.engine.commit.standbys.to_string(),
+        apply: |to, value| {
+            to.engine.commit.standbys = value.parse().map_err(|_| STANDBYS)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "synchronous_commit",
+        meaning: "what they must have done: remote_write, on (flushed), remote_apply; local, off: nothing",
+        kind: Kind::Enum(SYNCHRONOUS_COMMIT),
+        context: Context::User,
+        category: COMMIT,
+        show: |of| of.session_value("synchronous_commit", "on"),
+        apply: |to, value| {
+            let level = synchronous_commit(value).ok_or(SYNCHRONOUS)?;
+            to.begin_sessions_with("synchronous_commit", level);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "statement_timeout",
+        meaning: "end a statement that runs for longer; 0: never",
+        kind: Kind::Milliseconds,
+        context: Context::User,
+        category: CLIENT,
+        show: |of| of.session_value("statement_timeout", "0"),
+        apply: |to, value| {
+            to.begin_sessions_with("statement_timeout", &print_time(time(value)?));
+            Ok(())
+        },
+    },
+    Setting {
+        name: "idle_in_transaction_session_timeout",
+        meaning: "end a session that idles for longer in a transaction; 0: never",
+        kind: Kind::Milliseconds,
+        context: Context::User,
+        category: CLIENT,
+        show: |of| of.session_value("idle_in_transaction_session_timeout", "0"),
+        apply: |to, value| {
+            let shown = print_time(time(value)?);
+            to.begin_sessions_with("idle_in_transaction_session_timeout", &shown);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "listen",
+        meaning: "where to listen, ADDR:PORT; several with commas between",
+        kind: Kind::Text,
+        context: Context::Postmaster,
+        category: CONN,
+        show: |of| {
+            let all: Vec<_> = of.server.listen.iter().map(ToString::to_string).collect();
+            all.join(", ")
+        },
+        apply: |to, value| {
+            let all = value.split(',').map(|text| address(text.trim()));
+            to.server.listen = all.collect::<Result<_, _>>().map_err(|_| LISTEN)?;
+            Ok(())
+        },
+    },
 ];
 
+const REPL: &str = "Replication / Sending Servers";
+const SPOOL: &str = "Spool";
+const COMMIT: &str = "Replication / Primary Server";
+const CONN: &str = "Connections and Authentication / Connection Settings";
+const CLIENT: &str = "Client Connection Defaults / Statement Behavior";
+
+/// The values of `synchronous_commit`, in PostgreSQL's order.
+const SYNCHRONOUS_COMMIT: &[&str] = &["local", "remote_write", "remote_apply", "on", "off"];
+
+const STANDBYS: &str =
+    "expected FIRST n (a, b), ANY n (a, b), a list of names, *, or REGIONS (a, b)";
+const SYNCHRONOUS: &str = "expected on, off, local, remote_write or remote_apply";
+const LISTEN: &str = "expected ADDR:PORT";
 const SIZE: &str = "expected bytes, or a number with B, kB, MB, GB or TB";
 const MEGABYTES: &str = "expected megabytes, or a number with B, kB, MB, GB or TB";
 const NOT_ZERO: &str = "expected more than zero";
@@ -235,6 +389,15 @@ fn quorum(text: &str) -> Option<QuorumMode> {
         }
         None | Some(_) => None,
     }
+}
+
+fn synchronous_commit(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let known = SYNCHRONOUS_COMMIT.iter().find(|level| **level == lower);
+    known.copied().or_else(|| match parse_bool(text)? {
+        true => Some("on"),
+        false => Some("off"),
+    })
 }
 
 fn print_time(time: Duration) -> String {

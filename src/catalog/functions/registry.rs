@@ -1,0 +1,48 @@
+//! Which functions there are, by name and by OID.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::Function;
+
+/// The tables of functions, each in the module that has their bodies.
+const TABLES: &[&[Function]] = &[];
+
+static ALL: LazyLock<Vec<&'static Function>> =
+    LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter()).collect());
+
+/// Functions by schema and name.
+type ByName = HashMap<&'static str, HashMap<&'static str, Vec<&'static Function>>>;
+
+static BY_NAME: LazyLock<ByName> = LazyLock::new(|| {
+    let mut by_name = ByName::new();
+    for function in ALL.iter() {
+        let schema = by_name.entry(function.schema).or_default();
+        schema.entry(function.name).or_default().push(function);
+    }
+    by_name
+});
+
+static BY_OID: LazyLock<HashMap<u32, &'static Function>> = LazyLock::new(|| {
+    ALL.iter()
+        .map(|function| (function.oid, *function))
+        .collect()
+});
+
+/// All functions.
+pub(in crate::catalog) fn all() -> &'static [&'static Function] {
+    &ALL
+}
+
+/// The functions of that name. Without a schema it is one of `pg_catalog`.
+pub(in crate::catalog) fn find(schema: Option<&str>, name: &str) -> &'static [&'static Function] {
+    BY_NAME
+        .get(schema.unwrap_or("pg_catalog"))
+        .and_then(|functions| functions.get(name))
+        .map_or(&[], Vec::as_slice)
+}
+
+/// The function with that OID.
+pub(in crate::catalog) fn by_oid(oid: u32) -> Option<&'static Function> {
+    BY_OID.get(&oid).copied()
+}

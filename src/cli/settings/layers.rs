@@ -1,0 +1,265 @@
+//! Where settings come from, the later over the earlier: defaults, `pgspool.toml`, the
+//! environment, flags.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use toml::{Spanned, Value};
+
+use crate::server::{ShownSetting, units};
+
+use super::table::{Context, Kind, SETTINGS, Setting};
+use super::{SettingError, Settings};
+
+/// The configuration file, in the data directory unless another is named.
+pub(in crate::cli) const CONFIG_FILE: &str = "pgspool.toml";
+
+/// What the names of environment variables begin with: `PGSPOOL_WAL_KEEP_SIZE`.
+const ENVIRONMENT_PREFIX: &str = "PGSPOOL_";
+
+/// Where the settings of a server are.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Sources {
+    /// The configuration file.
+    pub(in crate::cli) file: PathBuf,
+    /// It was named, so it must be there.
+    pub(in crate::cli) file_named: bool,
+    /// `-c name=value`, in order.
+    pub(in crate::cli) flags: Vec<String>,
+}
+
+/// Where one setting got its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    File(u32),
+    Environment,
+    Flag,
+}
+
+/// All settings, and where each got its value.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct Loaded {
+    pub(in crate::cli) settings: Settings,
+    sources: BTreeMap<&'static str, Source>,
+    file: PathBuf,
+}
+
+impl Sources {
+    /// Reads them all. Nothing is taken when any of them is wrong.
+    pub(in crate::cli) fn load(&self) -> Result<Loaded, SettingError> {
+        let mut loaded = Loaded {
+            file: self.file.clone(),
+            ..Loaded::default()
+        };
+        if let Some(text) = self.read_file()? {
+            loaded.take_file(&text)?;
+        }
+        loaded.take_environment(|name| std::env::var(name).ok())?;
+        for assignment in &self.flags {
+            let (name, value) = assignment
+                .split_once('=')
+                .ok_or_else(|| SettingError::NotAssigned(assignment.clone()))?;
+            loaded.take(name.trim(), value.trim(), Source::Flag)?;
+        }
+        loaded.settings.check()?;
+        Ok(loaded)
+    }
+
+    fn read_file(&self) -> Result<Option<String>, SettingError> {
+        match fs::read_to_string(&self.file) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.file_named => Ok(None),
+            Err(error) => Err(SettingError::File {
+                path: self.file.display().to_string(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl Loaded {
+    fn take(&mut self, name: &str, value: &str, source: Source) -> Result<(), SettingError> {
+        let setting = self.settings.assign(name, value)?;
+        self.sources.insert(setting.name, source);
+        Ok(())
+    }
+
+    fn take_file(&mut self, text: &str) -> Result<(), SettingError> {
+        let path = self.file.display().to_string();
+        let parsed: Result<BTreeMap<String, Spanned<Value>>, _> = toml::from_str(text);
+        let entries = parsed.map_err(|error| SettingError::File {
+            path: path.clone(),
+            reason: error.to_string().trim_end().to_owned(),
+        })?;
+        for (name, entry) in entries {
+            let line = line_of(text, entry.span().start);
+            let in_file = |reason: String| SettingError::FileEntry {
+                path: path.clone(),
+                line,
+                reason,
+            };
+            let value = match entry.into_inner() {
+                Value::String(text) => text,
+                Value::Integer(number) => number.to_string(),
+                Value::Float(number) => number.to_string(),
+                Value::Boolean(yes) => yes.to_string(),
+                Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
+                    let what = format!("parameter \"{name}\" needs a string or a number");
+                    return Err(in_file(what));
+                }
+            };
+            self.take(&name, &value, Source::File(line))
+                .map_err(|error| in_file(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn take_environment(
+        &mut self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), SettingError> {
+        for setting in SETTINGS {
+            let name = format!("{ENVIRONMENT_PREFIX}{}", setting.name.to_ascii_uppercase());
+            if let Some(value) = variable(&name) {
+                self.take(setting.name, value.trim(), Source::Environment)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every setting for SHOW and `pg_settings`.
+    pub(in crate::cli) fn shown(&self) -> Vec<ShownSetting> {
+        let defaults = Settings::default();
+        SETTINGS
+            .iter()
+            .map(|setting| self.shown_one(setting, &defaults))
+            .collect()
+    }
+
+    fn shown_one(&self, setting: &Setting, defaults: &Settings) -> ShownSetting {
+        let value = (setting.show)(&self.settings);
+        let source = self.sources.get(setting.name);
+        let (unit, vartype) = match setting.kind {
+            Kind::Bytes => (Some("B"), "integer"),
+            Kind::Megabytes => (Some("MB"), "integer"),
+            Kind::Milliseconds => (Some("ms"), "integer"),
+            Kind::Count => (None, "integer"),
+            Kind::Text => (None, "string"),
+            Kind::Enum(_) => (None, "enum"),
+        };
+        let least = match setting.kind {
+            Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
+            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds => Some("0"),
+            Kind::Count => Some("1"),
+            Kind::Text | Kind::Enum(_) => None,
+        };
+        ShownSetting {
+            name: setting.name.to_owned(),
+            setting: in_unit(setting.kind, &value),
+            boot_val: in_unit(setting.kind, &(setting.show)(defaults)),
+            value,
+            unit,
+            category: setting.category,
+            short_desc: setting.meaning,
+            context: match setting.context {
+                Context::Postmaster => "postmaster",
+                Context::Sighup => "sighup",
+                Context::User => "user",
+            },
+            vartype,
+            source: match source {
+                None => "default",
+                Some(Source::File(_)) => "configuration file",
+                Some(Source::Environment) => "environment variable",
+                Some(Source::Flag) => "command line",
+            },
+            min_val: least.map(str::to_owned),
+            max_val: None,
+            enumvals: match setting.kind {
+                Kind::Enum(values) => Some(values),
+                Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Count | Kind::Text => {
+                    None
+                }
+            },
+            sourcefile: match source {
+                Some(Source::File(_)) => Some(self.file.display().to_string()),
+                Some(Source::Environment | Source::Flag) | None => None,
+            },
+            sourceline: match source {
+                Some(Source::File(line)) => Some(*line),
+                Some(Source::Environment | Source::Flag) | None => None,
+            },
+            pending_restart: false,
+        }
+    }
+
+    /// What `new` changes, when it is loaded into a running server that has these: every setting
+    /// as shown from then on, and the names of those that count only after a restart. Those keep
+    /// their present values.
+    pub(in crate::cli) fn reload(&self, mut new: Self) -> (Self, Vec<ShownSetting>, Vec<String>) {
+        let mut waiting = Vec::new();
+        for setting in SETTINGS {
+            let (before, after) = (
+                (setting.show)(&self.settings),
+                (setting.show)(&new.settings),
+            );
+            if setting.context == Context::Postmaster && before != after {
+                waiting.push(setting.name.to_owned());
+                // What is shown can be set, so this cannot fail.
+                let _kept = (setting.apply)(&mut new.settings, &before);
+                match self.sources.get(setting.name) {
+                    Some(source) => new.sources.insert(setting.name, source.clone()),
+                    None => new.sources.remove(setting.name),
+                };
+            }
+        }
+        let mut shown = new.shown();
+        for setting in &mut shown {
+            setting.pending_restart = waiting.contains(&setting.name);
+        }
+        (new, shown, waiting)
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> u32 {
+    let before = text.get(..offset).unwrap_or(text);
+    u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX)
+}
+
+/// The number that `pg_settings` shows for a value with a unit.
+fn in_unit(kind: Kind, value: &str) -> String {
+    let number = match kind {
+        Kind::Bytes => units::bytes(value, 1),
+        Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
+        Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
+        Kind::Count | Kind::Text | Kind::Enum(_) => None,
+    };
+    number.map_or_else(|| value.to_owned(), |number| number.to_string())
+}
+
+/// For the tests of `settings`, which need no file.
+#[cfg(test)]
+pub(super) fn load_for_test(
+    file: &std::path::Path,
+    text: &str,
+    environment: &[(&str, &str)],
+    flags: &[&str],
+) -> Result<Loaded, SettingError> {
+    let mut loaded = Loaded {
+        file: file.to_owned(),
+        ..Loaded::default()
+    };
+    loaded.take_file(text)?;
+    loaded.take_environment(|name| {
+        let found = environment.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })?;
+    for flag in flags {
+        let (name, value) = flag.split_once('=').unwrap();
+        loaded.take(name, value, Source::Flag)?;
+    }
+    loaded.settings.check()?;
+    Ok(loaded)
+}
