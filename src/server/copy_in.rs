@@ -340,12 +340,12 @@ fn decode(
 ) -> Result<(), PgError> {
     let now_ms = batch.unix_ms();
     loop {
-        let pushed = batch.push_with(|out| {
+        let pushed = batch.push_open(|out| {
             let mut record = decoder.next(&mut chunk, now_ms, out).map_err(Halt::Line)?;
             if record.is_none() && last {
                 record = decoder.finish(now_ms, out).map_err(Halt::Line)?;
             }
-            record.map(|record| record.lsn_at).ok_or(Halt::UsedUp)
+            record.ok_or(Halt::UsedUp)
         });
         match pushed {
             Ok(()) => {}
