@@ -49,8 +49,8 @@ impl Binder<'_> {
                 self.coerce(text, to, Coercion::Explicit)
             }
             Node::Sql(ref sql) => {
-                let method = casts::find(value.ty, to, how)
-                    .ok_or_else(|| cannot_cast(value.ty, to))?;
+                let method =
+                    casts::find(value.ty, to, how).ok_or_else(|| cannot_cast(value.ty, to))?;
                 Ok(Typed::of(self.cast_text(sql, value.ty, to, method)?, to))
             }
         }
@@ -72,7 +72,10 @@ impl Binder<'_> {
         }
         let slot = params.get_mut(index);
         let Some(slot) = slot else {
-            return Err(PgError::error("42P02", format!("there is no parameter ${number}")));
+            return Err(PgError::error(
+                "42P02",
+                format!("there is no parameter ${number}"),
+            ));
         };
         let known = *slot.get_or_insert(ty);
         if known != ty {
@@ -140,7 +143,12 @@ impl Binder<'_> {
         let sql = if literal && let Some(constant) = constant_of(value.text()) {
             super::constants::sql_of(&datum::apply_typmod(value.ty, typmod, constant, true)?)
         } else {
-            format!("{}({}, {typmod}, 1, {})", runtime::TYPMOD, value.ty.0, value.text())
+            format!(
+                "{}({}, {typmod}, 1, {})",
+                runtime::TYPMOD,
+                value.ty.0,
+                value.text()
+            )
         };
         Ok(Typed {
             typmod,
@@ -195,7 +203,11 @@ impl Binder<'_> {
                 chosen = ty;
             }
         }
-        Ok(if chosen == PgType::UNKNOWN { PgType::TEXT } else { chosen })
+        Ok(if chosen == PgType::UNKNOWN {
+            PgType::TEXT
+        } else {
+            chosen
+        })
     }
 
     /// The values as ones of their common type.
@@ -277,7 +289,10 @@ fn prints_as_stored(ty: PgType) -> bool {
 
 /// A constant's value, read back from its SQLite text.
 fn constant_of(sql: &str) -> Option<Datum> {
-    if let Some(inner) = sql.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+    if let Some(inner) = sql
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         return Some(Datum::Text(inner.replace("''", "'")));
     }
     let bare = sql.trim_start_matches('(').trim_end_matches(')');

@@ -78,9 +78,8 @@ impl Binder<'_> {
         let low = compare(">=", bounds.0)?;
         let high = compare("<=", bounds.1)?;
         let not = if negated { "NOT " } else { "" };
-        let once = low.native.is_some()
-            && low.native == high.native
-            && low.left_key() == high.left_key();
+        let once =
+            low.native.is_some() && low.native == high.native && low.left_key() == high.left_key();
         let sql = if once {
             format!(
                 "({} {not}BETWEEN {} AND {})",
@@ -89,7 +88,9 @@ impl Binder<'_> {
                 high.right.text()
             )
         } else if repeated {
-            return Err(unsupported("BETWEEN over a volatile function and mixed types"));
+            return Err(unsupported(
+                "BETWEEN over a volatile function and mixed types",
+            ));
         } else {
             format!("({not}({} AND {}))", low.sql, high.sql)
         };
@@ -113,7 +114,10 @@ impl Binder<'_> {
                     .ok_or_else(|| unsupported("a row compared to something else"))?;
                 texts.push(equal.text().to_owned());
             }
-            return Ok(Typed::of(format!("({not}({}))", texts.join(" OR ")), PgType::BOOL));
+            return Ok(Typed::of(
+                format!("({not}({}))", texts.join(" OR ")),
+                PgType::BOOL,
+            ));
         }
         let volatile = self.num_volatile.get();
         let value = self.expr(scope, e)?;
@@ -126,7 +130,11 @@ impl Binder<'_> {
         let mut equals: Vec<Applied> = Vec::with_capacity(items.len());
         for (item, expr) in items.into_iter().zip(list) {
             let equal = self.operator("=", Some(value.clone()), item);
-            let span = if value.is_unknown() { e.span() } else { expr.span() };
+            let span = if value.is_unknown() {
+                e.span()
+            } else {
+                expr.span()
+            };
             equals.push(equal.map_err(|error| self.at(span, error))?);
         }
         self.any_equal(&equals, repeated, not)
@@ -178,9 +186,12 @@ impl Binder<'_> {
             "<" | "<=" => "<",
             ">" | ">=" => ">",
             _ => {
-                let message = format!("could not determine interpretation of row comparison operator {symbol}");
-                return Err(PgError::unsupported(message)
-                    .with_hint("Row comparison operators must be associated with btree operator families."));
+                let message = format!(
+                    "could not determine interpretation of row comparison operator {symbol}"
+                );
+                return Err(PgError::unsupported(message).with_hint(
+                    "Row comparison operators must be associated with btree operator families.",
+                ));
             }
         };
         let mut pairs = Vec::with_capacity(one.len());

@@ -13,13 +13,22 @@ use crate::pgerror::PgError;
 impl Binder<'_> {
     /// CASE in both its forms.
     pub(super) fn case(&self, scope: &Scope<'_>, e: &Expr) -> Result<Typed, PgError> {
-        let Expr::Case { operand, conditions, else_result, .. } = e else {
+        let Expr::Case {
+            operand,
+            conditions,
+            else_result,
+            ..
+        } = e
+        else {
             return Err(unsupported("this CASE"));
         };
         let whens = match operand {
             Some(operand) => self.simple_case(scope, operand, conditions)?,
             None => {
-                let mut whens = Whens { operand: String::new(), conditions: Vec::new() };
+                let mut whens = Whens {
+                    operand: String::new(),
+                    conditions: Vec::new(),
+                };
                 for when in conditions {
                     let condition = self.condition(scope, &when.condition, "CASE/WHEN")?;
                     whens.conditions.push(condition);
@@ -63,12 +72,20 @@ impl Binder<'_> {
             let equal = self.operator("=", Some(value.clone()), item);
             equals.push(equal.map_err(|error| self.at(when.condition.span(), error))?);
         }
-        let key = equals.first().map(super::apply::Applied::left_key).unwrap_or_default();
-        let once = equals.iter().all(|equal| equal.native.is_some() && equal.left_key() == key);
+        let key = equals
+            .first()
+            .map(super::apply::Applied::left_key)
+            .unwrap_or_default();
+        let once = equals
+            .iter()
+            .all(|equal| equal.native.is_some() && equal.left_key() == key);
         if once {
             return Ok(Whens {
                 operand: format!(" {key}"),
-                conditions: equals.iter().map(|equal| equal.right.text().to_owned()).collect(),
+                conditions: equals
+                    .iter()
+                    .map(|equal| equal.right.text().to_owned())
+                    .collect(),
             });
         }
         if repeated {
@@ -181,7 +198,10 @@ impl Binder<'_> {
     ) -> Result<Typed, PgError> {
         let bound = self.subquery(scope, query)?;
         let not = if negated { "NOT " } else { "" };
-        Ok(Typed::of(format!("({not}EXISTS ({}))", bound.sql), PgType::BOOL))
+        Ok(Typed::of(
+            format!("({not}EXISTS ({}))", bound.sql),
+            PgType::BOOL,
+        ))
     }
 
     /// `(a, b)` and `ROW(a, b)` as a value: a record in its text form.
@@ -191,7 +211,10 @@ impl Binder<'_> {
             let value = self.settled(self.expr(scope, item)?)?;
             texts.push(self.as_text(&value));
         }
-        Ok(Typed::of(format!("{}({})", runtime::ROW, texts.join(", ")), PgType::RECORD))
+        Ok(Typed::of(
+            format!("{}({})", runtime::ROW, texts.join(", ")),
+            PgType::RECORD,
+        ))
     }
 
     /// `INTERVAL '1' DAY`
@@ -246,7 +269,14 @@ impl Binder<'_> {
 
     /// `SUBSTRING(e FROM a FOR b)` in its forms.
     pub(super) fn substring(&self, scope: &Scope<'_>, e: &Expr) -> Result<Typed, PgError> {
-        let Expr::Substring { expr, substring_from, substring_for, shorthand, .. } = e else {
+        let Expr::Substring {
+            expr,
+            substring_from,
+            substring_for,
+            shorthand,
+            ..
+        } = e
+        else {
             return Err(unsupported("this SUBSTRING"));
         };
         let name = if *shorthand { "substr" } else { "substring" };
@@ -270,7 +300,13 @@ impl Binder<'_> {
 
     /// `TRIM(BOTH x FROM e)` in its forms.
     pub(super) fn trim(&self, scope: &Scope<'_>, e: &Expr) -> Result<Typed, PgError> {
-        let Expr::Trim { expr, trim_where, trim_what, trim_characters } = e else {
+        let Expr::Trim {
+            expr,
+            trim_where,
+            trim_what,
+            trim_characters,
+        } = e
+        else {
             return Err(unsupported("this TRIM"));
         };
         let name = match trim_where {
@@ -313,7 +349,10 @@ impl Binder<'_> {
         if collatable {
             return Ok(value);
         }
-        let message = format!("collations are not supported by type {}", types::display(value.ty));
+        let message = format!(
+            "collations are not supported by type {}",
+            types::display(value.ty)
+        );
         Err(self.at(e.span(), PgError::error("42804", message)))
     }
 }
@@ -335,15 +374,16 @@ impl Binder<'_> {
     /// `value` as int8, for LIMIT and OFFSET; `what` names the clause.
     pub(in crate::catalog) fn int8(&self, value: Typed, what: &str) -> Result<Typed, PgError> {
         let from = value.ty;
-        self.coerce(value, PgType::INT8, Coercion::Assignment).map_err(|error| {
-            if error.code() != "42846" {
-                return error;
-            }
-            let message = format!(
-                "argument of {what} must be type bigint, not type {}",
-                types::display(from)
-            );
-            PgError::error("42804", message)
-        })
+        self.coerce(value, PgType::INT8, Coercion::Assignment)
+            .map_err(|error| {
+                if error.code() != "42846" {
+                    return error;
+                }
+                let message = format!(
+                    "argument of {what} must be type bigint, not type {}",
+                    types::display(from)
+                );
+                PgError::error("42804", message)
+            })
     }
 }
