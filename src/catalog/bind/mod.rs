@@ -104,3 +104,24 @@ impl<'a> Binder<'a> {
 pub(super) fn unsupported(what: &str) -> PgError {
     PgError::unsupported(format!("{what} is not supported"))
 }
+
+// SHIM
+/// A call of a function, resolved by the types of its arguments (`expr`).
+#[derive(Clone)]
+pub(super) struct FromCall {
+    pub(super) function: &'static super::functions::Function,
+    /// Its arguments in SQLite's text: coerced, in order, defaults filled in.
+    pub(super) args: Vec<String>,
+    /// What ANYELEMENT stands for.
+    pub(super) element: Option<PgType>,
+    /// What it returns, pseudo-types resolved.
+    pub(super) returns: PgType,
+}
+impl Binder<'_> {
+    fn query(&self, _: &Scope<'_>, _: &sqlparser::ast::Query) -> Result<BoundQuery, PgError> {
+        Err(unsupported("shim"))
+    }
+    fn rows_in_expr(&self, _: &Scope<'_>, _: &FromCall, _: Span) -> Result<Typed, PgError> {
+        Err(unsupported("shim"))
+    }
+}
