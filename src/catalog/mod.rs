@@ -11,6 +11,8 @@ mod ddl;
 mod exec;
 mod functions;
 mod parse;
+#[cfg(test)]
+mod testing;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
