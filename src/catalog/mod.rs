@@ -7,10 +7,13 @@
 
 mod bind;
 mod context;
+mod databases;
 mod ddl;
 mod exec;
 mod functions;
 mod parse;
+#[cfg(test)]
+mod test_host;
 #[cfg(test)]
 mod testing;
 mod views;

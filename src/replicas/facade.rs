@@ -302,6 +302,16 @@ impl Replicas {
         }
     }
 
+    /// How many commits wait, and the lowest position that one of them waits for.
+    pub fn waiting(&self) -> (usize, Option<Lsn>) {
+        self.waiter.waiting()
+    }
+
+    /// Flow control as it was last observed.
+    pub fn flow(&self) -> FlowControl {
+        self.lock().flow
+    }
+
     /// Counters of commit waits.
     pub fn wait_metrics(&self) -> CommitWaitMetrics {
         self.waiter.metrics()

@@ -449,7 +449,7 @@ fn bounds_and_collections_find_what_a_full_reading_finds() {
         ("lsn < ?1", 20),
         ("lsn <= ?1", 21),
         ("?1 < lsn AND lsn <= ?1 + 500", 2),
-        ("lsn > ?1 AND collection = 'a'", 9),
+        ("lsn > ?1 AND collection = 'a'", 10),
         ("lsn < ?1 AND collection = 'a'", 7),
         ("lsn > ?1 AND lsn < ?1", 0),
         ("lsn > NULL", 0),
