@@ -18,6 +18,8 @@ use crate::pgerror::PgError;
 
 use super::Context;
 use super::parse::Lines;
+/// What rewritten text calls beside PostgreSQL's functions.
+pub(super) use expr::runtime::FUNCTIONS as INTERNAL_FUNCTIONS;
 pub(super) use scope::{Clause, Cte, Grouping, Scope, ScopeColumn, ScopeTable};
 
 /// A bound expression.
