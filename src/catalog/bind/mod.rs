@@ -5,6 +5,7 @@
 //! [`BoundQuery`]. Types are decided here and nowhere else; in SQLite every value is in its stored
 //! form (see `datum`).
 
+mod expr;
 mod scope;
 
 use std::cell::{Cell, RefCell};
@@ -55,6 +56,8 @@ pub(super) struct Binder<'a> {
     pub(super) num_volatile: Cell<usize>,
     /// Where lines of the statement's text begin, for positions in errors.
     pub(super) lines: Lines,
+    /// How deep the expression that is being bound stands in others.
+    pub(super) depth: Cell<u32>,
 }
 
 /// A bound query: SQLite text and its columns, in SQLite named `c1`, `c2`, ...
@@ -77,6 +80,7 @@ impl<'a> Binder<'a> {
             next_name: Cell::new(1),
             num_volatile: Cell::new(0),
             lines,
+            depth: Cell::new(0),
         }
     }
 
