@@ -24,6 +24,7 @@ mod binary;
 mod datetime;
 mod error;
 mod float;
+mod ident;
 mod inet;
 mod interval;
 mod json;
@@ -40,6 +41,7 @@ pub(crate) use datetime::{
     split_us, utc_to_local,
 };
 pub use error::DatumError;
+pub use ident::{Keyword, is_plain_ident, keyword, quote_ident};
 pub use interval::{Interval, interval_compare};
 pub use json::Json;
 pub(crate) use scalars::{cut_name, parse_escaped, parse_hex};

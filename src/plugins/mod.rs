@@ -13,7 +13,6 @@ mod test_decoding;
 pub(crate) use jsonb::write_jsonb;
 pub use messages::Messages;
 pub(crate) use options::parse_bool;
-pub(crate) use sql_text::quoted_identifier;
 
 use bytes::Bytes;
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::catalog::Context;
 use crate::catalog::functions::Row;
-use crate::plugins::quoted_identifier;
 use crate::relations::{Relation, RelationKey};
 
 use super::cell::{NULL, row};
@@ -102,4 +101,15 @@ fn key_columns(relation: &Relation, key: &RelationKey) -> String {
         Some(quoted_identifier(&column.name))
     });
     columns.collect::<Vec<_>>().join(", ")
+}
+
+/// A name in quotes where it needs them.
+fn quoted_identifier(name: &str) -> String {
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if starts && name.bytes().all(plain) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }

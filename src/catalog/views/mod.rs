@@ -29,6 +29,8 @@ mod slots;
 mod spools;
 mod statistics;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::sync::{Arc, PoisonError};

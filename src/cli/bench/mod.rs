@@ -13,6 +13,7 @@ mod postgres;
 mod publish;
 mod report;
 mod server;
+mod sql;
 mod stream;
 
 use std::error::Error;
@@ -47,6 +48,8 @@ pub(super) enum Measurement {
     Acks,
     /// Streaming to raw readers against the loopback.
     Stream,
+    /// SQL beside PostgreSQL, and a storm of queries beside a stream.
+    Sql,
     /// Resident memory while ten million records pass a stalled subscriber.
     Memory,
 }
@@ -95,6 +98,7 @@ fn measure(
         Measurement::BigSpools => big_spools::run(scratch),
         Measurement::Acks => acks::run(scratch),
         Measurement::Stream => stream::run(scratch, exe),
+        Measurement::Sql => sql::run(scratch, &args.postgres, exe),
         Measurement::Memory => memory::run(scratch, exe),
     }
 }
