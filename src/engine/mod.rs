@@ -21,7 +21,7 @@ pub use error::{
 };
 pub use options::{EngineOptions, boundary};
 pub use retention::RetentionOutcome;
-pub use streams::{Subscriber, Subscription};
+pub use streams::{SlotReader, Subscriber, Subscription};
 
 /// What a publish made durable here.
 pub type Published = crate::spool::Appended;

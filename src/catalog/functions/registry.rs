@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Function;
+use super::{Function, decoding, ours, slots, wal};
 
 /// The tables of functions, each in the module that has their bodies.
-const TABLES: &[&[Function]] = &[];
+const TABLES: &[&[Function]] = &[slots::ALL, decoding::ALL, wal::ALL, ours::ALL];
 
 static ALL: LazyLock<Vec<&'static Function>> =
     LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter()).collect());
