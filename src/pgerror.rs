@@ -350,7 +350,7 @@ impl From<AdvanceError> for PgError {
         let message = error.to_string();
         match error {
             AdvanceError::Acquire(error) => error.into(),
-            AdvanceError::Backwards { .. } => Self::error("22023", message),
+            AdvanceError::Backwards { .. } => Self::error("55000", message),
             AdvanceError::Invalidated { cause, .. } => Self::error("55000", message)
                 .with_detail(format!("The slot was invalidated ({cause})."))
                 .with_hint("Drop the slot and create it again."),

@@ -127,6 +127,7 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
             plugin.name()
         )));
     }
+    let upto_changes = int(args, 2).filter(|count| *count != 0);
     let done = Arc::new(Done {
         reader,
         upto: Mutex::new(Lsn::ZERO),
@@ -143,7 +144,7 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
         context: Arc::clone(context),
         head: engine.head(),
         upto_lsn: lsn(args, 1),
-        upto_changes: int(args, 2).filter(|count| *count != 0),
+        upto_changes,
         text: wanted.text.is_some(),
         cursor,
         renderer,
@@ -152,7 +153,8 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
         rows: VecDeque::new(),
         num_rows: 0,
         finished: None,
-        over: false,
+        // As PostgreSQL does, which looks at the limit after every record of its log.
+        over: upto_changes.is_some_and(|count| count < 0),
         done,
     }))
 }
@@ -165,11 +167,11 @@ fn options(array: Option<&str>) -> Result<Vec<(String, Option<String>)>, PgError
     let array = parse_array(array, ',')?;
     let elements: Option<Vec<String>> = array.elements.into_iter().collect();
     let Some(elements) = elements else {
-        return Err(PgError::error("22004", "array must not contain nulls"));
+        return Err(PgError::unsupported("array must not contain nulls"));
     };
     if !elements.len().is_multiple_of(2) {
         let message = "array must have even number of elements";
-        return Err(PgError::error("22023", message));
+        return Err(PgError::unsupported(message));
     }
     let mut elements = elements.into_iter();
     let mut options = Vec::new();

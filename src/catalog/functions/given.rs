@@ -55,8 +55,12 @@ pub(super) fn slot(args: &[Datum], index: usize) -> Result<SlotName, PgError> {
 
 /// There is no such slot.
 pub(super) fn no_slot(name: &str) -> PgError {
-    let message = format!("replication slot \"{name}\" does not exist");
-    PgError::error("42704", message)
+    PgError::error("42704", no_slot_text(name))
+}
+
+/// That in words.
+pub(super) fn no_slot_text(name: &str) -> String {
+    format!("replication slot \"{name}\" does not exist")
 }
 
 /// A position as a value.

@@ -1,6 +1,6 @@
 //! Slots: make, drop, move, copy, list.
 
-use super::given::{boolean, lsn, no_slot, position, slot, stored, text, void};
+use super::given::{boolean, lsn, no_slot, no_slot_text, position, slot, stored, text, void};
 use super::{Body, Call, Function, Row};
 use crate::catalog::views;
 use crate::datum::{Datum, PgType};
@@ -46,7 +46,6 @@ pub(super) const ALL: &[Function] = &[
         PgType::VOID,
         Body::Scalar(drop_slot),
     )
-    .named(&["slot_name"])
     .volatile(),
     Function::new(
         3878,
@@ -78,6 +77,17 @@ pub(super) const ALL: &[Function] = &[
             rows: list,
         },
     ),
+    Function::new(
+        6169,
+        "pg_stat_get_replication_slot",
+        &[PgType::TEXT],
+        PgType::RECORD,
+        Body::Table {
+            columns: STATISTICS,
+            rows: statistics,
+        },
+    )
+    .named(&["slot_name"]),
     Function::new(
         6170,
         "pg_stat_reset_replication_slot",
@@ -170,7 +180,7 @@ fn advance(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
     let name = slot(args, 0)?;
     let upto = lsn(args, 1).unwrap_or_default();
     if upto == crate::lsn::Lsn::ZERO {
-        return Err(PgError::error("22023", "invalid target WAL LSN"));
+        return Err(PgError::error("XX000", "invalid target WAL LSN"));
     }
     let pid = host.session().pid;
     let end = host
@@ -248,11 +258,47 @@ fn list(call: &Call<'_>, _: &[Datum]) -> Result<Vec<Row>, PgError> {
     Ok(rows.iter().map(cut).collect())
 }
 
+const STATISTICS: &[(&str, PgType)] = &[
+    ("slot_name", PgType::TEXT),
+    ("spill_txns", PgType::INT8),
+    ("spill_count", PgType::INT8),
+    ("spill_bytes", PgType::INT8),
+    ("stream_txns", PgType::INT8),
+    ("stream_count", PgType::INT8),
+    ("stream_bytes", PgType::INT8),
+    ("total_txns", PgType::INT8),
+    ("total_bytes", PgType::INT8),
+    ("stats_reset", PgType::TIMESTAMPTZ),
+];
+
+/// Zeros for a slot that is not there. Nothing is ever spilled, or streamed before its commit.
+fn statistics(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
+    let name = text(args, 0).unwrap_or_default();
+    let all = call.context.host.engine().slot_stats();
+    let found = all.into_iter().find(|(slot, _)| slot.as_str() == name);
+    let stats = found.map(|(_, stats)| stats).unwrap_or_default();
+    let count = |number: u64| Datum::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let reset = stats.stats_reset_unix_ms.map(|ms| ms.saturating_mul(1000));
+    let mut row = vec![stored(name)];
+    row.extend(std::iter::repeat_n(count(0), 6));
+    row.push(count(stats.total_txns));
+    row.push(count(stats.total_bytes));
+    row.push(reset.map_or(Datum::Null, count));
+    Ok(vec![row])
+}
+
 fn reset_statistics(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let engine = call.context.host.engine();
     let now = call.context.now;
     match text(args, 0) {
-        Some(_) => engine.reset_slot_stats(Some(&slot(args, 0)?), now)?,
+        Some(name) => {
+            // Told with another code than elsewhere, as PostgreSQL does.
+            let missing = || PgError::error("22023", no_slot_text(name));
+            let name = SlotName::parse(name).map_err(|_| missing())?;
+            engine
+                .reset_slot_stats(Some(&name), now)
+                .map_err(|_| missing())?;
+        }
         None => engine.reset_slot_stats(None, now)?,
     }
     Ok(void())

@@ -32,8 +32,7 @@ pub(super) const ALL: &[Function] = &[
             let number = |index| i128::from(lsn(args, index).unwrap_or_default().get());
             Ok(stored((number(0) - number(1)).to_string()))
         }),
-    )
-    .named(&["lsn1", "lsn2"]),
+    ),
     Function::new(
         2851,
         "pg_walfile_name",
@@ -43,8 +42,7 @@ pub(super) const ALL: &[Function] = &[
             let lsn = lsn(args, 0).unwrap_or_default();
             Ok(stored(file_name(call, lsn)))
         }),
-    )
-    .named(&["lsn"]),
+    ),
     Function::new(
         2850,
         "pg_walfile_name_offset",
@@ -88,10 +86,12 @@ pub(super) const ALL: &[Function] = &[
         PgType::BOOL,
         Body::Scalar(|call, args| {
             let cancelled = pid(args).is_some_and(|pid| call.context.host.cancel(pid));
+            if !cancelled {
+                no_session(call, args);
+            }
             Ok(Datum::Int(i64::from(cancelled)))
         }),
     )
-    .named(&["pid"])
     .volatile(),
     Function::new(
         2621,
@@ -131,7 +131,6 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
         PgType::PG_LSN,
         Body::Scalar(emit_message),
     )
-    .named(&["transactional", "prefix", "content"])
     .volatile()
 }
 
@@ -147,7 +146,7 @@ pub(super) fn emit_message(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgE
 
 /// The number of the segment that ends at or holds what is before `lsn`, as PostgreSQL counts.
 fn segment(lsn: Lsn) -> u64 {
-    lsn.get().saturating_sub(1) / WAL_SEGMENT_BYTES
+    lsn.get().wrapping_sub(1) / WAL_SEGMENT_BYTES
 }
 
 fn file_name(call: &Call<'_>, lsn: Lsn) -> String {
@@ -168,6 +167,13 @@ fn pid(args: &[Datum]) -> Option<u32> {
     int(args, 0).and_then(|pid| u32::try_from(pid).ok())
 }
 
+/// Warns that there is no such session.
+fn no_session(call: &Call<'_>, args: &[Datum]) {
+    let pid = int(args, 0).unwrap_or_default();
+    let message = format!("PID {pid} is not a PostgreSQL backend process");
+    call.context.host.warn("01000", message);
+}
+
 /// Ends a session; with a timeout, true only once it has gone.
 fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let timeout = match at(args, 1) {
@@ -175,17 +181,22 @@ fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
             .map_err(|_| PgError::error("22003", "\"timeout\" must not be negative"))?,
         Datum::Null | Datum::Float(_) | Datum::Text(_) | Datum::Bytes(_) => 0,
     };
-    let Some(pid) = pid(args) else {
+    let host = &call.context.host;
+    let Some(pid) = pid(args).filter(|pid| host.terminate(*pid)) else {
+        no_session(call, args);
         return Ok(Datum::Int(0));
     };
-    let host = &call.context.host;
-    let mut gone = host.terminate(pid);
-    if gone && timeout > 0 {
+    let mut gone = true;
+    if timeout > 0 {
         let begun = Instant::now();
         let is_there = || host.sessions().iter().any(|session| session.pid == pid);
         while is_there() {
             call.context.check_cancelled()?;
             if begun.elapsed() >= Duration::from_millis(timeout) {
+                let message = format!(
+                    "backend with PID {pid} did not terminate within {timeout} milliseconds"
+                );
+                host.warn("01000", message);
                 gone = false;
                 break;
             }
