@@ -51,6 +51,12 @@ pub(super) fn views() -> Vec<View> {
             DATABASES,
             rows(spools::databases),
         ),
+        (
+            "producers",
+            "producers that number their records, and where each goes on",
+            PRODUCERS,
+            rows(spools::producers),
+        ),
     ];
     let oids = (FIRST_OID..).zip(FIRST_ROW_TYPE..).zip(FIRST_ARRAY_TYPE..);
     let views = described.into_iter().zip(oids);
@@ -198,6 +204,26 @@ const CHANGES: &[Described] = &[
         "transactional",
         PgType::BOOL,
         "whether a message belongs to a transaction",
+    ),
+];
+
+const PRODUCERS: &[Described] = &[
+    ("database", PgType::NAME, "database"),
+    ("name", PgType::TEXT, "name that the producer gives itself"),
+    (
+        "last_seq",
+        PgType::NUMERIC,
+        "highest number that is durable: it goes on with the next",
+    ),
+    (
+        "last_lsn",
+        PgType::PG_LSN,
+        "end of the transaction that this number is in",
+    ),
+    (
+        "num_duplicates",
+        PgType::INT8,
+        "repeated records not stored again, since the start",
     ),
 ];
 

@@ -100,6 +100,7 @@ fn oids_are_unique_and_stay() {
         "replicas",
         "commit_waits",
         "databases",
+        "producers",
     ];
     for (oid, name) in (9001..).zip(own) {
         assert_eq!(find("pgspool", name).unwrap().oid, oid, "{name}");

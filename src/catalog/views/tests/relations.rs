@@ -43,6 +43,7 @@ fn recorded() -> RelationSet {
         relation: 16384,
         columns,
         filter: filter.map(str::to_owned),
+        filter_columns: filter.iter().map(|_| 1).collect(),
     };
     RelationSet {
         schemas: vec![
