@@ -14,6 +14,8 @@ mod functions;
 mod parse;
 #[cfg(test)]
 mod test_host;
+#[cfg(test)]
+mod testing;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
