@@ -46,7 +46,13 @@ fn columns_are_those_of_postgresql_15_and_later_ones_come_last() {
         let slots = *name == "pg_replication_slots";
         assert_eq!(later, if slots { 5 } else { 0 }, "{schema}.{name}");
     }
-    let own = all().iter().filter(|view| view.schema == "pgspool").count();
+    let own = all().iter().filter(|view| view.schema == "pgspool");
+    let types = own
+        .clone()
+        .flat_map(|view| &view.columns)
+        .map(|(_, ty)| *ty);
+    assert_eq!(types.filter(|ty| *ty == PgType::UNKNOWN).count(), 0);
+    let own = own.count();
     assert_eq!(all().len(), wanted.len() + own);
 }
 
