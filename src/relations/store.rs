@@ -29,7 +29,7 @@ pub struct RelationStore {
 #[derive(Debug)]
 struct Shared {
     writer: Mutex<Writer>,
-    visible: RwLock<Visible>,
+    visible: RwLock<Arc<Visible>>,
 }
 
 /// The only hand that writes the file.
@@ -42,23 +42,23 @@ struct Writer {
 }
 
 /// What readers see.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Visible {
     history: Arc<History>,
-    names: Arc<TableNames>,
+    names: TableNames,
     /// Above this the current set counts.
     newest: Lsn,
     /// Sets of old by where they begin; made when asked for.
-    old: Arc<Mutex<BTreeMap<Lsn, Arc<RelationSet>>>>,
+    old: Mutex<BTreeMap<Lsn, Arc<RelationSet>>>,
 }
 
 impl Visible {
     fn of(file: &RelationFile) -> Self {
         Self {
             history: Arc::clone(&file.history),
-            names: Arc::new(TableNames::of(&file.history.current)),
+            names: TableNames::of(&file.history.current),
             newest: file.history.newest(),
-            old: Arc::default(),
+            old: Mutex::default(),
         }
     }
 }
@@ -77,7 +77,7 @@ impl RelationStore {
                     file,
                     failed: None,
                 }),
-                visible: RwLock::new(visible),
+                visible: RwLock::new(Arc::new(visible)),
             }),
         })
     }
@@ -132,7 +132,8 @@ impl RelationStore {
 
     /// Whether each of `collections` is a table. Cheap.
     pub fn knows<'c>(&self, collections: impl IntoIterator<Item = &'c str>) -> bool {
-        let names = self.visible().names;
+        let visible = self.visible();
+        let names = &visible.names;
         collections
             .into_iter()
             .all(|collection| names.has(collection))
@@ -156,6 +157,16 @@ impl RelationStore {
             }
         }
         self.commit(&mut writer, draft, head)
+    }
+
+    /// Like [`RelationStore::note_collections`], and makes the file if there is none: what was found
+    /// in records that had no relation store. Blocking.
+    pub fn restore(&self, collections: &[&str], since: Lsn) -> Result<(), DefineError> {
+        self.note_collections(collections, since)?;
+        let mut writer = self.writer();
+        writer.check()?;
+        let file = writer.file.clone();
+        Ok(writer.write(file)?)
     }
 
     /// Forgets definitions that count only for records up to and with `removed_through`, which are
@@ -191,7 +202,7 @@ impl RelationStore {
 
     /// Lets readers see what is durable now.
     fn show(&self, writer: &Writer) {
-        let visible = Visible::of(&writer.file);
+        let visible = Arc::new(Visible::of(&writer.file));
         *self
             .shared
             .visible
@@ -199,7 +210,7 @@ impl RelationStore {
             .unwrap_or_else(PoisonError::into_inner) = visible;
     }
 
-    fn visible(&self) -> Visible {
+    fn visible(&self) -> Arc<Visible> {
         let visible = self.shared.visible.read();
         visible.unwrap_or_else(PoisonError::into_inner).clone()
     }
