@@ -3,11 +3,15 @@
 use super::super::{attributes, classes, find, keys, publications, types};
 use super::{check_row, text};
 use crate::catalog::functions::Row;
+use crate::catalog::test_host::NOW_MS;
+use crate::change::ChangeRecord;
+use crate::clock::Moment;
 use crate::datum::{Datum, PgType};
 use crate::lsn::Lsn;
 use crate::relations::{
-    Publication, PublishedSchema, PublishedTable, Relation, RelationColumn, RelationKey,
-    RelationSet, ReplicaIdentity, Schema,
+    Command, CreateTable, NewColumn, NewKey, Publication, PublicationOptions, PublicationTarget,
+    PublishedSchema, PublishedTable, Relation, RelationColumn, RelationKey, RelationSet,
+    ReplicaIdentity, Schema, TableName,
 };
 
 fn check_rows(view: &str, rows: &[Row]) {
@@ -271,4 +275,74 @@ fn a_dropped_column_keeps_its_number_and_loses_its_name() {
         cells("pg_publication_tables", &rows, ["attnames"])[0],
         [text("{id,ts,tags}")]
     );
+}
+
+/// CREATE TABLE t (id int PRIMARY KEY, name text), CREATE PUBLICATION all_of_it FOR ALL TABLES,
+/// and a record of another collection.
+fn defined() -> std::sync::Arc<crate::catalog::Context> {
+    let context = super::context();
+    let engine = context.host.engine();
+    let column = |name: &str, ty: PgType, not_null: bool| NewColumn {
+        name: name.to_owned(),
+        column_type: ty,
+        typmod: -1,
+        not_null,
+    };
+    let table = CreateTable {
+        table: TableName {
+            schema: None,
+            name: "t".to_owned(),
+            position: 1,
+        },
+        if_not_exists: false,
+        columns: vec![
+            column("id", PgType::INT4, true),
+            column("name", PgType::TEXT, false),
+        ],
+        keys: vec![NewKey {
+            name: None,
+            columns: vec!["id".to_owned()],
+            primary: true,
+            position: 1,
+        }],
+    };
+    engine.define(&Command::CreateTable(table)).unwrap();
+    let publication = Command::CreatePublication {
+        name: "all_of_it".to_owned(),
+        target: PublicationTarget::AllTables,
+        options: PublicationOptions::default(),
+    };
+    engine.define(&publication).unwrap();
+    let mut batch = engine.batch(Moment::at_ms(NOW_MS));
+    batch.push(&ChangeRecord::insert("orders", 1)).unwrap();
+    engine.publish(batch).unwrap();
+    context
+}
+
+#[test]
+fn defined_tables_and_published_collections_are_in_every_view() {
+    let context = defined();
+    for view in crate::catalog::views::all() {
+        let rows = crate::catalog::views::rows_of(&context, view);
+        rows.iter().for_each(|row| check_row(view, row));
+    }
+    let user = |oid: &Datum| matches!(oid, Datum::Int(16384..));
+    let names = super::texts(&context, "pg_class", "relname");
+    let oids = super::texts(&context, "pg_class", "oid");
+    let own = names.into_iter().zip(oids).filter(|(_, oid)| user(oid));
+    let own: Vec<Datum> = own.map(|(name, _)| name).collect();
+    let all = ["t", "t_pkey", "orders", "orders_pkey"].map(text);
+    assert_eq!(own, all, "a collection has its rid as key");
+    for view in ["pg_class", "pg_type"] {
+        let oids = super::texts(&context, view, "oid");
+        let distinct: std::collections::HashSet<String> =
+            oids.iter().map(|oid| format!("{oid:?}")).collect();
+        assert_eq!(distinct.len(), oids.len(), "{view}");
+    }
+    let published = super::texts(&context, "pg_publication_tables", "tablename");
+    assert_eq!(published, [text("t"), text("orders")]);
+    let indexes = super::texts(&context, "pg_indexes", "indexdef");
+    let of_t = "CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)";
+    let of_orders = "CREATE UNIQUE INDEX orders_pkey ON public.orders USING btree (rid)";
+    assert_eq!(indexes, [of_t, of_orders].map(text));
 }
