@@ -15,6 +15,8 @@ mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
 
+use std::sync::Arc;
+
 use crate::datum::PgType;
 
 /// A column of an answer.
@@ -41,4 +43,9 @@ pub(crate) struct Prepared {
     pub(crate) columns: Vec<Column>,
     /// The rewritten text, with parameters `?1`, `?2`, ...
     pub(super) sql: String,
+}
+
+/// The names that values print as, as a statement sees them.
+pub(crate) fn names(context: &Arc<Context>) -> impl crate::datum::Names + use<'_> {
+    functions::CatalogNames::new(context)
 }

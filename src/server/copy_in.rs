@@ -65,13 +65,6 @@ fn io_end(error: std::io::Error) -> Stop {
     Stop::Session(SessionEnd::Io(error))
 }
 
-fn stopped_by(signal: Signal) -> Stop {
-    match signal {
-        Signal::Cancelled => PgError::cancelled().into(),
-        Signal::Stopping(_) => PgError::shutdown().into(),
-    }
-}
-
 /// What is durable of a COPY.
 #[derive(Debug, Default)]
 struct Published {
@@ -149,7 +142,7 @@ impl CopyIn {
                 }
                 decoded = join(&mut self.decoder) => self.queue(decoded),
                 appended = front(&mut self.in_flight) => self.note(appended),
-                signal = &mut signal => return Err(stopped_by(signal)),
+                signal = &mut signal => return Err(signal.into()),
             }
         }
         Ok(())
@@ -252,7 +245,7 @@ impl CopyIn {
         let outcome = tokio::select! {
             outcome = &mut wait => outcome,
             () = tokio::time::sleep(at_most) => wait.time_out(),
-            signal = signal => return Err(stopped_by(signal)),
+            signal = signal => return Err(signal.into()),
         };
         match outcome {
             CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
@@ -269,7 +262,7 @@ impl CopyIn {
 }
 
 /// The regions that had to confirm and have not.
-fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
+pub(super) fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
     match Requirement::of(settings) {
         Requirement::Count(_) | Requirement::Standbys { .. } => vec![],
         Requirement::Regions(mut regions) => {

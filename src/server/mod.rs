@@ -1,23 +1,37 @@
 //! Sockets and sessions.
 //!
-//! [`Server`] listens, negotiates, and runs one task per connection; `session` answers commands,
-//! `stream` owns the socket while a subscriber streams, `copy_in` while a producer copies in.
+//! [`Server`] listens, negotiates, and runs one task per connection; `session` reads messages,
+//! `simple` and `pipeline` answer them, `stream` owns the socket while a subscriber streams,
+//! `copy_in` while a producer copies in.
 //! Until authentication exists it trusts every peer and therefore listens on loopback addresses
 //! only.
 
-mod cancel;
+mod activity;
+mod block;
 mod conn;
 mod copy_in;
+mod extended;
+mod host;
 mod lexer;
 mod listener;
+mod pipeline;
+mod portal;
+mod prepared;
 mod replication;
+mod rows;
+mod running;
 mod session;
 mod settings;
 mod shown;
+mod simple;
+mod sql;
 mod startup;
+mod statement;
 mod statements;
 mod stream;
+mod transaction;
 pub(crate) mod units;
+mod work;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,8 +41,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::clock::Moment;
 use crate::engine::Databases;
-use cancel::CancelRegistry;
+use activity::Sessions;
 
 pub use shown::{ShownSetting, ShownSettings};
 
@@ -115,9 +130,11 @@ pub struct Server {
 struct Shared {
     databases: Arc<Databases>,
     options: ServerOptions,
-    cancels: Arc<CancelRegistry>,
+    /// When the server started, unix milliseconds.
+    started_unix_ms: u64,
+    sessions: Arc<Sessions>,
     /// One permit for each session.
-    sessions: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     stopping: watch::Receiver<Option<Duration>>,
 }
 
@@ -159,8 +176,9 @@ impl Server {
         let shared = Shared {
             databases,
             options,
-            cancels: Arc::new(CancelRegistry::default()),
-            sessions: Arc::new(Semaphore::new(max_connections)),
+            started_unix_ms: Moment::now().unix_ms,
+            sessions: Arc::new(Sessions::default()),
+            permits: Arc::new(Semaphore::new(max_connections)),
             stopping,
         };
         Ok(Self {
