@@ -80,7 +80,7 @@ fn encode_a_line(bencher: Bencher<'_, '_>, with_metadata: bool) {
     let mut out = Vec::with_capacity(1024);
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         out.clear();
-        encode_line(black_box(&line), 1, 7, &mut out).unwrap()
+        encode_line(black_box(&line), None, 1, 7, &mut out).unwrap()
     });
 }
 

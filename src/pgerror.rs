@@ -18,7 +18,7 @@ use crate::resume::AheadOfHead;
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
 };
-use crate::sources::ndjson::LineError;
+use crate::sources::ndjson::{LineError, RecordError};
 use crate::spool::{AppendError, ReadError, WriterFailure};
 use crate::wire::{CommandError, CommandErrorKind};
 
@@ -36,9 +36,9 @@ pub(crate) struct PgError {
     fatal: bool,
     code: &'static str,
     message: String,
-    detail: Option<String>,
-    hint: Option<String>,
-    context: Option<String>,
+    detail: Option<Box<str>>,
+    hint: Option<Box<str>>,
+    context: Option<Box<str>>,
     /// Where in the statement's text, in characters from 1.
     position: Option<u32>,
 }
@@ -146,28 +146,28 @@ impl PgError {
 
     /// The same with DETAIL.
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into());
         self
     }
 
     /// The same with `first` in front of its DETAIL.
     pub(crate) fn with_detail_first(mut self, first: String) -> Self {
         self.detail = Some(match self.detail {
-            Some(detail) => format!("{first} {detail}"),
-            None => first,
+            Some(detail) => format!("{first} {detail}").into(),
+            None => first.into(),
         });
         self
     }
 
     /// The same with HINT.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
     /// The same with CONTEXT.
     pub(crate) fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into());
+        self.context = Some(context.into().into());
         self
     }
 
@@ -213,9 +213,9 @@ impl PgError {
             self.message.clone(),
         );
         info.severity_nonlocalized = Some(severity.to_owned());
-        info.detail = self.detail.clone();
-        info.hint = self.hint.clone();
-        info.where_context = self.context.clone();
+        info.detail = self.detail.clone().map(String::from);
+        info.hint = self.hint.clone().map(String::from);
+        info.where_context = self.context.clone().map(String::from);
         info.position = self.position.map(|at| at.to_string());
         without_zeros(info)
     }
@@ -394,7 +394,9 @@ impl From<PublishError> for PgError {
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
             PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
-            PublishError::Empty => Self::error("22023", message),
+            PublishError::Encode(EncodeError::MessageHead) | PublishError::Empty => {
+                Self::error("22023", message)
+            }
         }
     }
 }
@@ -406,9 +408,26 @@ impl From<LineError> for PgError {
             LineError::Invalid { line, reason, .. } => {
                 Self::error("22P02", format!("{error} on line {line}: {reason}"))
             }
+            LineError::Numbering { line, .. } => {
+                Self::error("22023", format!("{error} (line {line})"))
+            }
             LineError::TooLong(_) => Self::error("54000", error.to_string()),
         };
         error.with_context(context)
+    }
+}
+
+impl From<RecordError> for PgError {
+    fn from(error: RecordError) -> Self {
+        match &error {
+            RecordError::Invalid(reason) => {
+                let words = format!("invalid input syntax for change record: {reason}");
+                Self::error("22P02", words)
+            }
+            RecordError::NoSeq(_) | RecordError::NoProducer => {
+                Self::error("22023", error.to_string())
+            }
+        }
     }
 }
 
@@ -419,9 +438,11 @@ impl From<DatumError> for PgError {
             DatumError::DatetimeSyntax { .. } => "22007",
             DatumError::OutOfRange { .. } | DatumError::Overflow { .. } => "22003",
             DatumError::DatetimeOverflow(_) => "22008",
-            DatumError::UnknownTimeZone(_) => "22023",
+            DatumError::TimeZoneDisplacement(_) => "22009",
+            DatumError::UnknownTimeZone(_) | DatumError::InvalidParameter(_) => "22023",
             DatumError::TooLong(_) => "22001",
             DatumError::Encoding(_) => "22021",
+            DatumError::Untranslatable(_) => "22P05",
             DatumError::TooDeep => "54001",
             DatumError::TooLarge(_) => "54000",
             DatumError::UndefinedRelation(_) => "42P01",

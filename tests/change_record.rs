@@ -461,6 +461,7 @@ fn any_record() -> impl Strategy<Value = ChangeRecord> {
                     metadata,
                     refresh_records: rows,
                     changed_columns: columns,
+                    ..record()
                 }
             },
         )

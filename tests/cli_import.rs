@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use cli_support::*;
-use pgspool::change::{ChangeRecord, Operation};
+use pgspool::change::ChangeRecord;
 use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
 use pgspool::engine::{Databases, EngineOptions};
@@ -376,18 +376,10 @@ fn an_export_writes_over_nothing() {
 fn an_export_that_fails_leaves_no_file() {
     let home = Home::new();
     home.import("shop", "shop");
-    let record = |id| ChangeRecord {
-        term: 1,
-        lsn: 0,
-        timestamp: 7,
-        operation: Operation::Insert,
-        collection: "orders".to_owned(),
-        entity_id: id,
-        entity_kind: "row".to_owned(),
-        entity_bytes: Some(b"{}".to_vec()),
-        metadata: None,
-        refresh_records: None,
-        changed_columns: None,
+    let record = |id| {
+        ChangeRecord::insert("orders", id)
+            .with_entity(b"{}")
+            .with_timestamp(7)
     };
     let now = Moment::now();
     let options = EngineOptions::default();

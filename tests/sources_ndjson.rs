@@ -23,7 +23,7 @@ fn filled(bytes: &[u8], lsn_at: usize, lsn: u64) -> String {
 
 fn encoded(line: &str) -> Result<String, String> {
     let mut out = b"before".to_vec();
-    match encode_line(line.as_bytes(), TERM, NOW, &mut out) {
+    match encode_line(line.as_bytes(), None, TERM, NOW, &mut out) {
         Ok(open) => {
             assert_eq!((open.start, open.end), (6, out.len()));
             Ok(filled(&out[6..], open.lsn_at, 64))
@@ -101,7 +101,7 @@ fn a_bad_line_says_what_is_wrong_with_it() {
         ),
         (
             r#"{"operation":"upsert","collection":"u","rid":1}"#,
-            "operation \"upsert\" is none of insert, update, delete, refresh",
+            "operation \"upsert\" is none of insert, update, delete, truncate, refresh, message",
         ),
         (r#"{"operation":"insert","rid":1}"#, "collection is missing"),
         (
@@ -254,8 +254,7 @@ proptest! {
             entity_kind: "kv".to_owned(),
             entity_bytes: entity,
             metadata: Some(serde_json::json!({"note": note, "n": rid})),
-            refresh_records: None,
-            changed_columns: None,
+            ..ChangeRecord::insert("", 0)
         };
         let line = encode(&record).unwrap();
         let open = encode_open(&record, TERM, NOW).unwrap();

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
 use crate::datum::{IntervalStyle, Style};
-use crate::engine::{Engine, EngineSnapshot};
+use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 
+use super::databases::DatabaseSnapshot;
 use super::views::Rows;
 
 /// Who runs a statement.
@@ -133,7 +134,7 @@ pub(crate) struct Snapshot {
     /// Rows of views by the view's OID.
     pub(super) rows: Mutex<BTreeMap<u32, Arc<Rows>>>,
     /// All databases.
-    engines: OnceLock<Vec<DatabaseSnapshot>>,
+    pub(super) databases: OnceLock<Vec<DatabaseSnapshot>>,
     /// How the session wants values read and printed, asked once a statement.
     style: OnceLock<Style>,
     /// What is left to do when the statement has succeeded.
@@ -146,34 +147,6 @@ pub(super) type Finish = Box<dyn FnOnce() -> Result<(), PgError> + Send>;
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot").finish_non_exhaustive()
-    }
-}
-
-/// One database in a statement's snapshot.
-#[derive(Debug)]
-pub(super) struct DatabaseSnapshot {
-    /// OID of the database, the same after every start.
-    pub(super) oid: u32,
-    /// For what does not change or is counted.
-    pub(super) engine: Arc<Engine>,
-    /// Spool and slots.
-    pub(super) state: EngineSnapshot,
-}
-
-impl Context {
-    /// All databases, by name, as this statement sees them.
-    pub(super) fn databases(&self) -> &[DatabaseSnapshot] {
-        self.snapshot.engines.get_or_init(|| {
-            let engines = self.host.databases();
-            let oids = database_oids(engines.iter().map(|engine| engine.name()));
-            let found = engines.into_iter().zip(oids);
-            let taken = found.map(|(engine, oid)| DatabaseSnapshot {
-                oid,
-                state: engine.snapshot(),
-                engine,
-            });
-            taken.collect()
-        })
     }
 }
 
@@ -199,45 +172,4 @@ impl Context {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A database's OID follows from its name, so that it is the same after every start: PostgreSQL's
-/// own for `postgres`, for others a hash in the range of OIDs that users' objects have. Of two
-/// names with one hash the later moves on.
-fn database_oids<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u32> {
-    const POSTGRES: u32 = 5;
-    let mut taken = Vec::new();
-    for name in names {
-        let mut oid = match name {
-            "postgres" => POSTGRES,
-            _other => USER_OIDS | (fnv1a(name) & 0x3fff_ffff),
-        };
-        while taken.contains(&oid) {
-            oid = oid.wrapping_add(1) | USER_OIDS;
-        }
-        taken.push(oid);
-    }
-    taken
-}
-
-/// Above all OIDs that relations count up to.
-const USER_OIDS: u32 = 0x4000_0000;
-
-fn fnv1a(text: &str) -> u32 {
-    let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    text.bytes().fold(0x811c_9dc5, step)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_keeps_its_oid_when_others_come_and_go() {
-        let all = database_oids(["pgspool", "postgres", "shop"].into_iter());
-        assert_eq!(all[1], 5);
-        assert_eq!(database_oids(["shop"].into_iter()), vec![all[2]]);
-        let same = database_oids(["shop", "shop"].into_iter());
-        assert_ne!(same[0], same[1]);
-    }
 }

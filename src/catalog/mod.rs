@@ -7,13 +7,17 @@
 
 mod bind;
 mod context;
+mod databases;
 mod ddl;
 mod exec;
 mod functions;
 mod parse;
+#[cfg(test)]
+mod test_host;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
+pub(crate) use exec::Executor;
 
 use std::sync::Arc;
 
@@ -43,6 +47,20 @@ pub(crate) struct Prepared {
     pub(crate) columns: Vec<Column>,
     /// The rewritten text, with parameters `?1`, `?2`, ...
     pub(super) sql: String,
+}
+
+impl Prepared {
+    pub(crate) fn interim(params: Vec<PgType>, columns: Vec<Column>, sql: String) -> Self {
+        Self {
+            params,
+            columns,
+            sql,
+        }
+    }
+
+    pub(crate) fn interim_sql(&self) -> &str {
+        &self.sql
+    }
 }
 
 /// The names that values print as, as a statement sees them.

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::fields::{Fields, Hex};
-use super::{ChangeRecord, EncodedRecord};
+use super::{ChangeRecord, EncodedRecord, Numbered};
 
 /// A record appended to a buffer, complete but for the digits of its LSN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRecord {
     /// Where it starts in the buffer.
     pub start: usize,
@@ -17,6 +17,10 @@ pub struct OpenRecord {
     pub lsn_at: usize,
     /// Its timestamp, unix milliseconds.
     pub timestamp_ms: u64,
+    /// Its producer and number, if it has them.
+    pub numbered: Option<Numbered>,
+    /// It is a message that belongs to no transaction.
+    pub stands_alone: bool,
 }
 
 /// Why a record cannot be encoded.
@@ -25,6 +29,9 @@ pub enum EncodeError {
     /// Metadata that no decoder would read back.
     #[error("metadata is nested too deeply")]
     MetadataTooDeep,
+    /// A message without a prefix, or something else with one.
+    #[error("a message has a prefix, and nothing else has")]
+    MessageHead,
 }
 
 /// Encodes a record with the LSN it carries.
@@ -74,6 +81,8 @@ pub(crate) fn write_open(fields: &Fields<'_>, out: &mut Vec<u8>) -> OpenRecord {
         end: out.len(),
         lsn_at: lsn_at - start,
         timestamp_ms: fields.timestamp,
+        numbered: fields.numbered.clone(),
+        stands_alone: fields.stands_alone(),
     }
 }
 
@@ -98,25 +107,61 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
     if let Some(lsn) = lsn {
         write_json(&lsn, out);
     }
+    write_behind_lsn(fields, out);
+    lsn_at
+}
+
+/// The keys behind `lsn`, and the end of the record.
+fn write_behind_lsn(fields: &Fields<'_>, out: &mut Vec<u8>) {
     if let Some(metadata) = &fields.metadata {
-        put(out, b",\"metadata\":");
+        put_key(out, b"metadata");
         write_json(metadata, out);
     }
-    put(out, b",\"operation\":\"");
+    if let Some(old) = &fields.old {
+        put_key(out, b"old");
+        write_hex(old, out);
+    }
+    put_key(out, b"operation");
+    put(out, b"\"");
     put(out, fields.operation.name().as_bytes());
     out.push(b'"');
+    if let Some((prefix, _)) = &fields.message {
+        put_key(out, b"prefix");
+        write_json(prefix, out);
+    }
+    if let Some(numbered) = &fields.numbered {
+        put_key(out, b"producer");
+        write_json(numbered.producer.as_str(), out);
+    }
     if let Some(rows) = &fields.refresh_records {
-        put(out, b",\"refresh_records_hex\":");
+        put_key(out, b"refresh_records_hex");
         write_list(rows, out, write_hex);
     }
-    put(out, b",\"rid\":");
+    put_key(out, b"rid");
     write_json(&fields.entity_id, out);
-    put(out, b",\"term\":");
+    if let Some(numbered) = &fields.numbered {
+        put_key(out, b"seq");
+        write_json(&numbered.seq, out);
+    }
+    put_key(out, b"term");
     write_json(&fields.term, out);
-    put(out, b",\"timestamp\":");
+    put_key(out, b"timestamp");
     write_json(&fields.timestamp, out);
+    if let Some((_, transactional)) = &fields.message {
+        put_key(out, b"transactional");
+        write_json(transactional, out);
+    }
+    if let Some(names) = &fields.unchanged {
+        put_key(out, b"unchanged");
+        write_list(names, out, write_json);
+    }
     out.push(b'}');
-    lsn_at
+}
+
+fn put_key(out: &mut Vec<u8>, key: &[u8]) {
+    put(out, b",\"");
+    put(out, key);
+    put(out, b"\":");
 }
 
 /// The kind that subscribers see for an entity kind.

@@ -6,13 +6,15 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::raw::{Member, RawRecord};
-use super::{ChangeRecord, DecodeError, EncodeError, Operation};
+use super::{
+    ChangeRecord, DecodeError, EncodeError, MessageHead, Numbered, Operation, ProducerName,
+};
 
 /// Bytes, as they are or as hexadecimal digits (checked: an even number, of either case).
 #[derive(Debug, Clone)]
 pub(crate) enum Hex<'a> {
     Digits(Cow<'a, str>),
-    Bytes(&'a [u8]),
+    Bytes(Cow<'a, [u8]>),
 }
 
 impl<'a> Hex<'a> {
@@ -44,7 +46,7 @@ impl<'a> Hex<'a> {
         match self {
             // Checked in `parse`, so this never falls back.
             Self::Digits(digits) => hex::decode(digits.as_ref()).unwrap_or_default().into(),
-            Self::Bytes(bytes) => Cow::Borrowed(bytes),
+            Self::Bytes(bytes) => bytes.clone(),
         }
     }
 
@@ -83,6 +85,11 @@ pub(crate) struct Fields<'a> {
     pub(crate) metadata: Option<Cow<'a, Value>>,
     pub(crate) refresh_records: Option<Vec<Hex<'a>>>,
     pub(crate) changed_columns: Option<Vec<Cow<'a, str>>>,
+    pub(crate) old: Option<Hex<'a>>,
+    pub(crate) unchanged: Option<Vec<Cow<'a, str>>>,
+    pub(crate) numbered: Option<Numbered>,
+    /// Prefix, and whether it is transactional.
+    pub(crate) message: Option<(Cow<'a, str>, bool)>,
 }
 
 impl<'a> Fields<'a> {
@@ -91,8 +98,9 @@ impl<'a> Fields<'a> {
         let raw = RawRecord::read(payload)?;
         let entity = raw.entity_bytes_hex.text();
         let kind = raw.kind.or(raw.entity_kind).text();
+        let operation = raw.operation.operation()?;
         Ok(Self {
-            operation: raw.operation.operation()?,
+            operation,
             term: integer(&raw.term, "term")?.unwrap_or(1),
             lsn: integer(&raw.lsn, "lsn")?.unwrap_or(0),
             timestamp: integer(&raw.timestamp, "timestamp")?.unwrap_or(0),
@@ -105,6 +113,18 @@ impl<'a> Fields<'a> {
             metadata: raw.metadata.map(Cow::Owned),
             refresh_records: Hex::parse_list(raw.refresh_records_hex)?,
             changed_columns: raw.changed_columns.texts("changed_columns")?,
+            // Keys that RedDB does not know: with odd values they are as good as not there, so
+            // that whatever it stored reads as it always did.
+            old: raw
+                .old
+                .text()
+                .and_then(|digits| Hex::parse(digits, "old").ok()),
+            unchanged: raw.unchanged.texts("unchanged").unwrap_or_default(),
+            numbered: numbered(raw.producer, &raw.seq),
+            message: (operation == Operation::Message).then(|| {
+                let transactional = raw.transactional != Member::Bool(false);
+                (raw.prefix.text().unwrap_or_default(), transactional)
+            }),
         })
     }
 
@@ -116,6 +136,12 @@ impl<'a> Fields<'a> {
         }
         let rows = record.refresh_records.as_ref();
         let names = record.changed_columns.as_ref();
+        let unchanged = record.unchanged.as_ref();
+        let message = record.message.as_ref();
+        if message.is_some() != (record.operation == Operation::Message) {
+            return Err(EncodeError::MessageHead);
+        }
+        let bytes = |bytes: &'a Vec<u8>| Hex::Bytes(Cow::Borrowed(bytes));
         Ok(Self {
             term: record.term,
             lsn: record.lsn,
@@ -124,16 +150,27 @@ impl<'a> Fields<'a> {
             collection: Cow::Borrowed(&record.collection),
             entity_id: record.entity_id,
             entity_kind: Cow::Borrowed(&record.entity_kind),
-            entity_bytes: record.entity_bytes.as_deref().map(Hex::Bytes),
+            entity_bytes: record.entity_bytes.as_ref().map(bytes),
             metadata: metadata.map(Cow::Borrowed),
-            refresh_records: rows.map(|rows| rows.iter().map(|row| Hex::Bytes(row)).collect()),
+            refresh_records: rows.map(|rows| rows.iter().map(bytes).collect()),
             changed_columns: names.map(|names| names.iter().map(Cow::from).collect()),
+            old: record.old.as_ref().map(bytes),
+            unchanged: unchanged.map(|names| names.iter().map(Cow::from).collect()),
+            numbered: record.numbered.clone(),
+            message: message.map(|head| (Cow::from(&head.prefix), head.transactional)),
         })
+    }
+
+    /// It is a message that belongs to no transaction.
+    pub(crate) fn stands_alone(&self) -> bool {
+        matches!(self.message, Some((_, false)))
     }
 
     /// The record, no longer borrowed.
     pub(crate) fn into_record(self) -> ChangeRecord {
         let owned = |bytes: Hex<'a>| bytes.to_bytes().into_owned();
+        let texts =
+            |names: Vec<Cow<'a, str>>| names.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
         ChangeRecord {
             term: self.term,
             lsn: self.lsn,
@@ -147,10 +184,33 @@ impl<'a> Fields<'a> {
             refresh_records: self
                 .refresh_records
                 .map(|rows| rows.into_iter().map(owned).collect()),
-            changed_columns: self
-                .changed_columns
-                .map(|names| names.into_iter().map(Cow::into_owned).collect()),
+            changed_columns: self.changed_columns.map(texts),
+            old: self.old.map(owned),
+            unchanged: self.unchanged.map(texts),
+            numbered: self.numbered,
+            message: self.message.map(|(prefix, transactional)| MessageHead {
+                prefix: prefix.into_owned(),
+                transactional,
+            }),
         }
+    }
+}
+
+/// A record's producer and number; both, or it is not numbered.
+fn numbered(producer: Member<'_>, seq: &Member<'_>) -> Option<Numbered> {
+    let producer = ProducerName::parse(&producer.text()?).ok()?;
+    match seq {
+        Member::Integer(seq) => Some(Numbered {
+            producer,
+            seq: *seq,
+        }),
+        Member::Absent
+        | Member::Null
+        | Member::Number(_)
+        | Member::Text(_)
+        | Member::List(_)
+        | Member::Bool(_)
+        | Member::Object(_) => None,
     }
 }
 
@@ -177,9 +237,12 @@ fn integer(value: &Member<'_>, key: &str) -> Result<Option<u64>, DecodeError> {
     let number = match value {
         Member::Integer(number) => return Ok(Some(*number)),
         Member::Number(number) => number.as_f64().unwrap_or(f64::INFINITY),
-        Member::Absent | Member::Null | Member::Text(_) | Member::List(_) | Member::Other => {
-            return Ok(None);
-        }
+        Member::Absent
+        | Member::Null
+        | Member::Text(_)
+        | Member::List(_)
+        | Member::Bool(_)
+        | Member::Object(_) => return Ok(None),
     };
     if number < 0.0 {
         return Ok(None);

@@ -11,12 +11,14 @@ mod deliver;
 mod encode;
 mod envelope;
 mod fields;
+mod producer;
 mod raw;
 mod record;
 
 pub use deliver::{deliver, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};
 pub use envelope::{boundary, frame_part_prefix, parse_payload};
+pub use producer::{Numbered, ProducerName, ProducerNameError};
 
 pub(crate) use encode::{write_json, write_open};
 pub(crate) use envelope::PayloadRef;
@@ -38,6 +40,10 @@ pub enum Operation {
     Delete,
     /// All rows of the collection are replaced.
     Refresh,
+    /// All rows of the collection are removed (RedDB knows no such record).
+    Truncate,
+    /// Not a change of a row but a message among them (RedDB knows no such record).
+    Message,
 }
 
 impl Operation {
@@ -48,6 +54,8 @@ impl Operation {
             Self::Update => "update",
             Self::Delete => "delete",
             Self::Refresh => "refresh",
+            Self::Truncate => "truncate",
+            Self::Message => "message",
         }
     }
 
@@ -58,6 +66,8 @@ impl Operation {
             "update" => Some(Self::Update),
             "delete" => Some(Self::Delete),
             "refresh" => Some(Self::Refresh),
+            "truncate" => Some(Self::Truncate),
+            "message" => Some(Self::Message),
             _ => None,
         }
     }
@@ -88,6 +98,25 @@ pub struct ChangeRecord {
     pub refresh_records: Option<Vec<Vec<u8>>>,
     /// Names of the changed columns of an update (ours: `changed_columns`).
     pub changed_columns: Option<Vec<String>>,
+    /// The row before an update or delete, or its key (ours: `old`).
+    pub old: Option<Vec<u8>>,
+    /// Names of columns that an update left as they were and whose values the row does not carry
+    /// (ours: `unchanged`).
+    pub unchanged: Option<Vec<String>>,
+    /// Its producer and number (ours: `producer` and `seq`).
+    pub numbered: Option<Numbered>,
+    /// What a message has beside its content, which is in `entity_bytes`; a message always has
+    /// it, nothing else does (ours: `prefix` and `transactional`).
+    pub message: Option<MessageHead>,
+}
+
+/// What a logical message has beside its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageHead {
+    /// Whose message it is.
+    pub prefix: String,
+    /// It belongs to its transaction; otherwise it is a unit of its own.
+    pub transactional: bool,
 }
 
 /// A payload that is not a change record.

@@ -24,8 +24,8 @@ pub(crate) enum Member<'a> {
     Number(Number),
     Text(Cow<'a, str>),
     List(Vec<Self>),
-    /// A boolean or an object.
-    Other,
+    Bool(bool),
+    Object(Value),
 }
 
 impl<'a> Member<'a> {
@@ -43,7 +43,8 @@ impl<'a> Member<'a> {
             | Self::Integer(_)
             | Self::Number(_)
             | Self::List(_)
-            | Self::Other => None,
+            | Self::Bool(_)
+            | Self::Object(_) => None,
         }
     }
 
@@ -60,7 +61,11 @@ impl<'a> Member<'a> {
         let entries = match self {
             Self::Absent | Self::Null => return Ok(None),
             Self::List(entries) => entries,
-            Self::Integer(_) | Self::Number(_) | Self::Text(_) | Self::Other => {
+            Self::Integer(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Bool(_)
+            | Self::Object(_) => {
                 return Err(DecodeError(format!("{key} is not an array")));
             }
         };
@@ -90,8 +95,8 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(Member::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Member::Other)
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Member::Bool(value))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
@@ -123,11 +128,11 @@ impl<'de> Visitor<'de> for MemberVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         match Value::deserialize(value::MapAccessDeserializer::new(map))? {
             Value::Number(number) => Ok(Member::Number(number)),
-            Value::Null
+            object @ (Value::Null
             | Value::Bool(_)
             | Value::String(_)
             | Value::Array(_)
-            | Value::Object(_) => Ok(Member::Other),
+            | Value::Object(_)) => Ok(Member::Object(object)),
         }
     }
 }
@@ -143,12 +148,18 @@ pub(crate) struct RawRecord<'a> {
     pub(crate) entity_kind: Member<'a>,
     pub(crate) lsn: Member<'a>,
     pub(crate) metadata: Option<Value>,
+    pub(crate) old: Member<'a>,
     pub(crate) operation: Member<'a>,
+    pub(crate) prefix: Member<'a>,
+    pub(crate) producer: Member<'a>,
     pub(crate) refresh_records_hex: Member<'a>,
     pub(crate) rid: Member<'a>,
     pub(crate) entity_id: Member<'a>,
+    pub(crate) seq: Member<'a>,
     pub(crate) term: Member<'a>,
     pub(crate) timestamp: Member<'a>,
+    pub(crate) transactional: Member<'a>,
+    pub(crate) unchanged: Member<'a>,
     pub(crate) unknown: Option<String>,
 }
 
@@ -174,12 +185,18 @@ enum Key {
     EntityKind,
     Lsn,
     Metadata,
+    Old,
     Operation,
+    Prefix,
+    Producer,
     RefreshRecordsHex,
     Rid,
     EntityId,
+    Seq,
     Term,
     Timestamp,
+    Transactional,
+    Unchanged,
     /// Later RedDB's; known, and not used.
     OwnershipEpoch,
     RangeId,
@@ -212,12 +229,18 @@ impl<'de> Visitor<'de> for RecordVisitor {
                 Key::Kind => &mut record.kind,
                 Key::EntityKind => &mut record.entity_kind,
                 Key::Lsn => &mut record.lsn,
+                Key::Old => &mut record.old,
                 Key::Operation => &mut record.operation,
+                Key::Prefix => &mut record.prefix,
+                Key::Producer => &mut record.producer,
                 Key::RefreshRecordsHex => &mut record.refresh_records_hex,
                 Key::Rid => &mut record.rid,
                 Key::EntityId => &mut record.entity_id,
+                Key::Seq => &mut record.seq,
                 Key::Term => &mut record.term,
                 Key::Timestamp => &mut record.timestamp,
+                Key::Transactional => &mut record.transactional,
+                Key::Unchanged => &mut record.unchanged,
                 Key::Metadata => {
                     record.metadata = Some(map.next_value()?);
                     continue;

@@ -1,6 +1,6 @@
 //! Making change records without naming all of their parts.
 
-use super::{ChangeRecord, Operation};
+use super::{ChangeRecord, MessageHead, Numbered, Operation, ProducerName};
 
 /// What the constructors leave open: the kind is `row`; the engine assigns position and term when
 /// the record is published, and the time unless it is set.
@@ -32,6 +32,28 @@ impl ChangeRecord {
         }
     }
 
+    /// All rows of a collection are removed.
+    pub fn truncate(collection: impl Into<String>) -> Self {
+        Self::of(Operation::Truncate, collection.into(), 0)
+    }
+
+    /// A logical message: `transactional` as a part of its transaction, otherwise on its own.
+    pub fn message(
+        transactional: bool,
+        prefix: impl Into<String>,
+        content: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self {
+            entity_kind: "message".to_owned(),
+            entity_bytes: Some(content.into()),
+            message: Some(MessageHead {
+                prefix: prefix.into(),
+                transactional,
+            }),
+            ..Self::of(Operation::Message, String::new(), 0)
+        }
+    }
+
     fn of(operation: Operation, collection: String, entity_id: u64) -> Self {
         Self {
             term: 1,
@@ -45,6 +67,10 @@ impl ChangeRecord {
             metadata: None,
             refresh_records: None,
             changed_columns: None,
+            old: None,
+            unchanged: None,
+            numbered: None,
+            message: None,
         }
     }
 
@@ -76,6 +102,28 @@ impl ChangeRecord {
         names: impl IntoIterator<Item = N>,
     ) -> Self {
         self.changed_columns = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same with the row as it was before, or its key.
+    #[must_use]
+    pub fn with_old(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.old = Some(bytes.into());
+        self
+    }
+
+    /// The same with the names of the columns that the row does not carry because they stayed as
+    /// they were.
+    #[must_use]
+    pub fn with_unchanged<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.unchanged = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The same as number `seq` of a producer's records.
+    #[must_use]
+    pub fn with_seq(mut self, producer: ProducerName, seq: u64) -> Self {
+        self.numbered = Some(Numbered { producer, seq });
         self
     }
 

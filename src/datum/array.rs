@@ -33,14 +33,18 @@ impl Array {
     }
 }
 
-/// Reads an array apart. `{1,2}`, with bounds (`[0:1]={1,2}`) if they are not from 1; also the
-/// form of int2vector and oidvector, `1 2`, which counts from 0.
+/// Reads an array apart: `{1,2}`, with bounds (`[0:1]={1,2}`) if they are not from 1.
 pub fn parse_array(text: &str, delim: char) -> Result<Array, DatumError> {
-    let trimmed = text.trim_start();
-    if !trimmed.starts_with(['{', '[']) && is_vector_text(trimmed) {
-        return Ok(vector(trimmed));
-    }
     Parser::new(text, delim).array()
+}
+
+/// Reads an array apart that is in stored form; also an int2vector or oidvector, `1 2`, which
+/// counts from 0.
+pub fn parse_stored_array(text: &str, delim: char) -> Result<Array, DatumError> {
+    if !text.starts_with(['{', '[']) && is_vector_text(text) {
+        return Ok(vector(text));
+    }
+    parse_array(text, delim)
 }
 
 /// Whether it is numbers with blanks between.
@@ -302,8 +306,10 @@ impl<'a> Parser<'a> {
     fn unexpected(&self) -> DatumError {
         match self.rest.chars().next() {
             None => self.malformed("Unexpected end of input."),
-            Some('"') => self.malformed("Unexpected array element."),
-            Some(other) => self.malformed(&format!("Unexpected \"{other}\" character.")),
+            Some(other) if other == self.delim || matches!(other, '{' | '}') => {
+                self.malformed(&format!("Unexpected \"{other}\" character."))
+            }
+            Some(_) => self.malformed("Unexpected array element."),
         }
     }
 
@@ -323,7 +329,7 @@ impl<'a> Parser<'a> {
             return Err(self.unexpected());
         }
         if inner_known {
-            return Err(self.ragged());
+            return Err(self.malformed("Unexpected array element."));
         }
         let element = self.element()?;
         self.elements.push(element);

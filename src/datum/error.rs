@@ -46,6 +46,9 @@ pub enum DatumError {
     /// A date or time does not fit (22008).
     #[error("{0}")]
     DatetimeOverflow(String),
+    /// An offset from UTC that no zone has (22009).
+    #[error("time zone displacement out of range: \"{0}\"")]
+    TimeZoneDisplacement(String),
     /// No such time zone (22023).
     #[error("time zone \"{0}\" not recognized")]
     UnknownTimeZone(String),
@@ -55,6 +58,12 @@ pub enum DatumError {
     /// Not UTF-8, or a character that no text may have (22021).
     #[error("invalid byte sequence for encoding \"UTF8\": {0}")]
     Encoding(String),
+    /// An escape for a character that no text may have (22P05).
+    #[error("unsupported Unicode escape sequence")]
+    Untranslatable(String),
+    /// A parameter that means nothing (22023).
+    #[error("{0}")]
+    InvalidParameter(String),
     /// Nested too deeply (54001).
     #[error("stack depth limit exceeded")]
     TooDeep,
@@ -94,14 +103,18 @@ impl DatumError {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Malformed { detail, .. } | Self::Overflow { detail, .. } => detail,
+            Self::Malformed { detail, .. }
+            | Self::Overflow { detail, .. }
+            | Self::Untranslatable(detail) => detail,
             Self::Syntax { .. }
             | Self::DatetimeSyntax { .. }
             | Self::OutOfRange { .. }
             | Self::DatetimeOverflow(_)
+            | Self::TimeZoneDisplacement(_)
             | Self::UnknownTimeZone(_)
             | Self::TooLong(_)
             | Self::Encoding(_)
+            | Self::InvalidParameter(_)
             | Self::TooDeep
             | Self::TooLarge(_)
             | Self::UndefinedRelation(_)

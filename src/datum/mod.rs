@@ -21,14 +21,24 @@
 
 mod array;
 mod binary;
+mod datetime;
 mod error;
+mod float;
+mod inet;
+mod interval;
+mod json;
+mod numeric;
+mod scalars;
 mod style;
 mod text;
 mod types;
 
-pub use array::{Array, parse_array, write_array};
+pub use array::{Array, parse_array, parse_stored_array, write_array};
 pub use binary::{binary_in, binary_out};
 pub use error::DatumError;
+pub use interval::{Interval, interval_compare};
+pub use json::Json;
+pub use numeric::{Numeric, numeric_compare};
 pub use style::{IntervalStyle, Style};
 pub use text::{apply_typmod, text_in, text_out};
 pub use types::{ProcRef, TypeInfo, all_types, format_type, info, parse_type_name, type_by_name};

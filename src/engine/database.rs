@@ -11,7 +11,7 @@ use super::{
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
-use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, Replicas};
+use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
     DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStats,
@@ -225,6 +225,11 @@ impl Engine {
         self.replicas.wait_released(lsn)
     }
 
+    /// The same at the level that `synchronous_commit` asks for.
+    pub fn wait_released_at(&self, lsn: Lsn, level: ConfirmLevel) -> CommitWait {
+        self.replicas.wait_released_at(lsn, level)
+    }
+
     /// A token for "has what was committed at `lsn` arrived?" on any replica.
     pub fn bookmark(&self, lsn: Lsn) -> Bookmark {
         Bookmark {
@@ -242,6 +247,12 @@ impl Engine {
     /// is an error, never a jump.
     pub fn read_from(&self, since: Lsn) -> Result<Cursor, ReadError> {
         self.spool.cursor(since)
+    }
+
+    /// The position from which to read so that the first transaction is the first committed at or
+    /// after this unix time in milliseconds; the head when there is none. Blocking.
+    pub fn position_at_time(&self, unix_ms: u64) -> Result<Lsn, ReadError> {
+        self.spool.position_at_time(unix_ms)
     }
 
     /// Waits for the head to pass `since`.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Engine, SubscribeError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
-use crate::replicas::{ReplicaState, Replicas};
+use crate::replicas::{Confirmed, ReplicaState, Replicas};
 use crate::resume::{ResumePlan, ResumeRequest, plan_resume, start_at_most_head};
 use crate::slots::{InvalidationCause, SlotGuard, SlotName, SlotSnapshot, SlotStore, UnknownSlot};
 use crate::spool::{Cursor, HeadWait, ReadError, Spool};
@@ -147,8 +147,13 @@ impl Subscription {
         let applied = apply.max(progress.write.min(sent));
         self.slots.advance(&self.slot.name, applied, flush, now)?;
         let id = self.slot.name.as_str();
-        self.replicas.note_written(id, progress.write.min(sent));
-        if self.replicas.acknowledge(id, apply, flush, now).is_err() {
+        let confirmed = Confirmed {
+            write: progress.write.min(sent),
+            flush,
+            apply,
+        };
+        let known = self.replicas.acknowledge_each(id, confirmed, now);
+        if known.is_err() {
             tracing::debug!(
                 slot = id,
                 "acknowledgement of a replica that has left the registry"

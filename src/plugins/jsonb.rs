@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::ser::Formatter;
 
 /// Appends `value`.
-pub(super) fn write_jsonb(value: &Value, out: &mut Vec<u8>) {
+pub(crate) fn write_jsonb(value: &Value, out: &mut Vec<u8>) {
     let mut serializer = serde_json::Serializer::with_formatter(out, Spelling);
     // Writing a tree with string keys to memory cannot fail.
     let _ = Sorted(value).serialize(&mut serializer);

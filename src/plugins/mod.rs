@@ -10,6 +10,7 @@ mod options;
 mod sql_text;
 mod test_decoding;
 
+pub(crate) use jsonb::write_jsonb;
 pub use messages::Messages;
 pub(crate) use options::parse_bool;
 

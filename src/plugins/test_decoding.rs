@@ -4,8 +4,11 @@
 //! (its key), `kind text`, `entity bytea`, `document jsonb` (the entity, when its bytes are the
 //! JSON text of an object or an array) and `metadata jsonb`. A refresh is a TRUNCATE and one
 //! INSERT for each of its rows, without a `rid`. Begin carries the LSN of the first change, each
-//! change its own, Commit the transaction's end. A payload that is not a change record is
-//! printed as a logical message with the prefix `pgspool`.
+//! change its own, Commit the transaction's end. What a record says of the row before is printed
+//! as PostgreSQL prints an old key: the columns that have a value. A column that the record calls
+//! unchanged is printed as one; a name that is none of the table's columns is a member of the
+//! document. A payload that is not a change record is printed as a logical message with the
+//! prefix `pgspool`.
 
 use serde_json::Value;
 
@@ -56,13 +59,16 @@ impl TestDecoding {
     pub(super) fn frame(&mut self, frame: FrameView<'_>, out: &mut Messages) -> bool {
         match PayloadRef::of(frame.payload) {
             PayloadRef::Whole(json) => match Fields::decode(json) {
+                Ok(fields) if fields.stands_alone() => {
+                    logical_message(frame.end_lsn, &fields, false, out)
+                }
                 Ok(fields) => {
                     let lsn = only_change_lsn(frame.end_lsn);
                     self.record(frame, lsn, &fields, out);
                     self.commit(frame, out);
                     true
                 }
-                Err(_) => message(frame.end_lsn, json, false, out),
+                Err(_) => message(frame.end_lsn, OURS, json, false, out),
             },
             PayloadRef::Part { last, json, .. } => {
                 self.part(frame, json, out);
@@ -72,7 +78,7 @@ impl TestDecoding {
                 last
             }
             PayloadRef::Opaque(payload) => {
-                message(frame.end_lsn, payload, false, out);
+                message(frame.end_lsn, OURS, payload, false, out);
                 boundary(payload).1
             }
         }
@@ -84,7 +90,7 @@ impl TestDecoding {
             Err(_) => {
                 let lsn = only_change_lsn(frame.end_lsn);
                 self.begin(frame, lsn, out);
-                message(lsn, json, true, out);
+                message(lsn, OURS, json, true, out);
             }
         }
     }
@@ -124,28 +130,35 @@ impl TestDecoding {
         self.begin(frame, lsn, out);
         let rid = Some(fields.entity_id);
         let entity = fields.entity_bytes.as_ref();
+        let metadata = fields.metadata.as_deref();
         let collection = &fields.collection;
         match fields.operation {
             Operation::Insert => out.push_with(lsn, |text| {
                 write_table(collection, "INSERT", text);
-                write_row(rid, fields, entity, fields.metadata.as_deref(), text);
+                write_row(rid, fields, entity, metadata, text);
             }),
             Operation::Update => out.push_with(lsn, |text| {
                 write_table(collection, "UPDATE", text);
-                write_row(rid, fields, entity, fields.metadata.as_deref(), text);
+                if fields.old.is_some() {
+                    text.extend_from_slice(b" old-key:");
+                    write_old(fields, text);
+                    text.extend_from_slice(b" new-tuple:");
+                }
+                write_row(rid, fields, entity, metadata, text);
             }),
             Operation::Delete => out.push_with(lsn, |text| {
                 write_table(collection, "DELETE", text);
-                write_rid(rid, text);
+                write_old(fields, text);
             }),
+            Operation::Truncate => write_truncate(collection, lsn, out),
+            Operation::Message => {
+                logical_message(lsn, fields, true, out);
+            }
             Operation::Refresh => {
-                out.push_with(lsn, |text| {
-                    write_table(collection, "TRUNCATE", text);
-                    text.extend_from_slice(b" (no-flags)");
-                });
+                write_truncate(collection, lsn, out);
                 // The metadata belongs to the refresh: with each row it could grow a record by as
                 // much as it has rows.
-                let mut metadata = fields.metadata.as_deref();
+                let mut metadata = metadata;
                 for row in fields.refresh_records.iter().flatten() {
                     out.push_with(lsn, |text| {
                         write_table(collection, "INSERT", text);
@@ -157,23 +170,47 @@ impl TestDecoding {
     }
 }
 
-/// Appends bytes that are not a change record as a logical message; always true. Content that is
-/// not text is printed as `bytea` is.
-fn message(lsn: Lsn, content: &[u8], transactional: bool, out: &mut Messages) -> bool {
+/// The prefix of what is stored and is not a change record.
+const OURS: &str = "pgspool";
+
+/// Appends a message record; always true.
+fn logical_message(lsn: Lsn, fields: &Fields<'_>, inside: bool, out: &mut Messages) -> bool {
+    let prefix = fields.message.as_ref().map_or(OURS, |(prefix, _)| prefix);
+    let content = fields.entity_bytes.as_ref().map(Hex::to_bytes);
+    message(lsn, prefix, &content.unwrap_or_default(), inside, out)
+}
+
+/// Appends a logical message; always true. Content that is not text is printed as `bytea` is.
+fn message(
+    lsn: Lsn,
+    prefix: &str,
+    content: &[u8],
+    transactional: bool,
+    out: &mut Messages,
+) -> bool {
     out.push_with(lsn, |text| {
         text.extend_from_slice(b"message: transactional: ");
         text.push(if transactional { b'1' } else { b'0' });
-        text.extend_from_slice(b" prefix: pgspool, sz: ");
+        text.extend_from_slice(b" prefix: ");
+        text.extend_from_slice(prefix.as_bytes());
+        text.extend_from_slice(b", sz: ");
         write_json(&content.len(), text);
         text.extend_from_slice(b" content:");
         if std::str::from_utf8(content).is_ok() && !content.contains(&0) {
             text.extend_from_slice(content);
         } else {
             text.extend_from_slice(b"\\x");
-            Hex::Bytes(content).write(text);
+            Hex::Bytes(content.into()).write(text);
         }
     });
     true
+}
+
+fn write_truncate(collection: &str, lsn: Lsn, out: &mut Messages) {
+    out.push_with(lsn, |text| {
+        write_table(collection, "TRUNCATE", text);
+        text.extend_from_slice(b" (no-flags)");
+    });
 }
 
 fn write_table(collection: &str, action: &str, text: &mut Vec<u8>) {
@@ -192,6 +229,19 @@ fn write_rid(rid: Option<u64>, text: &mut Vec<u8>) {
     }
 }
 
+/// The columns of the row before that have a value; at least the key.
+fn write_old(fields: &Fields<'_>, text: &mut Vec<u8>) {
+    write_rid(Some(fields.entity_id), text);
+    if let Some(old) = &fields.old {
+        text.extend_from_slice(b" entity[bytea]:");
+        write_bytea(old, text);
+        if let Some(document) = document(&old.to_bytes()) {
+            text.extend_from_slice(b" document[jsonb]:");
+            write_json_column(Some(&document), text);
+        }
+    }
+}
+
 fn write_row(
     rid: Option<u64>,
     fields: &Fields<'_>,
@@ -199,23 +249,51 @@ fn write_row(
     metadata: Option<&Value>,
     text: &mut Vec<u8>,
 ) {
+    let unchanged = |name: &str| {
+        let names = fields.unchanged.iter().flatten();
+        rid.is_some() && names.into_iter().any(|unchanged| unchanged == name)
+    };
     write_rid(rid, text);
     text.extend_from_slice(b" kind[text]:");
     write_literal(public_kind(&fields.entity_kind).as_bytes(), text);
     text.extend_from_slice(b" entity[bytea]:");
     match entity {
-        Some(bytes) => {
-            text.extend_from_slice(b"'\\x");
-            bytes.write(text);
-            text.push(b'\'');
-        }
+        Some(bytes) => write_bytea(bytes, text),
+        None if unchanged("entity") => text.extend_from_slice(UNCHANGED),
         None => text.extend_from_slice(b"null"),
     }
     text.extend_from_slice(b" document[jsonb]:");
-    let document = entity.and_then(|entity| document(&entity.to_bytes()));
-    write_json_column(document.as_ref(), text);
+    match entity.and_then(|entity| document(&entity.to_bytes())) {
+        None if unchanged("document") || (entity.is_none() && unchanged("entity")) => {
+            text.extend_from_slice(UNCHANGED);
+        }
+        document => write_json_column(document.as_ref(), text),
+    }
     text.extend_from_slice(b" metadata[jsonb]:");
-    write_json_column(metadata, text);
+    match metadata {
+        None if unchanged("metadata") => text.extend_from_slice(UNCHANGED),
+        metadata => write_json_column(metadata, text),
+    }
+    for name in fields.unchanged.iter().flatten().filter(|_| rid.is_some()) {
+        if !COLUMNS.contains(&name.as_ref()) {
+            text.push(b' ');
+            write_identifier(name, text);
+            text.extend_from_slice(b"[jsonb]:");
+            text.extend_from_slice(UNCHANGED);
+        }
+    }
+}
+
+/// The columns of every table.
+const COLUMNS: [&str; 5] = ["rid", "kind", "entity", "document", "metadata"];
+
+/// What PostgreSQL prints for a value that an update left as it was and that is not sent again.
+const UNCHANGED: &[u8] = b"unchanged-toast-datum";
+
+fn write_bytea(bytes: &Hex<'_>, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"'\\x");
+    bytes.write(text);
+    text.push(b'\'');
 }
 
 /// The object or array whose JSON text the bytes are, if they are.

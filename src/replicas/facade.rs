@@ -11,11 +11,13 @@ use crate::lsn::Lsn;
 
 use super::flow::{FlowControl, Throttled};
 use super::policy::{CommitPolicy, CommitSettings, CommitSettingsError};
-use super::quorum::{self, QuorumUnmet, Requirement};
+use super::quorum::{self, ConfirmLevel, QuorumUnmet, Requirement};
 use super::registry::{
     Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica,
 };
-use super::waiter::{CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter};
+use super::waiter::{
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+};
 
 /// Committed here, not confirmed there: the transaction stays, and nobody vouches for it yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,11 +127,36 @@ impl Replicas {
         durable: Lsn,
         now: Moment,
     ) -> Result<(), UnknownReplica> {
+        let confirmed = Confirmed {
+            write: applied.max(durable),
+            flush: durable,
+            apply: applied,
+        };
+        self.acknowledge_each(id, confirmed, now)
+    }
+
+    /// The same with what was received told apart.
+    pub fn acknowledge_each(
+        &self,
+        id: &str,
+        confirmed: Confirmed,
+        now: Moment,
+    ) -> Result<(), UnknownReplica> {
+        let Confirmed {
+            write,
+            flush,
+            apply,
+        } = confirmed;
         let mut inner = self.lock();
-        let replica = inner.registry.ack(id, applied, durable, now)?;
-        // Its own word only: the registry's position may still be its slot's.
-        self.waiter
-            .record_ack(id, replica.region.as_deref(), durable);
+        inner.registry.note_written(id, write);
+        let replica = inner.registry.ack(id, apply, flush, now)?;
+        let who = Acknowledger {
+            id,
+            application_name: &replica.application_name,
+            region: replica.region.as_deref(),
+        };
+        // Its own word only: the registry's positions may still be its slot's.
+        self.waiter.record(who, confirmed);
         inner.observe_if_throttled();
         Ok(())
     }
@@ -237,6 +264,11 @@ impl Replicas {
     /// head) is confirmed as the settings require. A future; on a timeout of the caller's,
     /// [`CommitWait::time_out`] says how far it came.
     pub fn wait_released(&self, target: Lsn) -> CommitWait {
+        self.wait_released_at(target, ConfirmLevel::Flush)
+    }
+
+    /// The same at a level of the session's choice.
+    pub fn wait_released_at(&self, target: Lsn, level: ConfirmLevel) -> CommitWait {
         let requirement = {
             let inner = self.lock();
             if let Err(unmet) = inner.check_members() {
@@ -244,7 +276,7 @@ impl Replicas {
             }
             Requirement::of(&inner.settings)
         };
-        self.waiter.wait(target, requirement)
+        self.waiter.wait_at(target, requirement, level)
     }
 
     /// The same, blocking for at most `timeout`. Not for async tasks.
@@ -268,6 +300,16 @@ impl Replicas {
             required,
             acked_regions: self.waiter.acked_regions(&requirement, target_lsn),
         }
+    }
+
+    /// How many commits wait, and the lowest position that one of them waits for.
+    pub fn waiting(&self) -> (usize, Option<Lsn>) {
+        self.waiter.waiting()
+    }
+
+    /// Flow control as it was last observed.
+    pub fn flow(&self) -> FlowControl {
+        self.lock().flow
     }
 
     /// Counters of commit waits.

@@ -26,6 +26,7 @@ pub use flow::{FlowControl, Throttled};
 pub use lag::Lags;
 pub use policy::{
     CommitPolicy, CommitSettings, CommitSettingsError, ParseCommitPolicyError, QuorumMode,
+    SynchronousCommit,
 };
 pub use quorum::{ConfirmLevel, Member, QuorumUnmet, Requirement};
 pub use registry::{Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica};

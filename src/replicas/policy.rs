@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::quorum::ConfirmLevel;
 use super::standby_names::StandbyNames;
 
 /// `commit_policy`: when a commit is reported to its producer, beyond being durable here.
@@ -64,6 +65,47 @@ impl fmt::Display for CommitPolicy {
         match self {
             Self::AckN(count) => write!(f, "ack_n={count}"),
             Self::Local | Self::RemoteWal | Self::Quorum => f.write_str(self.label()),
+        }
+    }
+}
+
+/// `synchronous_commit`: what a session's commits wait for, once they are durable here. They
+/// always are, also with `off`: nothing is acknowledged that a crash could take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SynchronousCommit {
+    /// As `Local`.
+    Off,
+    /// Nobody else.
+    Local,
+    /// Received by those that have to confirm.
+    RemoteWrite,
+    /// Durable there.
+    #[default]
+    On,
+    /// Applied there.
+    RemoteApply,
+}
+
+impl SynchronousCommit {
+    /// By its name in PostgreSQL.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "off" => Some(Self::Off),
+            "local" => Some(Self::Local),
+            "remote_write" => Some(Self::RemoteWrite),
+            "on" => Some(Self::On),
+            "remote_apply" => Some(Self::RemoteApply),
+            _ => None,
+        }
+    }
+
+    /// What others must have done; `None` when nobody is waited for.
+    pub const fn level(self) -> Option<ConfirmLevel> {
+        match self {
+            Self::Off | Self::Local => None,
+            Self::RemoteWrite => Some(ConfirmLevel::Write),
+            Self::On => Some(ConfirmLevel::Flush),
+            Self::RemoteApply => Some(ConfirmLevel::Apply),
         }
     }
 }

@@ -172,6 +172,14 @@ impl CommitWaiter {
         fire(woken);
     }
 
+    /// How many wait, and the lowest position that one of them waits for.
+    pub fn waiting(&self) -> (usize, Option<Lsn>) {
+        let state = self.lock();
+        let num_waiting = state.groups.iter().map(|group| group.waits.len()).sum();
+        let lowest = state.groups.iter().filter_map(|group| group.waits.lowest());
+        (num_waiting, lowest.min())
+    }
+
     /// Members and their positions, by id.
     pub fn snapshot(&self) -> Vec<(String, Lsn)> {
         let state = self.lock();

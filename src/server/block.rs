@@ -1,8 +1,11 @@
 //! Transactions carried out: begin, commit, roll back, savepoints.
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use super::confirm::Confirmation;
 use super::session::{Session, Stop};
 use super::statements::{Modes, TransactionStatement};
 use super::transaction::{End, Transaction, no_block};
@@ -136,18 +139,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     async fn commit(&mut self) -> Result<(), Stop> {
         self.portals.clear();
         let work = self.state.work(std::mem::take);
-        if !work.is_empty() {
-            let engine = std::sync::Arc::clone(&self.engine);
-            let committed = self
-                .on_thread(move |context| work.commit(&engine, &context.cancelled))
-                .await;
-            if committed.is_err() {
-                self.undo();
-                return committed;
-            }
-        }
+        let end = if work.is_empty() {
+            None
+        } else {
+            let engine = Arc::clone(&self.engine);
+            let committed = self.on_thread(move |_| work.commit(&engine)).await;
+            committed.inspect_err(|_| self.undo())?
+        };
+        let synchronous = self
+            .state
+            .settings(|settings| settings.synchronous_commit());
         self.state.settings(|settings| settings.commit());
-        Ok(())
+        let confirmation = end.and_then(|end| Confirmation::begin(&self.engine, end, synchronous));
+        let Some(confirmation) = confirmation else {
+            return Ok(());
+        };
+        tokio::select! {
+            outcome = confirmation.wait() => Ok(outcome?),
+            signal = self.signal() => Err(signal.into()),
+        }
     }
 
     /// Undoes what the transaction did.

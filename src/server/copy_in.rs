@@ -16,13 +16,14 @@ use pgwire::messages::copy::CopyInResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::confirm::Confirmation;
 use super::conn::{Conn, CopyInput};
 use super::session::{Session, SessionEnd, Signal, Stop};
 use crate::clock::Moment;
 use crate::engine::{Batch, Engine, PublishError, PublishTicket};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::replicas::{CommitOutcome, CommitSettings, Requirement};
+use crate::replicas::SynchronousCommit;
 use crate::sources::ndjson::{LineError, RecordDecoder};
 use crate::spool::{Appended, MAX_PAYLOAD};
 
@@ -40,7 +41,10 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     session.conn.send(&CopyInResponse::new(0, 1, vec![0]));
     session.conn.flush().await.map_err(io_end)?;
     let mut signal = Box::pin(session.signal());
-    let mut copy = CopyIn::new(Arc::clone(&session.engine));
+    let synchronous = session
+        .state
+        .settings(|settings| settings.synchronous_commit());
+    let mut copy = CopyIn::new(Arc::clone(&session.engine), synchronous);
     let mut outcome = copy.receive(&mut session.conn, signal.as_mut()).await;
     // What was queued is waited for in any case: it is published, and the client is told.
     copy.settle().await;
@@ -91,6 +95,8 @@ impl Published {
 /// One COPY.
 struct CopyIn {
     engine: Arc<Engine>,
+    /// What the end waits for.
+    synchronous: SynchronousCommit,
     /// Read and not handed on yet.
     waiting: BytesMut,
     decoder: Decoder,
@@ -109,10 +115,11 @@ enum Decoder {
 }
 
 impl CopyIn {
-    fn new(engine: Arc<Engine>) -> Self {
+    fn new(engine: Arc<Engine>, synchronous: SynchronousCommit) -> Self {
         let decoder = Box::new(RecordDecoder::new(engine.term(), MAX_LINE));
         Self {
             engine,
+            synchronous,
             waiting: BytesMut::new(),
             decoder: Decoder::Here(decoder),
             in_flight: VecDeque::new(),
@@ -237,37 +244,16 @@ impl CopyIn {
         if let Some(failure) = self.failure.take() {
             return Err(failure.into());
         }
-        let at_most = self.engine.replicas().settings().wait_at_most();
-        let Some(at_most) = at_most.filter(|_| self.published.num_records > 0) else {
+        if self.published.num_records == 0 {
+            return Ok(());
+        }
+        let target = self.published.last_lsn;
+        let Some(confirmation) = Confirmation::begin(&self.engine, target, self.synchronous) else {
             return Ok(());
         };
-        let mut wait = self.engine.wait_released(self.published.last_lsn);
-        let outcome = tokio::select! {
-            outcome = &mut wait => outcome,
-            () = tokio::time::sleep(at_most) => wait.time_out(),
-            signal = signal => return Err(signal.into()),
-        };
-        match outcome {
-            CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
-            CommitOutcome::TimedOut { observed, required } => {
-                let replicas = self.engine.replicas();
-                let target = self.published.last_lsn;
-                let timeout = replicas.quorum_timeout(target, observed, required, at_most);
-                let missing = missing_regions(&replicas.settings(), &timeout.acked_regions);
-                Err(PgError::unconfirmed(&timeout, &missing).into())
-            }
-            CommitOutcome::Unmet(unmet) => Err(PgError::from(unmet).into()),
-        }
-    }
-}
-
-/// The regions that had to confirm and have not.
-pub(super) fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
-    match Requirement::of(settings) {
-        Requirement::Count(_) | Requirement::Standbys { .. } => vec![],
-        Requirement::Regions(mut regions) => {
-            regions.retain(|region| !acked.contains(region));
-            regions.into_iter().collect()
+        tokio::select! {
+            outcome = confirmation.wait() => Ok(outcome?),
+            signal = signal => Err(signal.into()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::Shared;
 use super::activity::{Appearance, lock};
+use super::confirm::Confirmation;
 use super::settings::Settings;
 use super::work::{self, Work};
 use crate::catalog::{Host, SessionInfo, SettingRow};
@@ -62,6 +63,7 @@ impl SessionState {
 
 /// The session as one of its statements sees it.
 #[derive(Debug)]
+#[allow(dead_code)] // `cancelled` and the functions behind it: SQL functions publish.
 pub(super) struct StatementHost {
     pub(super) state: Arc<SessionState>,
     /// Set when the statement is to stop.
@@ -110,7 +112,14 @@ impl Host for StatementHost {
             self.state.work(|work| work.publish(records));
             return Ok(engine.head());
         }
-        work::publish_each(engine, &records, &self.cancelled)
+        let end = work::publish_each(engine, &records)?;
+        let synchronous = self
+            .state
+            .settings(|settings| settings.synchronous_commit());
+        if let Some(confirmation) = Confirmation::begin(engine, end, synchronous) {
+            work::wait(confirmation, &self.cancelled)?;
+        }
+        Ok(end)
     }
 
     fn terminate(&self, pid: u32) -> bool {

@@ -8,6 +8,7 @@
 
 mod activity;
 mod block;
+mod confirm;
 mod conn;
 mod copy_in;
 mod extended;
@@ -17,6 +18,7 @@ mod listener;
 mod pipeline;
 mod portal;
 mod prepared;
+mod queries;
 mod replication;
 mod rows;
 mod running;
@@ -44,6 +46,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::clock::Moment;
 use crate::engine::Databases;
 use activity::Sessions;
+use portal::MAX_RUNNING;
+use sql::Queries;
 
 pub use shown::{ShownSetting, ShownSettings};
 
@@ -133,6 +137,7 @@ struct Shared {
     /// When the server started, unix milliseconds.
     started_unix_ms: u64,
     sessions: Arc<Sessions>,
+    queries: Arc<Queries>,
     /// One permit for each session.
     permits: Arc<Semaphore>,
     stopping: watch::Receiver<Option<Duration>>,
@@ -173,11 +178,14 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(None);
         let max_connections = options.max_connections.min(Semaphore::MAX_PERMITS);
+        // Each session may have one that runs and some that wait for their rows to be taken.
+        let max_queries = max_connections.saturating_mul(MAX_RUNNING + 1);
         let shared = Shared {
             databases,
             options,
             started_unix_ms: Moment::now().unix_ms,
             sessions: Arc::new(Sessions::default()),
+            queries: Arc::new(Queries::new(max_queries)),
             permits: Arc::new(Semaphore::new(max_connections)),
             stopping,
         };

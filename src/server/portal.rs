@@ -11,7 +11,7 @@ use crate::datum::Datum;
 use crate::pgerror::PgError;
 
 /// Most portals of a session whose rows are not all taken: each may hold a thread.
-const MAX_RUNNING: usize = 8;
+pub(super) const MAX_RUNNING: usize = 4;
 
 /// A portal.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::extended::Format;
 use super::rows::RowEncoder;
-use super::sql;
+use super::sql::{self, Queries};
 use crate::catalog::{Context, Prepared};
 use crate::datum::Datum;
 use crate::pgerror::PgError;
@@ -26,6 +26,8 @@ const BATCHES_AHEAD: usize = 2;
 /// What a query is run with.
 #[derive(Debug)]
 pub(super) struct Query {
+    /// What runs it.
+    pub(super) queries: Arc<Queries>,
     /// The query.
     pub(super) source: Source,
     /// Its parameters.
@@ -205,7 +207,9 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
         }
         ControlFlow::Continue(())
     };
-    let outcome = sql::run(context, &prepared, &query.params, &mut sink);
+    let outcome = query
+        .queries
+        .run(context, &prepared, &query.params, &mut sink);
     if let Some(failure) = failure {
         return Err(failure);
     }

@@ -51,9 +51,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             self.transaction.check_not_failed()?;
         }
         self.begin_statement(alone);
-        let tag = match &part.statement {
-            Statement::Query => Some(self.select(part.text.clone()).await?),
-            statement => self.statement(statement, true).await?,
+        let tag = if part.statement == Statement::Query {
+            Some(self.select(part.text.clone()).await?)
+        } else {
+            self.statement(&part.statement, true).await?
         };
         // The last statement's answer says that all of them count.
         if last || matches!(part.statement, Statement::Transaction(_)) {

@@ -3,7 +3,6 @@
 //! Definitions are tried on a copy of the relations at their statement, so that their errors come
 //! at once, and made at COMMIT, before the records are published.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,9 +11,8 @@ use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::replicas::CommitOutcome;
 
-use super::copy_in::missing_regions;
+use super::confirm::Confirmation;
 
 /// How often a wait for confirmations looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(20);
@@ -58,25 +56,19 @@ impl Work {
         self.records.is_empty()
     }
 
-    /// Makes the work count and waits until it does. Blocking.
-    pub(super) fn commit(self, engine: &Engine, cancelled: &AtomicBool) -> Result<(), PgError> {
+    /// Makes the work durable; returns where it ends. Blocking.
+    pub(super) fn commit(self, engine: &Engine) -> Result<Option<Lsn>, PgError> {
         if self.records.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut batch = engine.batch(Moment::now());
         batch.push_transaction(&self.records)?;
-        let published = engine.publish(batch)?;
-        confirm(engine, published.last_lsn, cancelled)
+        Ok(Some(engine.publish(batch)?.last_lsn))
     }
 }
 
-/// Publishes each record as a transaction of its own and waits until they count; returns the
-/// last one's position. Blocking.
-pub(super) fn publish_each(
-    engine: &Engine,
-    records: &[ChangeRecord],
-    cancelled: &AtomicBool,
-) -> Result<Lsn, PgError> {
+/// Publishes each record as a transaction of its own; returns where the last one ends. Blocking.
+pub(super) fn publish_each(engine: &Engine, records: &[ChangeRecord]) -> Result<Lsn, PgError> {
     if records.is_empty() {
         return Ok(engine.head());
     }
@@ -84,45 +76,20 @@ pub(super) fn publish_each(
     for record in records {
         batch.push(record)?;
     }
-    let published = engine.publish(batch)?;
-    confirm(engine, published.last_lsn, cancelled)?;
-    Ok(published.last_lsn)
+    Ok(engine.publish(batch)?.last_lsn)
 }
 
-/// Waits until others have confirmed `lsn`, as the commit policy asks. Blocking.
-fn confirm(engine: &Engine, lsn: Lsn, cancelled: &AtomicBool) -> Result<(), PgError> {
-    let Some(at_most) = engine.replicas().settings().wait_at_most() else {
-        return Ok(());
+/// Waits for a confirmation until that or `cancelled`. Blocking.
+pub(super) fn wait(confirmation: Confirmation, cancelled: &AtomicBool) -> Result<(), PgError> {
+    let is_cancelled = async {
+        while !cancelled.load(Ordering::Relaxed) {
+            tokio::time::sleep(LOOK).await;
+        }
     };
-    let mut wait = engine.wait_released(lsn);
-    let outcome = tokio::runtime::Handle::current().block_on(async {
-        let begin = tokio::time::Instant::now();
-        loop {
-            tokio::select! {
-                outcome = &mut wait => return Ok(outcome),
-                () = tokio::time::sleep(LOOK.min(at_most)) => {}
-            }
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(PgError::cancelled());
-            }
-            if begin.elapsed() >= at_most {
-                return Ok(wait.time_out());
-            }
+    tokio::runtime::Handle::current().block_on(async {
+        tokio::select! {
+            outcome = confirmation.wait() => outcome,
+            () = is_cancelled => Err(PgError::cancelled()),
         }
-    })?;
-    match outcome {
-        CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
-        CommitOutcome::TimedOut { observed, required } => {
-            let replicas = engine.replicas();
-            let timeout = replicas.quorum_timeout(lsn, observed, required, at_most);
-            let missing = missing_regions(&replicas.settings(), &timeout.acked_regions);
-            Err(PgError::unconfirmed(&timeout, &missing))
-        }
-        CommitOutcome::Unmet(unmet) => Err(PgError::from(unmet)),
-    }
-}
-
-/// A flag that says stop, shared with the thread that is to stop.
-pub(super) fn stop_flag() -> Arc<AtomicBool> {
-    Arc::new(AtomicBool::new(false))
+    })
 }

@@ -8,10 +8,25 @@
 use std::borrow::Cow;
 
 use crate::change::{
-    DecodeError, Fields, Hex, Member, OpenRecord, Operation, RawRecord, write_open,
+    ChangeRecord, DecodeError, Fields, Hex, Member, Numbered, OpenRecord, Operation, ProducerName,
+    RawRecord, write_json, write_open,
 };
 
 use super::lines::{Line, LineSplitter, LineTooLong};
+
+/// Why a text is not a record that may be published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Not a change record (22P02).
+    #[error(transparent)]
+    Invalid(#[from] DecodeError),
+    /// It has no number although its producer is named (22023).
+    #[error("record has no seq, but pgspool.producer is \"{0}\"")]
+    NoSeq(ProducerName),
+    /// It has a number although nobody said whose (22023).
+    #[error("record has a seq, but pgspool.producer is not set")]
+    NoProducer,
+}
 
 /// Why a line was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +42,16 @@ pub enum LineError {
         /// How the line begins, for the error's context.
         excerpt: String,
     },
+    /// With or without a number where it should be the other way round (22023).
+    #[error("{reason}")]
+    Numbering {
+        /// The line's number, from 1.
+        line: u64,
+        /// Which way round.
+        reason: RecordError,
+        /// How the line begins, for the error's context.
+        excerpt: String,
+    },
     /// Longer than the limit (54000).
     #[error(transparent)]
     TooLong(#[from] LineTooLong),
@@ -36,7 +61,7 @@ impl LineError {
     /// The line's number, from 1.
     pub const fn line(&self) -> u64 {
         match self {
-            Self::Invalid { line, .. } => *line,
+            Self::Invalid { line, .. } | Self::Numbering { line, .. } => *line,
             Self::TooLong(error) => error.line,
         }
     }
@@ -44,7 +69,7 @@ impl LineError {
     /// Where it happened, in the words of PostgreSQL's CONTEXT for COPY.
     pub fn context(&self) -> String {
         match self {
-            Self::Invalid { line, excerpt, .. } => {
+            Self::Invalid { line, excerpt, .. } | Self::Numbering { line, excerpt, .. } => {
                 format!("COPY changes, line {line}: \"{excerpt}\"")
             }
             Self::TooLong(error) => format!("COPY changes, line {}", error.line),
@@ -57,6 +82,7 @@ impl LineError {
 pub struct RecordDecoder {
     lines: LineSplitter,
     term: u64,
+    producer: Option<ProducerName>,
 }
 
 impl RecordDecoder {
@@ -65,7 +91,15 @@ impl RecordDecoder {
         Self {
             lines: LineSplitter::new(max_line_bytes),
             term,
+            producer: None,
         }
+    }
+
+    /// The same for lines that a named producer numbers; without one no line may have a number.
+    #[must_use]
+    pub fn of_producer(mut self, producer: Option<ProducerName>) -> Self {
+        self.producer = producer;
+        self
     }
 
     /// Takes the next record off the front of `piece` and appends it to `out`; `None` when
@@ -80,7 +114,8 @@ impl RecordDecoder {
             if let Some(line) = self.lines.next(piece)?
                 && !is_blank(line.text)
             {
-                return encode(line, self.term, now_ms, out).map(Some);
+                let producer = self.producer.as_ref();
+                return encode(line, producer, self.term, now_ms, out).map(Some);
             }
         }
         Ok(None)
@@ -93,7 +128,7 @@ impl RecordDecoder {
         out: &mut Vec<u8>,
     ) -> Result<Option<OpenRecord>, LineError> {
         match self.lines.finish().filter(|line| !is_blank(line.text)) {
-            Some(line) => encode(line, self.term, now_ms, out).map(Some),
+            Some(line) => encode(line, self.producer.as_ref(), self.term, now_ms, out).map(Some),
             None => Ok(None),
         }
     }
@@ -105,35 +140,64 @@ impl RecordDecoder {
 }
 
 /// Appends the record that `line` describes to `out`, in canonical JSON with a hole for its LSN.
-/// It gets the term `term`, and `now_ms` where it has no timestamp. Nothing is appended on an
-/// error.
+/// It gets the term `term`, and `now_ms` where it has no timestamp; it has a number if, and only
+/// if, there is a `producer`. Nothing is appended on an error.
 pub fn encode_line(
     line: &[u8],
+    producer: Option<&ProducerName>,
     term: u64,
     now_ms: u64,
     out: &mut Vec<u8>,
-) -> Result<OpenRecord, DecodeError> {
-    let fields = read(RawRecord::read(line)?, term, now_ms)?;
+) -> Result<OpenRecord, RecordError> {
+    let fields = read(RawRecord::read(line)?, producer, term, now_ms)?;
     Ok(write_open(&fields, out))
+}
+
+/// The record that a JSON text describes, read as strictly as a line of COPY. Its time is 0 where
+/// it has none: the engine gives it one.
+pub fn record_from_json(
+    text: &str,
+    producer: Option<&ProducerName>,
+) -> Result<ChangeRecord, RecordError> {
+    let fields = read(RawRecord::read(text.as_bytes())?, producer, 1, 0)?;
+    Ok(fields.into_record())
 }
 
 fn encode(
     line: Line<'_>,
+    producer: Option<&ProducerName>,
     term: u64,
     now_ms: u64,
     out: &mut Vec<u8>,
 ) -> Result<OpenRecord, LineError> {
-    encode_line(line.text, term, now_ms, out).map_err(|reason| LineError::Invalid {
-        line: line.number,
-        reason,
-        excerpt: excerpt(line.text),
+    encode_line(line.text, producer, term, now_ms, out).map_err(|reason| {
+        let (line, excerpt) = (line.number, excerpt(line.text));
+        match reason {
+            RecordError::Invalid(reason) => LineError::Invalid {
+                line,
+                reason,
+                excerpt,
+            },
+            RecordError::NoSeq(_) | RecordError::NoProducer => LineError::Numbering {
+                line,
+                reason,
+                excerpt,
+            },
+        }
     })
 }
 
-fn read(raw: RawRecord<'_>, term: u64, now_ms: u64) -> Result<Fields<'_>, DecodeError> {
-    if let Some(name) = raw.unknown {
+fn read<'a>(
+    raw: RawRecord<'a>,
+    producer: Option<&ProducerName>,
+    term: u64,
+    now_ms: u64,
+) -> Result<Fields<'a>, RecordError> {
+    // A record's producer is the session's; one in the record would be ignored or believed.
+    let producer_key = (raw.producer != Member::Absent).then_some("producer");
+    if let Some(name) = raw.unknown.as_deref().or(producer_key) {
         let name = excerpt(name.as_bytes());
-        return Err(DecodeError(format!("unknown key \"{name}\"")));
+        return Err(DecodeError(format!("unknown key \"{name}\"")).into());
     }
     let operation = operation(raw.operation)?;
     let timestamp = integer(&raw.timestamp, "timestamp")?.unwrap_or(0);
@@ -145,12 +209,12 @@ fn read(raw: RawRecord<'_>, term: u64, now_ms: u64) -> Result<Fields<'_>, Decode
         lsn: 0,
         timestamp: if timestamp == 0 { now_ms } else { timestamp },
         operation,
-        collection: collection(raw.collection)?,
+        collection: collection(raw.collection, operation)?,
         entity_id: match (operation, rid) {
             (_, Some(rid)) => rid,
-            (Operation::Refresh, None) => 0,
+            (Operation::Refresh | Operation::Truncate | Operation::Message, None) => 0,
             (Operation::Insert | Operation::Update | Operation::Delete, None) => {
-                return Err(DecodeError("rid is missing".to_owned()));
+                return Err(DecodeError("rid is missing".to_owned()).into());
             }
         },
         entity_kind: kind.unwrap_or(Cow::Borrowed("entity")),
@@ -160,7 +224,72 @@ fn read(raw: RawRecord<'_>, term: u64, now_ms: u64) -> Result<Fields<'_>, Decode
         metadata: raw.metadata.map(Cow::Owned),
         refresh_records: Hex::parse_list(raw.refresh_records_hex)?,
         changed_columns: raw.changed_columns.texts("changed_columns")?,
+        old: old(raw.old)?,
+        unchanged: raw.unchanged.texts("unchanged")?,
+        numbered: numbered(&raw.seq, producer)?,
+        message: message(operation, raw.prefix, &raw.transactional)?,
     })
+}
+
+/// The row before, or its key: a JSON object, whose compact text is kept, or hexadecimal digits.
+fn old(value: Member<'_>) -> Result<Option<Hex<'_>>, DecodeError> {
+    match value {
+        Member::Absent | Member::Null => Ok(None),
+        Member::Text(digits) => Hex::parse(digits, "old").map(Some),
+        Member::Object(row) => {
+            let mut text = Vec::new();
+            write_json(&row, &mut text);
+            Ok(Some(Hex::Bytes(text.into())))
+        }
+        Member::Integer(_) | Member::Number(_) | Member::List(_) | Member::Bool(_) => Err(
+            DecodeError("old is neither an object nor hexadecimal digits".to_owned()),
+        ),
+    }
+}
+
+fn numbered(
+    seq: &Member<'_>,
+    producer: Option<&ProducerName>,
+) -> Result<Option<Numbered>, RecordError> {
+    match (integer(seq, "seq")?, producer) {
+        (None, None) => Ok(None),
+        (Some(seq), Some(producer)) => Ok(Some(Numbered {
+            producer: producer.clone(),
+            seq,
+        })),
+        (None, Some(producer)) => Err(RecordError::NoSeq(producer.clone())),
+        (Some(_), None) => Err(RecordError::NoProducer),
+    }
+}
+
+/// What a message has beside its content. It belongs to its transaction unless it says otherwise.
+fn message<'a>(
+    operation: Operation,
+    prefix: Member<'a>,
+    transactional: &Member<'_>,
+) -> Result<Option<(Cow<'a, str>, bool)>, DecodeError> {
+    let prefix = text(prefix, "prefix")?;
+    let transactional = match transactional {
+        Member::Absent | Member::Null => None,
+        Member::Bool(value) => Some(*value),
+        Member::Integer(_)
+        | Member::Number(_)
+        | Member::Text(_)
+        | Member::List(_)
+        | Member::Object(_) => {
+            return Err(DecodeError("transactional is not a boolean".to_owned()));
+        }
+    };
+    let refused = |words: &str| Err(DecodeError(words.to_owned()));
+    match (operation == Operation::Message, prefix) {
+        (true, None) => refused("prefix is missing"),
+        (true, Some(prefix)) if prefix.contains('\0') => {
+            refused("prefix contains a null character")
+        }
+        (true, Some(prefix)) => Ok(Some((prefix, transactional.unwrap_or(true)))),
+        (false, None) if transactional.is_none() => Ok(None),
+        (false, _) => refused("prefix and transactional are for messages only"),
+    }
 }
 
 fn operation(name: Member<'_>) -> Result<Operation, DecodeError> {
@@ -169,14 +298,23 @@ fn operation(name: Member<'_>) -> Result<Operation, DecodeError> {
         Some(name) => Operation::parse(&name).ok_or_else(|| {
             let name = excerpt(name.as_bytes());
             DecodeError(format!(
-                "operation \"{name}\" is none of insert, update, delete, refresh"
+                "operation \"{name}\" is none of insert, update, delete, truncate, refresh, message"
             ))
         }),
     }
 }
 
-fn collection(name: Member<'_>) -> Result<Cow<'_, str>, DecodeError> {
-    match text(name, "collection")? {
+fn collection(name: Member<'_>, operation: Operation) -> Result<Cow<'_, str>, DecodeError> {
+    let name = text(name, "collection")?;
+    if operation == Operation::Message {
+        return match name {
+            Some(name) if !name.is_empty() => {
+                Err(DecodeError("a message belongs to no collection".to_owned()))
+            }
+            Some(_) | None => Ok(Cow::Borrowed("")),
+        };
+    }
+    match name {
         None => Err(DecodeError("collection is missing".to_owned())),
         Some(name) if name.is_empty() => Err(DecodeError("collection is empty".to_owned())),
         Some(name) if name.contains('\0') => Err(DecodeError(
@@ -191,9 +329,11 @@ fn text<'a>(value: Member<'a>, key: &str) -> Result<Option<Cow<'a, str>>, Decode
     match value {
         Member::Absent | Member::Null => Ok(None),
         Member::Text(text) => Ok(Some(text)),
-        Member::Integer(_) | Member::Number(_) | Member::List(_) | Member::Other => {
-            Err(DecodeError(format!("{key} is not a string")))
-        }
+        Member::Integer(_)
+        | Member::Number(_)
+        | Member::List(_)
+        | Member::Bool(_)
+        | Member::Object(_) => Err(DecodeError(format!("{key} is not a string"))),
     }
 }
 
@@ -202,9 +342,14 @@ fn integer(value: &Member<'_>, key: &str) -> Result<Option<u64>, DecodeError> {
     match value {
         Member::Absent | Member::Null => Ok(None),
         Member::Integer(number) => Ok(Some(*number)),
-        Member::Number(_) | Member::Text(_) | Member::List(_) | Member::Other => Err(DecodeError(
-            format!("{key} is not an integer from 0 to {}", u64::MAX),
-        )),
+        Member::Number(_)
+        | Member::Text(_)
+        | Member::List(_)
+        | Member::Bool(_)
+        | Member::Object(_) => Err(DecodeError(format!(
+            "{key} is not an integer from 0 to {}",
+            u64::MAX
+        ))),
     }
 }
 

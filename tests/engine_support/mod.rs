@@ -158,16 +158,9 @@ pub fn delete(collection: &str, id: u64) -> ChangeRecord {
 
 fn record(operation: Operation, collection: &str, id: u64) -> ChangeRecord {
     ChangeRecord {
-        term: 1,
-        lsn: 0,
         timestamp: 1_700_000_000_000,
         operation,
-        collection: collection.to_owned(),
-        entity_id: id,
-        entity_kind: "row".to_owned(),
         entity_bytes: Some(format!("{{\"id\":{id}}}").into_bytes()),
-        metadata: None,
-        refresh_records: None,
-        changed_columns: None,
+        ..ChangeRecord::insert(collection, id)
     }
 }

@@ -1,1 +1,145 @@
 //! Run rewritten queries in an embedded SQLite.
+//!
+//! SQLite reads our views and functions through virtual tables and keeps nothing of its own. A
+//! statement gets a connection of a pool for the time of its run; its rows go out as they come.
+//! Sorting and grouping happen in memory, of which all statements together may use 512 MiB: one
+//! that needs more fails with 53200. No temporary file is ever written.
+//!
+//! An error of ours comes out as it was raised; SQLite's own words are for the log and for XX000.
+
+mod call;
+mod changes;
+mod collate;
+mod connection;
+mod function_scan;
+mod pool;
+mod seat;
+mod value;
+mod view_scan;
+mod vtab;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use super::{Context, Prepared};
+use crate::datum::{Datum, PgType};
+use crate::pgerror::PgError;
+use pool::Pool;
+
+/// Runs statements, several at a time.
+pub(crate) struct Executor {
+    pool: Pool,
+}
+
+impl Executor {
+    /// At most `max_connections` statements run at once; others wait.
+    pub(crate) fn new(max_connections: usize) -> Self {
+        Self {
+            pool: Pool::new(max_connections.max(1)),
+        }
+    }
+
+    /// Runs a statement with its parameters (in stored form) and hands its rows to `sink` as they
+    /// come, until there are no more or `sink` has enough. Returns how many were handed out. What
+    /// functions left to be done at success is done then. Blocking.
+    pub(crate) fn run(
+        &self,
+        context: &Arc<Context>,
+        prepared: &Prepared,
+        params: &[Datum],
+        sink: &mut dyn FnMut(Vec<Datum>) -> ControlFlow<()>,
+    ) -> Result<u64, PgError> {
+        context.check_cancelled()?;
+        let num_rows = {
+            let connection = self.pool.take(context)?;
+            let _seated = connection.seat.sit(context);
+            let ran = query(&connection.sqlite, prepared, params, sink);
+            ran.map_err(|error| {
+                let ours = connection.seat.take_error();
+                ours.unwrap_or_else(|| translated(&error, context, &prepared.sql))
+            })?
+        };
+        // A reader that left took not all that was made: nothing of it counts as read.
+        context.check_cancelled()?;
+        for finish in context.take_finish() {
+            finish()?;
+        }
+        Ok(num_rows)
+    }
+}
+
+fn query(
+    sqlite: &rusqlite::Connection,
+    prepared: &Prepared,
+    params: &[Datum],
+    sink: &mut dyn FnMut(Vec<Datum>) -> ControlFlow<()>,
+) -> rusqlite::Result<u64> {
+    let mut statement = sqlite.prepare_cached(&prepared.sql)?;
+    // A parameter that is not used in the rewritten text has no place in it.
+    let places = statement.parameter_count();
+    for (index, param) in params.iter().take(places).enumerate() {
+        statement.raw_bind_parameter(index + 1, value::to_sqlite(param))?;
+    }
+    let types: Vec<PgType> = prepared.columns.iter().map(|c| c.column_type).collect();
+    let mut rows = statement.raw_query();
+    let mut num_rows = 0;
+    while let Some(row) = rows.next()? {
+        let mut datums = Vec::with_capacity(types.len());
+        for (index, ty) in types.iter().enumerate() {
+            datums.push(value::from_sqlite(row.get_ref(index)?, *ty));
+        }
+        num_rows += 1;
+        if sink(datums).is_break() {
+            break;
+        }
+    }
+    Ok(num_rows)
+}
+
+/// An error of SQLite's own.
+fn translated(error: &rusqlite::Error, context: &Context, sql: &str) -> PgError {
+    let text = error.to_string();
+    if let Err(cancelled) = context.check_cancelled() {
+        return cancelled;
+    }
+    // SQLite's other codes, of which there are more with each version, are our mistakes.
+    #[allow(clippy::wildcard_enum_match_arm)]
+    match error.sqlite_error_code() {
+        Some(ErrorCode::OutOfMemory) => return out_of_memory(),
+        Some(ErrorCode::TooBig) => {
+            return PgError::error("54000", "a value is larger than 1 GiB");
+        }
+        _ => {}
+    }
+    let too_complex = [
+        "Expression tree is too large",
+        "parser stack overflow",
+        "too many",
+        "at most 64 tables in a join",
+        "query aborted - too complex",
+    ];
+    if too_complex.iter().any(|words| text.contains(words)) {
+        return PgError::error("54001", "the statement is too complex");
+    }
+    if text.contains("integer overflow") {
+        return PgError::error("22003", "bigint out of range");
+    }
+    tracing::error!(%text, sql, "a rewritten statement failed");
+    PgError::error("XX000", format!("internal error: {text}"))
+}
+
+fn out_of_memory() -> PgError {
+    PgError::error("53200", "out of memory")
+        .with_detail("The statement has to sort or group more than fits into memory.")
+        .with_hint("Narrow it down with WHERE, or leave out ORDER BY, DISTINCT and GROUP BY.")
+}
+
+/// A name as SQLite reads it in quotes.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,8 @@ pub(super) fn time_ms(unix_ms: u64) -> Datum {
     Datum::Int(i64::try_from(unix_ms.saturating_mul(1000)).unwrap_or(i64::MAX))
 }
 
-/// Whole seconds as timestamptz are never needed; milliseconds as an interval are.
-pub(super) fn interval_us(microseconds: u64) -> Datum {
+/// A span of microseconds as interval.
+pub(super) fn interval(microseconds: i64) -> Datum {
     Datum::Text(format!("0 0 {microseconds}"))
 }
 

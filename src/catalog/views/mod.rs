@@ -7,12 +7,31 @@
 // Statements are not run yet: the server calls no catalog.
 #![allow(dead_code)]
 
+mod attributes;
 mod cell;
+mod classes;
+mod domains;
+mod fixed;
+mod information;
+mod keys;
+mod listings;
 mod own;
+mod procs;
+mod publications;
 mod registry;
+mod roles;
 mod rows;
-mod server;
+mod schemas;
+mod sessions;
+mod settings;
+mod shape;
 mod slots;
+mod spools;
+mod statistics;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod types;
 
 use std::sync::{Arc, PoisonError};
 

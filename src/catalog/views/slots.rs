@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::catalog::Context;
-use crate::catalog::context::DatabaseSnapshot;
+use crate::catalog::databases::DatabaseSnapshot;
 use crate::catalog::functions::Row;
 use crate::datum::Datum;
 use crate::lsn::Lsn;
 use crate::resume::{ResumePlan, ResumeRequest, plan_resume};
+use crate::slots::wal_status::Availability;
 use crate::slots::{InvalidationCause, SlotSnapshot};
 use crate::spool::SegmentInfo;
 
@@ -21,15 +22,16 @@ pub(super) fn replication_slots(context: &Arc<Context>) -> Rows {
     let mut rows = Vec::with_capacity(num_slots.sum());
     for database in databases {
         let slots = &database.state.slots;
-        rows.extend(slots.iter().map(|slot| replication_slot(database, slot)));
+        let safe = database.engine.availability(slots);
+        let slots = slots.iter().zip(safe);
+        rows.extend(slots.map(|(slot, safe)| replication_slot(database, slot, safe)));
     }
     rows.into()
 }
 
 /// `confirmed_flush_lsn` is what a client may rely on after a restart of its own, so it is
 /// `restart_lsn`. There are no snapshots of old rows here, hence neither xmin nor catalog_xmin.
-fn replication_slot(database: &DatabaseSnapshot, slot: &SlotSnapshot) -> Row {
-    let lost = slot.invalidation.is_some();
+fn replication_slot(database: &DatabaseSnapshot, slot: &SlotSnapshot, safe: Availability) -> Row {
     row![
         slot.name.as_str(),
         slot.plugin.as_str(),
@@ -43,8 +45,8 @@ fn replication_slot(database: &DatabaseSnapshot, slot: &SlotSnapshot) -> Row {
         NULL,
         slot.restart_lsn,
         slot.restart_lsn,
-        if lost { "lost" } else { "reserved" },
-        NULL,
+        safe.status.as_str(),
+        safe.safe_wal_size,
         slot.two_phase,
         slot.inactive_since_unix_ms.map(time_ms),
         // A conflict is one with recovery on a standby.

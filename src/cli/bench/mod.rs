@@ -13,6 +13,7 @@ mod postgres;
 mod publish;
 mod report;
 mod server;
+mod sql;
 mod stream;
 
 use std::error::Error;
@@ -24,7 +25,7 @@ use std::thread::ScopedJoinHandle;
 
 use clap::{Args, ValueEnum};
 
-use crate::change::{ChangeRecord, Operation};
+use crate::change::ChangeRecord;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{Engine, EngineOptions};
@@ -47,6 +48,8 @@ pub(super) enum Measurement {
     Acks,
     /// Streaming to raw readers against the loopback.
     Stream,
+    /// SQL beside PostgreSQL, and a storm of queries beside a stream.
+    Sql,
     /// Resident memory while ten million records pass a stalled subscriber.
     Memory,
 }
@@ -95,6 +98,7 @@ fn measure(
         Measurement::BigSpools => big_spools::run(scratch),
         Measurement::Acks => acks::run(scratch),
         Measurement::Stream => stream::run(scratch, exe),
+        Measurement::Sql => sql::run(scratch, &args.postgres, exe),
         Measurement::Memory => memory::run(scratch, exe),
     }
 }
@@ -141,19 +145,9 @@ fn scratch_engine(scratch: &Path) -> Result<(Home, Engine), BenchError> {
 
 /// A record whose payload has about 200 bytes.
 fn sample_record(id: u64) -> ChangeRecord {
-    ChangeRecord {
-        term: 1,
-        lsn: 0,
-        timestamp: 1_700_000_000_000,
-        operation: Operation::Insert,
-        collection: "orders".to_owned(),
-        entity_id: 1_000_000 + id,
-        entity_kind: "row".to_owned(),
-        entity_bytes: Some(b"{\"qty\":42,\"price\":19.99}".to_vec()),
-        metadata: None,
-        refresh_records: None,
-        changed_columns: None,
-    }
+    ChangeRecord::insert("orders", 1_000_000 + id)
+        .with_entity(b"{\"qty\":42,\"price\":19.99}".to_vec())
+        .with_timestamp(1_700_000_000_000)
 }
 
 /// `count` lines of about 200 bytes for COPY.

@@ -21,6 +21,15 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Makes a cluster and starts it on a free port of the loopback.
     pub(super) fn start(bin: &Path, scratch: &Path) -> Result<Self, BenchError> {
+        Self::start_with(bin, scratch, &[])
+    }
+
+    /// The same with settings, `name=value`.
+    pub(super) fn start_with(
+        bin: &Path,
+        scratch: &Path,
+        settings: &[&str],
+    ) -> Result<Self, BenchError> {
         let home = Home::new(scratch)?;
         let data = home.path().join("cluster");
         fs::create_dir(&data)?;
@@ -47,6 +56,7 @@ impl Postgres {
                 "-D",
             ])
             .arg(&data)
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;

@@ -11,7 +11,7 @@ use super::report::{Row, Target, human, median, rate, real};
 use super::server::ServerProcess;
 use super::{BenchError, joined};
 
-const RECORDS: u64 = 2_000_000;
+pub(super) const RECORDS: u64 = 2_000_000;
 const ROUNDS: usize = 3;
 const READERS: u64 = 8;
 /// A record of 200 bytes in its XLogData message.
@@ -62,7 +62,7 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
 
 /// Messages a second of all readers together. Nothing is acknowledged, so every round begins at
 /// the slots' positions again.
-fn together(server: &ServerProcess, names: &[String]) -> Result<f64, BenchError> {
+pub(super) fn together(server: &ServerProcess, names: &[String]) -> Result<f64, BenchError> {
     let mut clients = Vec::new();
     for name in names {
         clients.push((server.connect_replication()?, name));

@@ -179,15 +179,17 @@ impl Loaded {
             max_val: None,
             enumvals: match setting.kind {
                 Kind::Enum(values) => Some(values),
-                _ => None,
+                Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Count | Kind::Text => {
+                    None
+                }
             },
             sourcefile: match source {
                 Some(Source::File(_)) => Some(self.file.display().to_string()),
-                _ => None,
+                Some(Source::Environment | Source::Flag) | None => None,
             },
             sourceline: match source {
                 Some(Source::File(line)) => Some(*line),
-                _ => None,
+                Some(Source::Environment | Source::Flag) | None => None,
             },
             pending_restart: false,
         }

@@ -14,6 +14,7 @@ use super::ShownSetting;
 use super::units::{self, print_milliseconds};
 use crate::catalog::SettingRow;
 use crate::pgerror::PgError;
+use crate::replicas::SynchronousCommit;
 use table::{REPORTED, SERVER_VERSION, TABLE, checked, find, is_custom, unrecognized};
 
 /// What `version()` answers.
@@ -204,6 +205,11 @@ impl Settings {
     /// `wal_sender_timeout`; `None` when it is off.
     pub(super) fn wal_sender_timeout(&self) -> Option<Duration> {
         self.timeout("wal_sender_timeout")
+    }
+
+    /// `synchronous_commit`.
+    pub(super) fn synchronous_commit(&self) -> SynchronousCommit {
+        SynchronousCommit::parse(&self.value("synchronous_commit")).unwrap_or_default()
     }
 
     /// All settings for `pg_settings` and SHOW ALL, by name.

@@ -6,6 +6,7 @@ use crate::catalog::SettingRow;
 use crate::datum::Style;
 use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
+use crate::replicas::SynchronousCommit;
 
 /// What values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,7 @@ pub(super) enum Kind {
     Name,
     Bool,
     AlwaysOn,
+    SynchronousCommit,
     Integer,
     Milliseconds,
     DateStyle,
@@ -32,6 +34,7 @@ const ISOLATION_LEVELS: &[&str] = &[
     "read uncommitted",
 ];
 const INTERVAL_STYLES: &[&str] = &["postgres", "postgres_verbose", "sql_standard", "iso_8601"];
+const COMMIT_LEVELS: &[&str] = &["local", "remote_write", "remote_apply", "on", "off"];
 const SWITCH: &[&str] = &["on", "off"];
 const MESSAGE_LEVELS: &[&str] = &[
     "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error",
@@ -71,7 +74,7 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("session_authorization", "", Kind::Fixed),
     ("standard_conforming_strings", "on", Kind::AlwaysOn),
     ("statement_timeout", "0", Kind::Milliseconds),
-    ("synchronous_commit", "on", Kind::AlwaysOn),
+    ("synchronous_commit", "on", Kind::SynchronousCommit),
     ("TimeZone", "Etc/UTC", Kind::TimeZone),
     ("transaction_deferrable", "off", Kind::Transaction(SWITCH)),
     (
@@ -184,6 +187,10 @@ fn checked_value(name: &str, value: &str, kind: Kind) -> Result<String, PgError>
                 "parameter \"{name}\" cannot be set to \"{value}\" here"
             ))),
         },
+        Kind::SynchronousCommit => synchronous_commit(value).ok_or_else(|| {
+            let hint = format!("Available values: {}.", COMMIT_LEVELS.join(", "));
+            invalid(name, value).with_hint(hint)
+        }),
         Kind::Integer => value
             .parse::<i32>()
             .map(|number| number.to_string())
@@ -240,10 +247,11 @@ pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> SettingRow {
         Kind::Bool | Kind::AlwaysOn => ("bool", None, "user"),
         Kind::Integer => ("integer", None, "user"),
         Kind::Milliseconds => ("integer", Some("ms"), "user"),
-        Kind::OneOf(_) | Kind::Transaction(_) => ("enum", None, "user"),
+        Kind::OneOf(_) | Kind::Transaction(_) | Kind::SynchronousCommit => ("enum", None, "user"),
     };
     let enumvals = match kind {
         Kind::OneOf(values) | Kind::Transaction(values) => Some(values.to_vec()),
+        Kind::SynchronousCommit => Some(COMMIT_LEVELS.to_vec()),
         Kind::Fixed
         | Kind::Text
         | Kind::Name
@@ -297,6 +305,14 @@ pub(super) fn server_row(shown: &ShownSetting) -> SettingRow {
 fn plain_name(value: &str) -> String {
     let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
     value.chars().take(63).map(plain).collect()
+}
+
+fn synchronous_commit(value: &str) -> Option<String> {
+    if SynchronousCommit::parse(value).is_some() {
+        return Some(value.to_ascii_lowercase());
+    }
+    let on = parse_bool(value)?;
+    Some(if on { "on" } else { "off" }.to_owned())
 }
 
 fn encoding(value: &str) -> Option<String> {

@@ -10,6 +10,7 @@ mod set;
 mod transaction;
 
 pub(super) use cursor::{Declare, Fetch};
+pub(super) use set::SetStatement;
 pub(super) use transaction::{Isolation, Modes, TransactionStatement};
 
 use super::lexer::{self, Token, position_at};
@@ -26,23 +27,8 @@ pub(super) enum Statement {
     Show(String),
     /// `SHOW ALL`
     ShowAll,
-    /// `SET name = value`; no value: back to the default.
-    Set {
-        /// Setting.
-        name: String,
-        /// New value.
-        value: Option<String>,
-        /// Until the transaction ends.
-        local: bool,
-    },
-    /// `SET TRANSACTION`
-    SetTransaction(Modes),
-    /// `SET SESSION CHARACTERISTICS AS TRANSACTION`
-    SetCharacteristics(Modes),
-    /// `RESET name`
-    Reset(String),
-    /// `RESET ALL`
-    ResetAll,
+    /// SET, RESET
+    Set(SetStatement),
     /// `DISCARD`
     Discard(Discard),
     /// BEGIN, COMMIT, SAVEPOINT, ...

@@ -3,8 +3,30 @@
 use super::super::lexer::Token;
 use super::parser::Parser;
 use super::transaction::{is_literal, parse_modes};
-use super::{Statement, refused};
+use super::{Modes, Statement, refused};
 use crate::pgerror::PgError;
+
+/// A statement that changes settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum SetStatement {
+    /// `SET name = value`; no value: back to the default.
+    One {
+        /// Setting.
+        name: String,
+        /// New value.
+        value: Option<String>,
+        /// Until the transaction ends.
+        local: bool,
+    },
+    /// `SET TRANSACTION`
+    Transaction(Modes),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION`
+    Characteristics(Modes),
+    /// `RESET name`
+    Reset(String),
+    /// `RESET ALL`
+    ResetAll,
+}
 
 /// What follows SHOW.
 pub(super) fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
@@ -20,13 +42,13 @@ pub(super) fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, PgError> 
 pub(super) fn parse_reset(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
     if parser.accept(&["ALL"]) {
         parser.end()?;
-        return Ok(Statement::ResetAll);
+        return Ok(Statement::Set(SetStatement::ResetAll));
     }
     if parser.accept(&["SESSION", "AUTHORIZATION"]) {
         return Ok(refused("RESET SESSION AUTHORIZATION is not supported"));
     }
     let name = parse_setting(parser)?;
-    Ok(Statement::Reset(name))
+    Ok(Statement::Set(SetStatement::Reset(name)))
 }
 
 /// The one setting that is named.
@@ -50,17 +72,18 @@ pub(super) fn parse_set(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
         if parser.accept(&["SNAPSHOT"]) && is_literal(parser.peek()) {
             return Ok(refused("SET TRANSACTION SNAPSHOT is not supported"));
         }
-        return Ok(Statement::SetTransaction(some_modes(parser)?));
+        return Ok(Statement::Set(SetStatement::Transaction(some_modes(
+            parser,
+        )?)));
     }
     if parser.accept(&["SESSION", "CHARACTERISTICS", "AS", "TRANSACTION"]) {
-        return Ok(Statement::SetCharacteristics(some_modes(parser)?));
-    }
-    let local = parser.accept(&["LOCAL"]);
-    if !local && !parser.assigns_next() {
-        parser.accept(&["SESSION"]);
+        return Ok(Statement::Set(SetStatement::Characteristics(some_modes(
+            parser,
+        )?)));
     }
     for words in [
         &["SESSION", "AUTHORIZATION"][..],
+        &["LOCAL", "SESSION", "AUTHORIZATION"],
         &["ROLE"],
         &["CONSTRAINTS"],
     ] {
@@ -71,11 +94,15 @@ pub(super) fn parse_set(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
             )));
         }
     }
+    let local = !parser.assigns_next() && parser.accept(&["LOCAL"]);
+    if !local && !parser.assigns_next() {
+        parser.accept(&["SESSION"]);
+    }
     let (name, value) = parse_assignment(parser)?;
-    Ok(Statement::Set { name, value, local })
+    Ok(Statement::Set(SetStatement::One { name, value, local }))
 }
 
-fn some_modes(parser: &mut Parser<'_>) -> Result<super::Modes, PgError> {
+fn some_modes(parser: &mut Parser<'_>) -> Result<Modes, PgError> {
     if parser.is_at_end() {
         return Err(parser.error());
     }

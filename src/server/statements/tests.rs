@@ -82,11 +82,14 @@ fn syntax_errors_say_where_they_are() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)]
 fn the_statements_that_clients_send_are_known() {
-    let set = |name: &str, value: &str| Statement::Set {
-        name: name.to_owned(),
-        value: Some(value.to_owned()),
-        local: false,
+    let set = |name: &str, value: &str| {
+        Statement::Set(SetStatement::One {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            local: false,
+        })
     };
     let fetch = |num_rows| {
         Statement::Fetch(Fetch {
@@ -117,10 +120,10 @@ fn the_statements_that_clients_send_are_known() {
         ("SET NAMES 'utf8'", set("client_encoding", "utf8")),
         ("SET TIME ZONE 'UTC'", set("TimeZone", "UTC")),
         ("SET session = 1", set("session", "1")),
-        ("RESET ALL", Statement::ResetAll),
+        ("RESET ALL", Statement::Set(SetStatement::ResetAll)),
         (
             "RESET pgspool.region",
-            Statement::Reset("pgspool.region".to_owned()),
+            Statement::Set(SetStatement::Reset("pgspool.region".to_owned())),
         ),
         ("DISCARD TEMP", Statement::Discard(Discard::Temp)),
         ("DEALLOCATE PREPARE ALL", Statement::Deallocate(None)),

@@ -1,0 +1,103 @@
+"""pgspool and PostgreSQL 15 side by side, with the same rows behind the same names.
+
+The rows of pgspool's views are copied into tables of PostgreSQL's schema `twin`, so one statement
+can run on both: `{pg_class}` in it becomes `pg_catalog.pg_class` here and `twin.pg_class` there.
+"""
+
+import re
+
+import psycopg
+
+from postgres import Postgres
+from server import USER
+
+# Types that PostgreSQL lets no table be filled with from text; their text is compared instead.
+AS_TEXT = {"pg_node_tree": "text", "aclitem[]": "text[]", "anyarray": "text"}
+
+
+class Twins:
+    """Both servers, connected."""
+
+    def __init__(self, pgspool):
+        self.postgres = Postgres()
+        self.here = connect(pgspool.port)
+        self.there = connect(self.postgres.port)
+        self.schemas = {}
+
+    def close(self):
+        self.here.close()
+        self.there.close()
+        self.postgres.stop()
+
+    def copy(self, name, schema="pg_catalog"):
+        """Copies a view's rows to PostgreSQL."""
+        self.there.execute("CREATE SCHEMA IF NOT EXISTS twin")
+        columns = self.here.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
+            (f"{schema}.{name}",),
+        ).fetchall()
+        typed = ", ".join(f'"{column}" {AS_TEXT.get(kind, kind)}' for column, kind in columns)
+        self.there.execute(f'CREATE TABLE twin."{name}" ({typed})')
+        texts = ", ".join(f'"{column}"::text' for column, _ in columns)
+        rows = self.here.execute(f'SELECT {texts} FROM {schema}."{name}"').fetchall()
+        values = ", ".join(
+            f"%s::text::{AS_TEXT.get(kind, kind)}" for _, kind in columns
+        )
+        with self.there.cursor() as cursor:
+            cursor.executemany(f'INSERT INTO twin."{name}" VALUES ({values})', rows)
+        self.schemas[name] = schema
+        return columns, rows
+
+    def ask(self, statement, parameters=None, binary=False):
+        """The statement's answers, here and there."""
+        here = re.sub(r"{(\w+)}", lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
+        there = re.sub(r"{(\w+)}", r"twin.\1", statement)
+        return answer(self.here, here, parameters, binary), answer(
+            self.there, there, parameters, binary
+        )
+
+
+def connect(port):
+    connection = psycopg.connect(
+        host="127.0.0.1", port=port, user=USER, dbname="pgspool", autocommit=True
+    )
+    # Values are compared as the server wrote them.
+    for oid in range(1, 6000):
+        connection.adapters.register_loader(oid, Raw)
+    return connection
+
+
+class Raw(psycopg.adapt.Loader):
+    """Hands a value's text on as it came."""
+
+    def load(self, data):
+        return bytes(data).decode("utf-8", "backslashreplace")
+
+
+class Answer:
+    """Columns (name and type) with rows, or an SQLSTATE."""
+
+    def __init__(self, columns=None, rows=None, error=None, message=None):
+        self.columns, self.rows, self.error, self.message = columns, rows, error, message
+
+    def __eq__(self, other):
+        return (self.columns, self.rows, self.error) == (other.columns, other.rows, other.error)
+
+    def __repr__(self):
+        if self.error:
+            return f"{self.error}: {self.message}"
+        return f"{self.columns}\n" + "\n".join(map(str, self.rows[:20]))
+
+
+def answer(connection, statement, parameters=None, binary=False):
+    """Runs a statement in the extended protocol."""
+    try:
+        cursor = connection.cursor(binary=binary)
+        cursor.execute(statement, parameters, prepare=True)
+    except psycopg.Error as error:
+        return Answer(error=error.sqlstate, message=str(error))
+    if cursor.description is None:
+        return Answer(columns=[], rows=[cursor.statusmessage])
+    columns = [(column.name, column.type_code) for column in cursor.description]
+    return Answer(columns=columns, rows=cursor.fetchall())

@@ -1,0 +1,203 @@
+//! A frame of the spool as a row of `pgspool.changes`.
+
+use memchr::memmem;
+use serde_json::Value;
+
+use super::search::Search;
+use crate::change::{Fields, Hex, PayloadRef, only_change_lsn, public_kind, xid};
+use crate::datum::{Array, Datum, write_array};
+use crate::lsn::Lsn;
+use crate::plugins::write_jsonb;
+use crate::spool::Frame;
+
+/// Columns, in the order of the view.
+pub(super) const LSN: usize = 0;
+const CHANGE_LSN: usize = 1;
+const XID: usize = 2;
+pub(super) const COMMITTED_AT: usize = 3;
+const TERM: usize = 4;
+const BYTES: usize = 5;
+const OPERATION: usize = 6;
+pub(super) const COLLECTION: usize = 7;
+const RID: usize = 8;
+const KIND: usize = 9;
+const ENTITY: usize = 10;
+const DOCUMENT: usize = 11;
+const METADATA: usize = 12;
+const CHANGED_COLUMNS: usize = 13;
+const OLD: usize = 14;
+const OLD_DOCUMENT: usize = 15;
+const UNCHANGED: usize = 16;
+const PRODUCER: usize = 17;
+const SEQ: usize = 18;
+const REFRESH_ROWS: usize = 19;
+const REFRESH_RECORDS: usize = 20;
+const PREFIX: usize = 21;
+const TRANSACTIONAL: usize = 22;
+/// How many there are.
+pub(super) const NUM_COLUMNS: usize = 23;
+
+/// What of a row is known without decoding the record.
+const OF_THE_FRAME: u64 = 1 << LSN | 1 << XID | 1 << COMMITTED_AT | 1 << TERM | 1 << BYTES;
+
+/// The frame as a row, with the columns that are read; `None` when it is not asked for.
+pub(super) fn of(frame: &Frame, search: &Search) -> Option<Vec<Datum>> {
+    if let Some(collection) = &search.collection
+        && is_of_another(&frame.payload, collection)
+    {
+        return None;
+    }
+    let mut row = Row {
+        cells: vec![Datum::Null; NUM_COLUMNS],
+        search,
+    };
+    row.set(LSN, || position(frame.lsn));
+    row.set(XID, || Datum::Int(i64::from(xid(frame.lsn))));
+    row.set(COMMITTED_AT, || commit_time(frame.timestamp_ms));
+    row.set(TERM, || count(frame.term));
+    row.set(BYTES, || count(frame.payload.len()));
+    if search.columns & !OF_THE_FRAME != 0 {
+        let (json, whole) = match PayloadRef::of(&frame.payload) {
+            PayloadRef::Whole(json) => (Some(json), true),
+            PayloadRef::Part { json, .. } => (Some(json), false),
+            PayloadRef::Opaque(_) => (None, true),
+        };
+        match json.map(Fields::decode) {
+            Some(Ok(fields)) => {
+                let own = if whole {
+                    only_change_lsn(frame.lsn)
+                } else {
+                    Lsn::new(fields.lsn)
+                };
+                row.set(CHANGE_LSN, || position(own));
+                row.record(&fields);
+            }
+            Some(Err(_)) | None => {
+                row.set(CHANGE_LSN, || position(frame.lsn));
+                row.set(OPERATION, || text("opaque"));
+                row.set(ENTITY, || Datum::Bytes(frame.payload.to_vec()));
+            }
+        }
+    }
+    Some(row.cells)
+}
+
+/// Whether the record certainly is of another collection: its name does not stand in the bytes,
+/// and nothing there is written with an escape.
+fn is_of_another(payload: &[u8], collection: &str) -> bool {
+    memmem::find(payload, collection.as_bytes()).is_none()
+        && memchr::memchr(b'\\', payload).is_none()
+}
+
+struct Row<'a> {
+    cells: Vec<Datum>,
+    search: &'a Search,
+}
+
+impl Row<'_> {
+    /// Sets a column, if it is read.
+    fn set(&mut self, column: usize, datum: impl FnOnce() -> Datum) {
+        if self.search.wants(column)
+            && let Some(cell) = self.cells.get_mut(column)
+        {
+            *cell = datum();
+        }
+    }
+
+    fn record(&mut self, fields: &Fields<'_>) {
+        self.set(OPERATION, || text(fields.operation.name()));
+        if let Some((prefix, transactional)) = &fields.message {
+            self.set(PREFIX, || text(prefix));
+            self.set(TRANSACTIONAL, || Datum::Int(i64::from(*transactional)));
+        } else {
+            self.set(COLLECTION, || text(&fields.collection));
+            self.set(KIND, || text(public_kind(&fields.entity_kind)));
+            if fields.refresh_records.is_none() {
+                self.set(RID, || text(&fields.entity_id.to_string()));
+            }
+        }
+        self.set(ENTITY, || bytes(fields.entity_bytes.as_ref()));
+        self.set(DOCUMENT, || document(fields.entity_bytes.as_ref()));
+        self.set(METADATA, || {
+            fields.metadata.as_deref().map_or(Datum::Null, jsonb)
+        });
+        self.set(CHANGED_COLUMNS, || names(fields.changed_columns.as_deref()));
+        self.set(OLD, || bytes(fields.old.as_ref()));
+        self.set(OLD_DOCUMENT, || document(fields.old.as_ref()));
+        self.set(UNCHANGED, || names(fields.unchanged.as_deref()));
+        if let Some(numbered) = &fields.numbered {
+            self.set(PRODUCER, || text(numbered.producer.as_str()));
+            self.set(SEQ, || text(&numbered.seq.to_string()));
+        }
+        if let Some(rows) = &fields.refresh_records {
+            self.set(REFRESH_ROWS, || count(rows.len()));
+            self.set(REFRESH_RECORDS, || {
+                let printed = rows.iter().map(|row| Some(printed_bytes(row)));
+                array(printed.collect())
+            });
+        }
+    }
+}
+
+fn text(text: &str) -> Datum {
+    Datum::Text(text.to_owned())
+}
+
+fn count(number: impl TryInto<i64>) -> Datum {
+    Datum::Int(number.try_into().unwrap_or(i64::MAX))
+}
+
+fn position(lsn: Lsn) -> Datum {
+    Datum::Int(lsn.get().cast_signed())
+}
+
+/// NULL for frames that carry no time.
+fn commit_time(unix_ms: u64) -> Datum {
+    let us = i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| ms.checked_mul(1000));
+    us.filter(|us| *us > 0).map_or(Datum::Null, Datum::Int)
+}
+
+fn bytes(hex: Option<&Hex<'_>>) -> Datum {
+    hex.map_or(Datum::Null, |hex| Datum::Bytes(hex.to_bytes().into_owned()))
+}
+
+/// The JSON value that the bytes are the text of, if they are.
+fn document(hex: Option<&Hex<'_>>) -> Datum {
+    let value = hex.and_then(|hex| serde_json::from_slice::<Value>(&hex.to_bytes()).ok());
+    value.as_ref().map_or(Datum::Null, jsonb)
+}
+
+fn jsonb(value: &Value) -> Datum {
+    let mut printed = Vec::new();
+    write_jsonb(value, &mut printed);
+    // Zero characters, which jsonb cannot hold, make it none.
+    String::from_utf8(printed)
+        .ok()
+        .filter(|printed| !printed.contains("\\u0000"))
+        .map_or(Datum::Null, Datum::Text)
+}
+
+fn names<S: AsRef<str>>(names: Option<&[S]>) -> Datum {
+    names.map_or(Datum::Null, |names| {
+        array(
+            names
+                .iter()
+                .map(|name| Some(name.as_ref().to_owned()))
+                .collect(),
+        )
+    })
+}
+
+fn array(elements: Vec<Option<String>>) -> Datum {
+    let mut printed = String::new();
+    write_array(&Array::of(elements), ',', &mut printed);
+    Datum::Text(printed)
+}
+
+fn printed_bytes(hex: &Hex<'_>) -> String {
+    let mut digits = b"\\x".to_vec();
+    hex.write(&mut digits);
+    String::from_utf8(digits).unwrap_or_default()
+}

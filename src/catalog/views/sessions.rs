@@ -1,0 +1,87 @@
+//! Who is connected: `pg_stat_activity`, `pg_stat_ssl`, `pg_stat_gssapi`.
+
+use std::sync::Arc;
+
+use crate::catalog::functions::Row;
+use crate::catalog::{Context, SessionInfo};
+use crate::datum::Datum;
+
+use super::Rows;
+use super::cell::{Cell, NULL, row, time_ms};
+use super::roles::BOOTSTRAP_ROLE;
+
+/// `pg_stat_activity`
+pub(super) fn activity(context: &Arc<Context>) -> Rows {
+    let sessions = context.host.sessions();
+    let rows = sessions
+        .iter()
+        .map(|session| activity_row(context, session));
+    rows.collect::<Vec<Row>>().into()
+}
+
+fn activity_row(context: &Context, session: &SessionInfo) -> Row {
+    let mut databases = context.databases().iter();
+    let database = databases.find(|database| database.state.database == session.database);
+    let waits = match (session.state, session.backend_type) {
+        ("active", "walsender") => Some(("Activity", "WalSenderMain")),
+        ("active", _) => None,
+        _idle => Some(("Client", "ClientRead")),
+    };
+    let (client_addr, client_port) = client(session);
+    row![
+        database.map(|database| database.oid),
+        database.map(|database| database.state.database.as_str()),
+        session.pid,
+        // leader_pid
+        NULL,
+        BOOTSTRAP_ROLE,
+        session.user.as_str(),
+        session.application_name.as_str(),
+        client_addr,
+        // client_hostname: nobody looks names up
+        NULL,
+        client_port,
+        time_ms(session.started_unix_ms),
+        session.transaction_unix_ms.map(time_ms),
+        session.query_unix_ms.map(time_ms),
+        time_ms(session.state_unix_ms),
+        waits.map(|(kind, _)| kind),
+        waits.map(|(_, event)| event),
+        session.state,
+        // backend_xid, backend_xmin, query_id
+        NULL,
+        NULL,
+        NULL,
+        session.query.as_str(),
+        session.backend_type,
+    ]
+}
+
+/// `client_addr` and `client_port`: no address and -1 on a Unix socket.
+pub(super) fn client(session: &SessionInfo) -> (Datum, Datum) {
+    match session.client {
+        Some(client) => (
+            client.ip().to_canonical().to_string().cell(),
+            client.port().cell(),
+        ),
+        None => (NULL, (-1).cell()),
+    }
+}
+
+/// `pg_stat_ssl`: there is no TLS yet.
+pub(super) fn ssl(context: &Arc<Context>) -> Rows {
+    let sessions = context.host.sessions();
+    let rows = sessions
+        .iter()
+        .map(|session| row![session.pid, false, NULL, NULL, NULL, NULL, NULL, NULL]);
+    rows.collect::<Vec<Row>>().into()
+}
+
+/// `pg_stat_gssapi`
+pub(super) fn gssapi(context: &Arc<Context>) -> Rows {
+    let sessions = context.host.sessions();
+    let rows = sessions
+        .iter()
+        .map(|session| row![session.pid, false, NULL, false]);
+    rows.collect::<Vec<Row>>().into()
+}

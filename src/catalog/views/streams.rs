@@ -1,0 +1,148 @@
+//! Who reads: `pg_stat_replication`, `pg_stat_replication_slots`, `pgspool.replicas`,
+//! `pgspool.commit_waits`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::Context;
+use crate::catalog::databases::DatabaseSnapshot;
+use crate::catalog::functions::Row;
+use crate::datum::Datum;
+use crate::replicas::{ReplicaSnapshot, SyncState, sync_states};
+
+use super::Rows;
+use super::cell::{NULL, interval, row, time_ms};
+use super::roles::BOOTSTRAP_ROLE;
+use super::sessions::client;
+
+/// Replicas with how each counts for commits.
+fn replicas_of(database: &DatabaseSnapshot) -> Vec<(ReplicaSnapshot, SyncState)> {
+    let replicas = database.engine.replicas();
+    let all = replicas.snapshot();
+    let states = sync_states(&replicas.settings(), &all);
+    all.into_iter().zip(states).collect()
+}
+
+/// `pg_stat_replication`: the streams of all databases.
+pub(super) fn replication(context: &Arc<Context>) -> Rows {
+    let sessions = context.host.sessions();
+    let mut rows: Vec<Row> = Vec::new();
+    for database in context.databases() {
+        for (replica, sync) in replicas_of(database) {
+            let session = sessions.iter().find(|session| session.pid == replica.pid);
+            let (client_addr, client_port) = session.map_or((NULL, NULL), client);
+            let started = session.map(|session| session.started_unix_ms);
+            rows.push(row![
+                (replica.pid != 0).then_some(replica.pid),
+                BOOTSTRAP_ROLE,
+                session.map(|session| session.user.as_str()),
+                replica.application_name,
+                client_addr,
+                // client_hostname
+                NULL,
+                client_port,
+                time_ms(started.unwrap_or(replica.connected_at_unix_ms)),
+                // backend_xmin
+                NULL,
+                replica.state.as_str(),
+                replica.sent_lsn,
+                replica.written_lsn,
+                replica.durable_lsn,
+                replica.applied_lsn,
+                replica.lags.write.map(lag),
+                replica.lags.flush.map(lag),
+                replica.lags.apply.map(lag),
+                sync.priority,
+                sync.state,
+                replica.reply_unix_ms.map(time_ms),
+            ]);
+        }
+    }
+    rows.into()
+}
+
+fn lag(lag: Duration) -> Datum {
+    interval(i64::try_from(lag.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// `pg_stat_replication_slots`. Nothing is ever spilled or streamed before its commit.
+pub(super) fn replication_slots(context: &Arc<Context>) -> Rows {
+    let mut rows: Vec<Row> = Vec::new();
+    for database in context.databases() {
+        for (name, stats) in database.engine.slot_stats() {
+            rows.push(row![
+                name.as_str(),
+                // spill_txns, spill_count, spill_bytes, stream_txns, stream_count, stream_bytes
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                stats.total_txns,
+                stats.total_bytes,
+                stats.stats_reset_unix_ms.map(time_ms),
+            ]);
+        }
+    }
+    rows.into()
+}
+
+/// `pgspool.replicas`
+pub(super) fn replicas(context: &Arc<Context>) -> Rows {
+    let mut rows: Vec<Row> = Vec::new();
+    for database in context.databases() {
+        let head = database.state.spool.head;
+        for (replica, sync) in replicas_of(database) {
+            rows.push(row![
+                database.state.database.as_str(),
+                replica.id,
+                replica.region,
+                (replica.pid != 0).then_some(replica.pid),
+                replica.application_name,
+                replica.state.as_str(),
+                replica.sent_lsn,
+                replica.written_lsn,
+                replica.durable_lsn,
+                replica.applied_lsn,
+                head.distance_from(replica.applied_lsn),
+                replica.acknowledged,
+                sync.state,
+                replica.rebootstrapping,
+                replica.apply_errors,
+                replica.divergences,
+                time_ms(replica.connected_at_unix_ms),
+                time_ms(replica.last_seen.unix_ms),
+            ]);
+        }
+    }
+    rows.into()
+}
+
+/// `pgspool.commit_waits`: one row for each database.
+pub(super) fn commit_waits(context: &Arc<Context>) -> Rows {
+    let rows = context.databases().iter().map(|database| {
+        let replicas = database.engine.replicas();
+        let settings = replicas.settings();
+        let metrics = replicas.wait_metrics();
+        let (num_waiting, lowest) = replicas.waiting();
+        let released = replicas.released_lsn();
+        let flow = replicas.flow();
+        row![
+            database.state.database.as_str(),
+            settings.policy.to_string(),
+            settings.standbys.to_string(),
+            num_waiting,
+            lowest,
+            (released.get() > 0).then_some(released),
+            metrics.reached,
+            metrics.timed_out,
+            metrics.not_required,
+            metrics.last_wait_micros,
+            settings.soft_target_lsn,
+            flow.lag(),
+            flow.is_throttled(),
+        ]
+    });
+    rows.collect::<Vec<Row>>().into()
+}

@@ -1,0 +1,593 @@
+//! Every view against PostgreSQL 15's list of columns, and its rows over a database.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::domains::domain;
+use super::{Rows, Source, View, all, find, rows_of};
+use crate::catalog::Context;
+use crate::catalog::functions::Row;
+use crate::catalog::test_host::{NOW_MS, TestHost};
+use crate::change::ChangeRecord;
+use crate::clock::Moment;
+use crate::datum::{Datum, PgType, format_type};
+use crate::disk::FakeDisk;
+use crate::engine::{Engine, SlotRequest, SlotStart};
+use crate::lsn::Lsn;
+use crate::relations::{
+    Publication, PublishedSchema, PublishedTable, Relation, RelationColumn, RelationKey,
+    RelationSet, ReplicaIdentity, Schema,
+};
+use crate::slots::SlotName;
+
+const COLUMNS: &str = include_str!("../../../tests/fixtures/catalog/columns.tsv");
+
+fn printed(ty: PgType, typmod: i32) -> String {
+    match domain(ty) {
+        Some(domain) => format!("information_schema.{}", domain.name),
+        None => format_type(ty, typmod),
+    }
+}
+
+#[test]
+fn columns_are_those_of_postgresql_15_and_later_ones_come_last() {
+    let mut wanted: BTreeMap<(&str, &str), Vec<(String, String)>> = BTreeMap::new();
+    for line in COLUMNS.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let columns = wanted.entry((fields[0], fields[1])).or_default();
+        columns.push((fields[3].to_owned(), fields[4].to_owned()));
+    }
+    for ((schema, name), columns) in &wanted {
+        let view = find(schema, name).unwrap_or_else(|| panic!("no {schema}.{name}"));
+        let named = view.columns.iter().zip(&view.attributes);
+        let have: Vec<(String, String)> = named
+            .map(|((name, _), of)| ((*name).to_owned(), printed(of.declared, of.typmod)))
+            .collect();
+        assert_eq!(&have[..columns.len()], columns, "{schema}.{name}");
+        let later = have.len() - columns.len();
+        let slots = *name == "pg_replication_slots";
+        assert_eq!(later, if slots { 5 } else { 0 }, "{schema}.{name}");
+    }
+    let own = all().iter().filter(|view| view.schema == "pgspool").count();
+    assert_eq!(all().len(), wanted.len() + own);
+}
+
+#[test]
+fn all_columns_that_clients_name_exist() {
+    // facts/clients.md 11.3, what is not in the list of columns of one release only.
+    let named = [
+        ("pg_class", "relpartbound"),
+        ("pg_attribute", "attcompression"),
+        ("pg_constraint", "conindid"),
+        ("pg_database", "daticulocale"),
+        ("pg_inherits", "inhdetachpending"),
+        ("pg_locks", "mode"),
+        ("pg_policy", "polwithcheck"),
+        ("pg_statistic_ext", "stxstattarget"),
+        ("pg_subscription", "subskiplsn"),
+        ("pg_event_trigger", "evttags"),
+        ("pg_conversion", "conforencoding"),
+        ("pg_db_role_setting", "setconfig"),
+        ("pg_enum", "enumsortorder"),
+        ("pg_range", "rngsubtype"),
+        ("pg_roles", "rolbypassrls"),
+    ];
+    for (view, column) in named {
+        let view = find("pg_catalog", view).unwrap();
+        assert!(
+            view.columns.iter().any(|(name, _)| *name == column),
+            "{}.{column}",
+            view.name
+        );
+    }
+}
+
+#[test]
+fn oids_are_unique_and_stay() {
+    let mut classes = HashSet::new();
+    let mut types = HashSet::new();
+    for view in all() {
+        assert!(classes.insert(view.oid), "{}", view.sql_name());
+        assert!(view.row_type_oid == 0 || types.insert(view.row_type_oid));
+        assert!(view.array_type_oid == 0 || types.insert(view.array_type_oid));
+    }
+    for (name, oid) in [("pg_class", 1259), ("pg_type", 1247), ("pg_database", 1262)] {
+        assert_eq!(find("pg_catalog", name).unwrap().oid, oid);
+    }
+    // A view keeps its OID when others are added.
+    let own = [
+        "slots",
+        "changes",
+        "segments",
+        "replicas",
+        "commit_waits",
+        "databases",
+    ];
+    for (oid, name) in (9001..).zip(own) {
+        assert_eq!(find("pgspool", name).unwrap().oid, oid, "{name}");
+    }
+    assert_eq!(
+        distinct(&context(), "pg_type", "oid"),
+        rows(&context(), "pg_type").len()
+    );
+    assert_eq!(
+        distinct(&context(), "pg_class", "oid"),
+        rows(&context(), "pg_class").len()
+    );
+    assert_eq!(
+        distinct(&context(), "pg_proc", "oid"),
+        rows(&context(), "pg_proc").len()
+    );
+}
+
+fn distinct(context: &Arc<Context>, view: &str, column: &str) -> usize {
+    let cells: HashSet<String> = texts(context, view, column)
+        .into_iter()
+        .map(|cell| format!("{cell:?}"))
+        .collect();
+    cells.len()
+}
+
+/// Whether a value may stand for a type.
+fn fits(datum: &Datum, ty: PgType) -> bool {
+    match (datum, ty) {
+        (Datum::Null, _) => true,
+        (Datum::Float(_), PgType::FLOAT4 | PgType::FLOAT8) => true,
+        (Datum::Bytes(_), PgType::BYTEA) => true,
+        (
+            Datum::Int(_),
+            PgType::BOOL
+            | PgType::INT2
+            | PgType::INT4
+            | PgType::INT8
+            | PgType::OID
+            | PgType::XID
+            | PgType::REGPROC
+            | PgType::TIMESTAMPTZ
+            | PgType::PG_LSN,
+        ) => true,
+        (
+            Datum::Text(_),
+            PgType::TEXT
+            | PgType::NAME
+            | PgType::CHAR
+            | PgType::VARCHAR
+            | PgType::NUMERIC
+            | PgType::INET
+            | PgType::INTERVAL
+            | PgType::INT2VECTOR
+            | PgType::OIDVECTOR
+            | PgType::PG_NODE_TREE,
+        ) => true,
+        (Datum::Text(text), ty) => {
+            crate::datum::info(ty).is_some_and(|info| info.is_array()) && text.starts_with('{')
+        }
+        _other => false,
+    }
+}
+
+fn check_row(view: &View, row: &Row) {
+    assert_eq!(
+        row.len(),
+        view.columns.len(),
+        "{}: {row:?}",
+        view.sql_name()
+    );
+    let cells = row.iter().zip(&view.columns).zip(&view.attributes);
+    for ((datum, (name, ty)), attribute) in cells {
+        assert!(fits(datum, *ty), "{}.{name} is {datum:?}", view.sql_name());
+        let is_null = *datum == Datum::Null;
+        assert!(
+            !(is_null && attribute.not_null),
+            "{}.{name} is NULL",
+            view.sql_name()
+        );
+    }
+}
+
+#[test]
+fn every_row_of_every_view_fits_its_columns() {
+    let context = busy();
+    for view in all() {
+        let rows = rows_of(&context, view);
+        for row in rows.iter() {
+            check_row(view, row);
+        }
+        assert_eq!(rows.iter().count(), rows.len());
+        assert_eq!(rows.get(rows.len()), None);
+    }
+}
+
+fn check_rows(view: &str, rows: &[Row]) {
+    let view = find("pg_catalog", view).unwrap();
+    rows.iter().for_each(|row| check_row(view, row));
+}
+
+/// Two databases; the session's has a slot, one in another, and some records.
+fn busy() -> Arc<Context> {
+    let host = Arc::new(TestHost::new(
+        &Arc::new(FakeDisk::default()),
+        &["shop", "other"],
+    ));
+    for (engine, slot) in host.databases.iter().zip(["s1", "s2"]) {
+        create_slot(engine, slot);
+        let mut batch = engine.batch(Moment::at_ms(NOW_MS));
+        for rid in 1..=3 {
+            batch.push(&ChangeRecord::insert("orders", rid)).unwrap();
+        }
+        engine.publish(batch).unwrap();
+    }
+    let now = Moment::at_ms(NOW_MS);
+    host.databases[0]
+        .replicas()
+        .register("s1", Some("eu"), Lsn::ZERO, now);
+    host.context()
+}
+
+fn create_slot(engine: &Engine, name: &str) {
+    let request = SlotRequest {
+        name: SlotName::parse(name).unwrap(),
+        plugin: "json".to_owned(),
+        start: SlotStart::Head,
+        temporary: None,
+        two_phase: false,
+    };
+    engine.create_slot(request, Moment::at_ms(NOW_MS)).unwrap();
+}
+
+fn context() -> Arc<Context> {
+    Arc::new(TestHost::new(&Arc::new(FakeDisk::default()), &["shop"])).context()
+}
+
+fn rows(context: &Arc<Context>, name: &str) -> Arc<Rows> {
+    let view = find("pg_catalog", name)
+        .or_else(|| find("pgspool", name))
+        .unwrap();
+    rows_of(context, view)
+}
+
+/// One column of a view.
+fn texts(context: &Arc<Context>, name: &str, column: &str) -> Vec<Datum> {
+    let view = find("pg_catalog", name)
+        .or_else(|| find("pgspool", name))
+        .unwrap();
+    let at = view
+        .columns
+        .iter()
+        .position(|(name, _)| *name == column)
+        .unwrap();
+    rows_of(context, view)
+        .iter()
+        .map(|row| row[at].clone())
+        .collect()
+}
+
+fn text(value: &str) -> Datum {
+    Datum::Text(value.to_owned())
+}
+
+#[test]
+fn slots_of_all_databases_are_listed_and_confirmed_flush_lsn_is_never_null() {
+    let context = busy();
+    assert_eq!(
+        texts(&context, "pg_replication_slots", "slot_name"),
+        [text("s1"), text("s2")]
+    );
+    assert_eq!(
+        texts(&context, "pg_replication_slots", "database"),
+        [text("shop"), text("other")]
+    );
+    assert_eq!(
+        texts(&context, "pg_replication_slots", "confirmed_flush_lsn"),
+        texts(&context, "pg_replication_slots", "restart_lsn"),
+    );
+    assert_eq!(
+        texts(&context, "pg_replication_slots", "datoid"),
+        texts(&context, "pg_database", "oid"),
+    );
+    assert_eq!(
+        texts(&context, "slots", "resume_mode"),
+        [text("partial"), text("partial")]
+    );
+    let lag = texts(&context, "slots", "lag_bytes");
+    assert!(
+        lag.iter()
+            .all(|lag| matches!(lag, Datum::Int(bytes) if *bytes > 0)),
+        "{lag:?}"
+    );
+}
+
+#[test]
+fn a_statement_sees_one_state_whatever_happens_meanwhile() {
+    let context = busy();
+    let before = texts(&context, "databases", "head_lsn");
+    let engine = &context.host.databases()[0];
+    let mut batch = engine.batch(Moment::at_ms(NOW_MS));
+    batch.push(&ChangeRecord::insert("orders", 9)).unwrap();
+    engine.publish(batch).unwrap();
+    create_slot(engine, "late");
+    assert_eq!(texts(&context, "databases", "head_lsn"), before);
+    assert_eq!(
+        texts(&context, "pg_replication_slots", "slot_name").len(),
+        2
+    );
+}
+
+#[test]
+fn segments_say_whether_a_slot_needs_them() {
+    let context = busy();
+    assert_eq!(
+        texts(&context, "segments", "state"),
+        [text("active"), text("active")]
+    );
+    assert_eq!(
+        texts(&context, "segments", "frames"),
+        [Datum::Int(3), Datum::Int(3)]
+    );
+}
+
+#[test]
+fn views_that_are_the_same_everywhere_are_made_once() {
+    let (one, other) = (rows(&context(), "pg_am"), rows(&busy(), "pg_am"));
+    assert!(std::ptr::eq(one.get(0).unwrap(), other.get(0).unwrap()));
+}
+
+#[test]
+fn only_changes_are_read_in_another_way() {
+    let streamed = all()
+        .iter()
+        .filter(|view| matches!(view.source, Source::Changes));
+    let names: Vec<String> = streamed.map(View::sql_name).collect();
+    assert_eq!(names, ["pgspool.changes"]);
+}
+
+/// What the recorded answers of PostgreSQL were made over: table t with a key, publications p and
+/// p2; a second schema beside it.
+fn recorded() -> RelationSet {
+    let column = |attnum: i16, name: &str, ty: PgType, not_null: bool| RelationColumn {
+        name: name.to_owned(),
+        attnum,
+        column_type: ty,
+        typmod: -1,
+        not_null,
+        dropped: false,
+    };
+    let publication = |oid: u32, name: &str, table: PublishedTable| Publication {
+        oid,
+        name: name.to_owned(),
+        all_tables: false,
+        insert: true,
+        update: true,
+        delete: true,
+        truncate: true,
+        via_root: false,
+        tables: vec![table],
+        schemas: Vec::new(),
+    };
+    let table = |oid: u32, columns: Option<Vec<i16>>, filter: Option<&str>| PublishedTable {
+        oid,
+        relation: 16384,
+        columns,
+        filter: filter.map(str::to_owned),
+    };
+    RelationSet {
+        schemas: vec![
+            Schema {
+                oid: 2200,
+                name: "public".to_owned(),
+            },
+            Schema {
+                oid: 16400,
+                name: "sales".to_owned(),
+            },
+        ],
+        relations: vec![Relation {
+            oid: 16384,
+            row_type_oid: 16386,
+            array_type_oid: 16385,
+            schema: "public".to_owned(),
+            name: "t".to_owned(),
+            columns: vec![
+                column(1, "id", PgType::INT4, true),
+                column(2, "name", PgType::TEXT, false),
+                column(3, "ts", PgType::TIMESTAMPTZ, false),
+                column(4, "tags", PgType::TEXT_ARRAY, false),
+            ],
+            keys: vec![RelationKey {
+                index_oid: 16389,
+                constraint_oid: 16390,
+                name: "t_pkey".to_owned(),
+                columns: vec![1],
+                primary: true,
+            }],
+            replica_identity: ReplicaIdentity::Default,
+            declared: true,
+            since: Lsn::ZERO,
+        }],
+        publications: vec![
+            publication(16391, "p", table(16392, None, None)),
+            publication(
+                16393,
+                "p2",
+                table(16394, Some(vec![1, 2]), Some("(id > 5)")),
+            ),
+        ],
+    }
+}
+
+fn cells<const N: usize>(view: &str, rows: &[Row], columns: [&str; N]) -> Vec<[Datum; N]> {
+    let view = find("pg_catalog", view).unwrap();
+    let at = columns.map(|name| view.columns.iter().position(|(n, _)| *n == name).unwrap());
+    rows.iter()
+        .map(|row| at.map(|at| row[at].clone()))
+        .collect()
+}
+
+#[test]
+fn a_table_looks_as_it_does_in_postgresql() {
+    let set = recorded();
+    let rows = super::classes::of_relations(&set);
+    check_rows("pg_class", &rows);
+    let int = Datum::Int;
+    assert_eq!(
+        cells(
+            "pg_class",
+            &rows,
+            [
+                "oid",
+                "relname",
+                "relnamespace",
+                "reltype",
+                "relam",
+                "relkind"
+            ]
+        ),
+        [
+            [
+                int(16384),
+                text("t"),
+                int(2200),
+                int(16386),
+                int(2),
+                text("r")
+            ],
+            [
+                int(16389),
+                text("t_pkey"),
+                int(2200),
+                int(0),
+                int(403),
+                text("i")
+            ],
+        ]
+    );
+    assert_eq!(
+        cells(
+            "pg_class",
+            &rows,
+            ["reltuples", "relhasindex", "relnatts", "relreplident"]
+        ),
+        [
+            [Datum::Float(-1.0), int(1), int(4), text("d")],
+            [Datum::Float(0.0), int(0), int(1), text("n")],
+        ]
+    );
+    let rows = super::attributes::of_relations(&set);
+    check_rows("pg_attribute", &rows);
+    let user: Vec<Row> = rows.into_iter().filter(|row| row[5] != int(-1)).collect();
+    let shown = [
+        "attname",
+        "atttypid",
+        "attlen",
+        "attnotnull",
+        "attstorage",
+        "attcollation",
+    ];
+    let shown = cells("pg_attribute", &user, shown);
+    assert_eq!(
+        shown[5..],
+        [
+            [text("id"), int(23), int(4), int(1), text("p"), int(0)],
+            [text("name"), int(25), int(-1), int(0), text("x"), int(100)],
+            [text("ts"), int(1184), int(8), int(0), text("p"), int(0)],
+            [
+                text("tags"),
+                int(1009),
+                int(-1),
+                int(0),
+                text("x"),
+                int(100)
+            ],
+            [text("id"), int(23), int(4), int(0), text("p"), int(0)],
+        ]
+    );
+    check_rows("pg_type", &super::types::of_relations(&set));
+}
+
+#[test]
+fn a_key_is_an_index_and_a_constraint() {
+    let set = recorded();
+    let rows = super::keys::index_rows(&set);
+    check_rows("pg_index", &rows);
+    let int = Datum::Int;
+    assert_eq!(
+        cells(
+            "pg_index",
+            &rows,
+            [
+                "indexrelid",
+                "indrelid",
+                "indisprimary",
+                "indkey",
+                "indclass"
+            ]
+        ),
+        [[int(16389), int(16384), int(1), text("1"), text("1978")]]
+    );
+    let rows = super::keys::constraint_rows(&set);
+    check_rows("pg_constraint", &rows);
+    assert_eq!(
+        cells(
+            "pg_constraint",
+            &rows,
+            ["oid", "conname", "contype", "conindid", "conkey"]
+        ),
+        [[
+            int(16390),
+            text("t_pkey"),
+            text("p"),
+            int(16389),
+            text("{1}")
+        ]]
+    );
+}
+
+#[test]
+fn published_tables_are_those_of_postgresql() {
+    let mut set = recorded();
+    let rows = super::publications::published_rows(&set);
+    check_rows("pg_publication_tables", &rows);
+    let shown = ["pubname", "tablename", "attnames", "rowfilter"];
+    let plain = [text("p"), text("t"), text("{id,name,ts,tags}"), Datum::Null];
+    let narrow = [text("p2"), text("t"), text("{id,name}"), text("(id > 5)")];
+    let have = cells("pg_publication_tables", &rows, shown);
+    assert_eq!(have, [plain.clone(), narrow.clone()]);
+    // A whole schema publishes whole tables; all tables are all.
+    set.publications[1].schemas.push(PublishedSchema {
+        oid: 16395,
+        schema: 2200,
+    });
+    let rows = super::publications::published_rows(&set);
+    let mut whole = plain.clone();
+    whole[0] = text("p2");
+    assert_eq!(
+        cells("pg_publication_tables", &rows, shown),
+        [plain.clone(), whole]
+    );
+    set.publications.truncate(1);
+    set.publications[0].tables.clear();
+    assert!(super::publications::published_rows(&set).is_empty());
+    set.publications[0].all_tables = true;
+    let rows = super::publications::published_rows(&set);
+    assert_eq!(cells("pg_publication_tables", &rows, shown), [plain]);
+}
+
+#[test]
+fn a_dropped_column_keeps_its_number_and_loses_its_name() {
+    let mut set = recorded();
+    set.relations[0].columns[1].dropped = true;
+    let rows = super::attributes::of_relations(&set);
+    check_rows("pg_attribute", &rows);
+    let shown = cells(
+        "pg_attribute",
+        &rows,
+        ["attname", "atttypid", "attnum", "attisdropped"],
+    );
+    let int = Datum::Int;
+    assert!(shown.contains(&[text("........pg.dropped.2........"), int(0), int(2), int(1)]));
+    let rows = super::publications::published_rows(&set);
+    assert_eq!(
+        cells("pg_publication_tables", &rows, ["attnames"])[0],
+        [text("{id,ts,tags}")]
+    );
+}
