@@ -12,12 +12,14 @@ mod ddl;
 mod exec;
 mod functions;
 mod parse;
+mod prepare;
 #[cfg(test)]
 mod test_host;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
 pub(crate) use exec::Executor;
+pub(crate) use prepare::prepare;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use super::confirm::Confirmation;
 use super::session::{Session, Stop};
 use super::statements::{Modes, TransactionStatement};
 use super::transaction::{End, Transaction, no_block};
+use super::work::Work;
 use crate::clock::Moment;
 use crate::pgerror::PgError;
 
@@ -31,8 +32,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.transaction_began = self.statement_began;
         self.state.settings(|settings| settings.begin());
         self.state.work(|work| {
-            *work = super::work::Work::default();
-            work.together = together;
+            *work = Work::default();
+            if together {
+                work.begin(&self.engine);
+            }
         });
     }
 
@@ -64,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                     self.conn
                         .send_warning("25001", "there is already a transaction in progress");
                 } else {
-                    self.state.work(|work| work.together = true);
+                    self.state.work(|work| work.begin(&self.engine));
                 }
                 self.set_modes(modes, "transaction")?;
                 Ok(tag)
@@ -92,7 +95,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             TransactionStatement::RollbackTo(name) => {
                 let number = self.transaction.rollback_to(name)?;
                 self.state.settings(|settings| settings.rollback_to(number));
-                self.state.work(|work| work.rollback_to(number));
+                let state = Arc::clone(&self.state);
+                self.on_thread(move |_| state.work(|work| work.rollback_to(number)))
+                    .await?;
                 Ok("ROLLBACK")
             }
             TransactionStatement::TwoPhase(what) => {

@@ -21,6 +21,7 @@ use pgwire::messages::startup::ParameterStatus;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::pgerror::PgError;
+use crate::relations::Notice;
 
 /// The largest startup packet, its length field included.
 pub(super) const MAX_STARTUP: usize = 10_000;
@@ -385,6 +386,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
     /// NoticeResponse of level WARNING.
     pub(super) fn send_warning(&mut self, code: &'static str, message: &str) {
         self.send(&NoticeResponse::new(PgError::warning_fields(code, message)));
+    }
+
+    /// NoticeResponse of level NOTICE.
+    pub(super) fn send_notice(&mut self, notice: &Notice) {
+        self.send(&NoticeResponse::new(PgError::notice_fields(notice)));
     }
 
     /// ParameterStatus.

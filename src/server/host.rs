@@ -108,8 +108,8 @@ impl Host for StatementHost {
     fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError> {
         self.state.check_writable("publish()")?;
         let engine = &self.state.engine;
-        if transactional && self.state.work(|work| work.together) {
-            self.state.work(|work| work.publish(records));
+        if transactional && self.state.work(|work| work.is_together()) {
+            self.state.work(|work| work.publish(&records))?;
             return Ok(engine.head());
         }
         let end = work::publish_each(engine, &records)?;

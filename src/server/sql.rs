@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::catalog::{self, Context, Executor, Prepared};
 use crate::datum::{Datum, Names, PgType};
 use crate::pgerror::PgError;
+use crate::relations::Command;
 
 /// What runs queries.
 pub(super) struct Queries {
@@ -49,14 +50,18 @@ pub(super) fn check_syntax(_text: &str) -> Result<(), PgError> {
     Ok(())
 }
 
+/// What a definition of `text` asks; `None` for one of something that pgspool does not have.
+pub(super) fn parse_definition(_text: &str) -> Result<Option<Command>, PgError> {
+    Ok(None)
+}
+
 /// Parses and binds one query. Blocking.
 pub(super) fn prepare(
     context: &Arc<Context>,
     text: &str,
     declared: &[Option<PgType>],
 ) -> Result<Prepared, PgError> {
-    let _ = (context, declared);
-    interim::prepare(text)
+    interim::prepare(text).or_else(|_| catalog::prepare(context, text, declared))
 }
 
 /// The names that values of `context` print as.

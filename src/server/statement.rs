@@ -1,5 +1,7 @@
 //! Statements that are no query, carried out the same in both protocols.
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::copy_in;
@@ -9,6 +11,7 @@ use super::settings::Settings;
 use super::statements::{Discard, SetStatement, Statement};
 use crate::catalog::Column;
 use crate::pgerror::PgError;
+use crate::relations::Command;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Carries out a statement that is no query; returns the tag if it is still to be sent.
@@ -20,6 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     ) -> Result<Option<String>, Stop> {
         let tag = match statement {
             Statement::Query => return Err(PgError::syntax("").into()),
+            Statement::Definition(command) => self.define(command).await?.to_owned(),
             Statement::Refused(error) => return Err(error.clone().into()),
             Statement::Transaction(statement) => {
                 self.transaction_statement(statement).await?.to_owned()
@@ -45,23 +49,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Statement::Fetch(fetch) => self.fetch(fetch, described).await?,
             Statement::Close(name) => self.close_cursor(name.as_deref())?.to_owned(),
             Statement::CopyChanges => {
-                self.check_copy()?;
-                copy_in::run(self).await?;
+                self.copy().await?;
                 return Ok(None);
             }
         };
         Ok(Some(tag))
     }
 
-    fn check_copy(&self) -> Result<(), PgError> {
+    async fn copy(&mut self) -> Result<(), Stop> {
         self.state.check_writable("COPY FROM")?;
-        if self.transaction.is_shared() {
-            let message = "COPY pgspool.changes inside a transaction block is not supported";
-            let hint = "Each record is a transaction of its own: COPY outside of BEGIN, \
-                        with the client in autocommit mode.";
-            return Err(PgError::unsupported(message).with_hint(hint));
+        let mut target = copy_in::Target {
+            producer: self.state.settings(|settings| settings.producer()),
+            block: self.state.work(|work| work.take_buffer()),
+        };
+        let copied = copy_in::run(self, &mut target).await;
+        self.state.work(|work| work.return_buffer(target.block));
+        copied
+    }
+
+    /// Makes a definition: at once, or at COMMIT when it is known now that it can be made.
+    async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
+        self.state.check_writable(command.tag())?;
+        let (state, command) = (Arc::clone(&self.state), command.clone());
+        let work = move |_| {
+            if state.work(|work| work.is_together()) {
+                return state.work(|work| work.define(&state.engine, &command));
+            }
+            Ok(state.engine.define(&command)?)
+        };
+        let outcome = self.on_thread(work).await?;
+        for notice in &outcome.notices {
+            self.conn.send_notice(notice);
         }
-        Ok(())
+        Ok(outcome.tag)
     }
 
     /// SHOW of a replication command.
@@ -103,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 return Ok(portal.and_then(|portal| portal.statement.columns.clone()));
             }
             Statement::Query
+            | Statement::Definition(_)
             | Statement::Set(_)
             | Statement::Discard(_)
             | Statement::Transaction(_)

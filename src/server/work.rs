@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
-use crate::engine::Engine;
+use crate::engine::{Engine, TransactionBuffer};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::relations::{Command, Outcome};
 
 use super::confirm::Confirmation;
 
@@ -20,50 +21,105 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The work of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Work {
-    /// Whether several statements count together: records wait here for the commit.
-    pub(super) together: bool,
-    records: Vec<ChangeRecord>,
-    /// Records there were at each savepoint.
+    /// Records that wait for the commit; `None` while each statement's count at once.
+    buffer: Option<TransactionBuffer>,
+    /// Definitions that wait for the commit.
+    definitions: Vec<Command>,
+    /// Definitions there were at each savepoint.
     savepoints: Vec<usize>,
 }
 
 impl Work {
-    /// Adds records.
-    pub(super) fn publish(&mut self, records: Vec<ChangeRecord>) {
-        self.records.extend(records);
+    /// From here on all that is done counts together.
+    pub(super) fn begin(&mut self, engine: &Engine) {
+        self.buffer.get_or_insert_with(|| engine.begin());
+    }
+
+    /// Whether what is done counts together.
+    pub(super) const fn is_together(&self) -> bool {
+        self.buffer.is_some()
+    }
+
+    /// Adds records. Blocking.
+    pub(super) fn publish(&mut self, records: &[ChangeRecord]) -> Result<(), PgError> {
+        if let Some(buffer) = &mut self.buffer {
+            for record in records {
+                buffer.push(record, Moment::now())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lends the buffer out, for a COPY.
+    pub(super) const fn take_buffer(&mut self) -> Option<TransactionBuffer> {
+        self.buffer.take()
+    }
+
+    /// Takes the buffer back.
+    pub(super) fn return_buffer(&mut self, buffer: Option<TransactionBuffer>) {
+        self.buffer = buffer;
+    }
+
+    /// Adds a definition once it is known that it can be made; returns what it comes to.
+    pub(super) fn define(
+        &mut self,
+        engine: &Engine,
+        command: &Command,
+    ) -> Result<Outcome, PgError> {
+        self.definitions.push(command.clone());
+        let tried = engine.relations().try_all(&self.definitions);
+        if tried.is_err() {
+            self.definitions.pop();
+        }
+        Ok(tried?)
     }
 
     /// A savepoint.
     pub(super) fn savepoint(&mut self) {
-        self.savepoints.push(self.records.len());
-    }
-
-    /// Forgets what was done since the `n`th savepoint, which stays.
-    pub(super) fn rollback_to(&mut self, n: usize) {
-        self.savepoints.truncate(n);
-        if let Some(&num_records) = self.savepoints.last() {
-            self.records.truncate(num_records);
+        self.savepoints.push(self.definitions.len());
+        if let Some(buffer) = &mut self.buffer {
+            buffer.savepoint();
         }
     }
 
-    /// Forgets the `n`th savepoint and all later ones.
+    /// Forgets what was done since the `n`th savepoint, which stays. Blocking.
+    pub(super) fn rollback_to(&mut self, n: usize) -> Result<(), PgError> {
+        self.savepoints.truncate(n);
+        if let Some(&num_definitions) = self.savepoints.last() {
+            self.definitions.truncate(num_definitions);
+        }
+        if let Some(buffer) = &mut self.buffer {
+            buffer.rollback_to(n)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the `n`th savepoint and all later ones, but nothing that was done.
     pub(super) fn release(&mut self, n: usize) {
         self.savepoints.truncate(n.saturating_sub(1));
+        if let Some(buffer) = &mut self.buffer {
+            buffer.release(n);
+        }
     }
 
     /// Whether there is nothing to commit.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.records.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        let no_record = |buffer: &TransactionBuffer| buffer.is_empty();
+        self.definitions.is_empty() && self.buffer.as_ref().is_none_or(no_record)
     }
 
-    /// Makes the work durable; returns where it ends. Blocking.
+    /// Makes the work durable, definitions first; returns where its records end. Blocking.
     pub(super) fn commit(self, engine: &Engine) -> Result<Option<Lsn>, PgError> {
-        if self.records.is_empty() {
-            return Ok(None);
+        if !self.definitions.is_empty() {
+            engine.define_all(&self.definitions)?;
         }
-        let mut batch = engine.batch(Moment::now());
-        batch.push_transaction(&self.records)?;
-        Ok(Some(engine.publish(batch)?.last_lsn))
+        let Some(buffer) = self.buffer else {
+            return Ok(None);
+        };
+        let Some(ticket) = engine.commit(buffer, Moment::now())? else {
+            return Ok(None);
+        };
+        Ok(Some(ticket.wait()?.last_lsn))
     }
 }
 

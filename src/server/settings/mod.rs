@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::ShownSetting;
 use super::units::{self, print_milliseconds};
 use crate::catalog::SettingRow;
+use crate::change::ProducerName;
 use crate::pgerror::PgError;
 use crate::replicas::SynchronousCommit;
 use table::{REPORTED, SERVER_VERSION, TABLE, checked, find, is_custom, unrecognized};
@@ -205,6 +206,11 @@ impl Settings {
     /// `wal_sender_timeout`; `None` when it is off.
     pub(super) fn wal_sender_timeout(&self) -> Option<Duration> {
         self.timeout("wal_sender_timeout")
+    }
+
+    /// `pgspool.producer`; `None` when it is empty.
+    pub(super) fn producer(&self) -> Option<ProducerName> {
+        ProducerName::parse(&self.value("pgspool.producer")).ok()
     }
 
     /// `synchronous_commit`.

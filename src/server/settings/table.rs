@@ -3,6 +3,7 @@
 use super::super::ShownSetting;
 use super::super::units::{self, print_milliseconds};
 use crate::catalog::SettingRow;
+use crate::change::ProducerName;
 use crate::datum::Style;
 use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
@@ -22,6 +23,7 @@ pub(super) enum Kind {
     DateStyle,
     TimeZone,
     Encoding,
+    Producer,
     OneOf(&'static [&'static str]),
     /// Set by the session itself, when a transaction begins.
     Transaction(&'static [&'static str]),
@@ -67,6 +69,8 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("is_superuser", "on", Kind::Fixed),
     ("lock_timeout", "0", Kind::Milliseconds),
     ("max_identifier_length", "63", Kind::Fixed),
+    ("pgspool.producer", "", Kind::Producer),
+    ("pgspool.region", "", Kind::Text),
     ("search_path", "\"$user\", public", Kind::Text),
     ("server_encoding", "UTF8", Kind::Fixed),
     ("server_version", SERVER_VERSION, Kind::Fixed),
@@ -211,6 +215,10 @@ fn checked_value(name: &str, value: &str, kind: Kind) -> Result<String, PgError>
                 known.unwrap_or(value).to_owned()
             })
             .ok_or_else(|| invalid(name, value)),
+        Kind::Producer if value.is_empty() => Ok(String::new()),
+        Kind::Producer => ProducerName::parse(value)
+            .map(|name| name.as_str().to_owned())
+            .map_err(|error| invalid(name, value).with_detail(error.to_string())),
         Kind::OneOf(values) | Kind::Transaction(values) => one_of(name, value, values),
         Kind::Encoding => encoding(value).ok_or_else(|| {
             PgError::unsupported(format!(
@@ -241,9 +249,12 @@ pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> SettingRow {
     let (name, boot, kind) = row;
     let (vartype, unit, context) = match kind {
         Kind::Fixed => ("string", None, "internal"),
-        Kind::Text | Kind::Name | Kind::DateStyle | Kind::TimeZone | Kind::Encoding => {
-            ("string", None, "user")
-        }
+        Kind::Text
+        | Kind::Name
+        | Kind::DateStyle
+        | Kind::TimeZone
+        | Kind::Encoding
+        | Kind::Producer => ("string", None, "user"),
         Kind::Bool | Kind::AlwaysOn => ("bool", None, "user"),
         Kind::Integer => ("integer", None, "user"),
         Kind::Milliseconds => ("integer", Some("ms"), "user"),
@@ -261,7 +272,8 @@ pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> SettingRow {
         | Kind::Milliseconds
         | Kind::DateStyle
         | Kind::TimeZone
-        | Kind::Encoding => None,
+        | Kind::Encoding
+        | Kind::Producer => None,
     };
     let plain = |value: &str| {
         let number = unit.and_then(|_| units::milliseconds(value, units::MAX_MILLISECONDS));

@@ -16,6 +16,7 @@ pub(super) use transaction::{Isolation, Modes, TransactionStatement};
 use super::lexer::{self, Token, position_at};
 use super::sql;
 use crate::pgerror::PgError;
+use crate::relations::Command;
 use parser::Parser;
 
 /// One statement.
@@ -23,6 +24,8 @@ use parser::Parser;
 pub(super) enum Statement {
     /// SELECT, VALUES, TABLE, WITH: the catalog's.
     Query,
+    /// CREATE, ALTER, DROP of tables and publications.
+    Definition(Box<Command>),
     /// `SHOW name`
     Show(String),
     /// `SHOW ALL`
@@ -103,7 +106,13 @@ impl Part {
                     sql::check_syntax(&own).map_err(|error| error.moved_by(num_before))?;
                     Statement::Query
                 }
-                Kind::Definition => refused_word(tokens),
+                Kind::Definition => {
+                    let command = sql::parse_definition(&own);
+                    match command.map_err(|error| error.moved_by(num_before))? {
+                        Some(command) => Statement::Definition(Box::new(command)),
+                        None => refused_word(tokens),
+                    }
+                }
             };
             Ok(Self {
                 statement,
