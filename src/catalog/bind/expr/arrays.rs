@@ -63,7 +63,7 @@ impl Binder<'_> {
         Ok(Typed::of(written(&texts), array))
     }
 
-    fn array_type(&self, element: PgType) -> Result<PgType, PgError> {
+    pub(super) fn array_type(&self, element: PgType) -> Result<PgType, PgError> {
         types::array_of(element).ok_or_else(|| {
             let message = format!(
                 "could not find array type for data type {}",
@@ -79,7 +79,7 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         query: &Query,
     ) -> Result<Typed, PgError> {
-        let bound = self.subquery(scope, query)?;
+        let bound = self.query(scope, query)?;
         let [column] = bound.columns.as_slice() else {
             let message = "subquery must return only one column";
             return Err(PgError::error("42601", message));
@@ -299,7 +299,7 @@ impl Binder<'_> {
         if scope.num_aggregates.get() > num_aggregates {
             return Err(unsupported("an aggregate compared to a subquery"));
         }
-        let bound = self.subquery(scope, query)?;
+        let bound = self.query(scope, query)?;
         let [column] = bound.columns.as_slice() else {
             let message = "subquery has too many columns";
             return Err(PgError::error("42601", message));

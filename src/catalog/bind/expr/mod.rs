@@ -16,7 +16,7 @@ mod operators;
 mod resolve;
 pub(in crate::catalog) mod runtime;
 mod special;
-pub(super) mod types;
+pub(in crate::catalog) mod types;
 mod windows;
 
 #[cfg(test)]
