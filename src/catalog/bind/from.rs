@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Spanned,
-    TableAlias, TableFactor, TableWithJoins,
+    self, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Spanned, TableAlias,
+    TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
 
@@ -46,7 +46,11 @@ impl Source {
         other: Self,
         span: Span,
     ) -> Result<(), PgError> {
-        let names: BTreeSet<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
+        let names: BTreeSet<&str> = self
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
         let twice = |table: &&ScopeTable| names.contains(table.name.as_str());
         if let Some(table) = other.tables.iter().find(twice) {
             let message = format!("table name \"{}\" specified more than once", table.name);
@@ -179,7 +183,10 @@ impl Binder<'_> {
                     None => Ok(inner),
                 }
             }
-            _ => Err(self.at(factor.span(), super::unsupported("this kind of item in FROM"))),
+            _ => Err(self.at(
+                factor.span(),
+                super::unsupported("this kind of item in FROM"),
+            )),
         }
     }
 
@@ -195,9 +202,7 @@ impl Binder<'_> {
         let (schema, name) = match names.as_slice() {
             [name] => (None, name),
             [schema, name] => (Some(schema), name),
-            [database, schema, name]
-                if *database == self.context.host.session().database =>
-            {
+            [database, schema, name] if *database == self.context.host.session().database => {
                 (Some(schema), name)
             }
             [_, _, _] => {
@@ -243,8 +248,7 @@ impl Binder<'_> {
     ) -> Result<Source, PgError> {
         let sql_alias = self.fresh("t");
         let columns = (1i16..).zip(&view.columns).map(|(attnum, (name, ty))| {
-            let mut column =
-                ScopeColumn::new(*name, format!("{sql_alias}.{}", quoted(name)), *ty);
+            let mut column = ScopeColumn::new(*name, format!("{sql_alias}.{}", quoted(name)), *ty);
             column.value.origin = (view.oid, attnum);
             column
         });
@@ -372,12 +376,16 @@ impl Binder<'_> {
     ) -> Result<Source, PgError> {
         let sql_alias = self.fresh("t");
         let prefix = format!("{sql_alias}.");
-        let columns = query.columns.iter().enumerate().map(|(index, column)| ScopeColumn {
-            name: column.name.clone(),
-            value: column_value(&prefix, index, column),
-            fields: fields_of(&prefix, index, &query.fields),
-            system: false,
-        });
+        let columns = query
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| ScopeColumn {
+                name: column.name.clone(),
+                value: column_value(&prefix, index, column),
+                fields: fields_of(&prefix, index, &query.fields),
+                system: false,
+            });
         let mut columns: Vec<ScopeColumn> = columns.collect();
         let name = alias.map_or_else(|| name.to_owned(), |alias| folded(&alias.name));
         self.rename(&mut columns, &name, alias)?;
@@ -420,7 +428,11 @@ impl Binder<'_> {
             return Ok(());
         };
         if alias.columns.len() > columns.len() {
-            let name = if name.is_empty() { folded(&alias.name) } else { name.to_owned() };
+            let name = if name.is_empty() {
+                folded(&alias.name)
+            } else {
+                name.to_owned()
+            };
             let message = format!(
                 "table \"{name}\" has {} columns available but {} columns specified",
                 columns.len(),
@@ -460,12 +472,13 @@ impl Binder<'_> {
             }
             None => {
                 let value = self.call_value(&call)?;
-                let column = ScopeColumn::new(
-                    call.function.name,
-                    format!("{sql_alias}.c1"),
-                    call.returns,
-                );
-                (vec![column], true, format!("(SELECT {} AS c1)", value.text()))
+                let column =
+                    ScopeColumn::new(call.function.name, format!("{sql_alias}.c1"), call.returns);
+                (
+                    vec![column],
+                    true,
+                    format!("(SELECT {} AS c1)", value.text()),
+                )
             }
         };
         let is_table = columns_of(&call).is_some();

@@ -179,8 +179,9 @@ impl Binder<'_> {
         match (named.next(), named.next()) {
             (Some(column), None) => Ok(column.clone()),
             (Some(_), Some(_)) => {
-                let message =
-                    format!("common column name \"{name}\" appears more than once in {which} table");
+                let message = format!(
+                    "common column name \"{name}\" appears more than once in {which} table"
+                );
                 Err(self.at(ident.span, PgError::error("42702", message)))
             }
             (None, _) => {

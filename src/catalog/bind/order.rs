@@ -119,14 +119,15 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
         return Err(PgError::error("42883", message).with_hint(hint));
     }
     let elements = super::expr::types::element_of(ty);
-    let text_elements = elements.is_some_and(|element| {
-        matches!(element, PgType::TEXT | PgType::NAME | PgType::VARCHAR)
-    });
+    let text_elements = elements
+        .is_some_and(|element| matches!(element, PgType::TEXT | PgType::NAME | PgType::VARCHAR));
     if matches!(ty, PgType::JSONB | PgType::INET | PgType::RECORD)
         || (elements.is_some() && !text_elements)
     {
         let name = super::expr::types::display(ty);
-        return Err(PgError::unsupported(format!("ordering by type {name} is not supported")));
+        return Err(PgError::unsupported(format!(
+            "ordering by type {name} is not supported"
+        )));
     }
     equality_collation(ty)
 }
@@ -189,7 +190,9 @@ impl Binder<'_> {
         expr: &Expr,
     ) -> Result<Option<usize>, PgError> {
         if let Expr::Value(value) = expr {
-            return self.ordinal(targets, expr, &value.value, "ORDER BY").map(Some);
+            return self
+                .ordinal(targets, expr, &value.value, "ORDER BY")
+                .map(Some);
         }
         let Expr::Identifier(ident) = expr else {
             return Ok(None);
@@ -270,9 +273,8 @@ impl Binder<'_> {
             return Ok((by_name, target.value.clone()));
         }
         let value = self.settled(self.expr(scope, expr)?)?;
-        let same = |target: &Target| {
-            target.value.ty == value.ty && target.value.text() == value.text()
-        };
+        let same =
+            |target: &Target| target.value.ty == value.ty && target.value.text() == value.text();
         Ok((targets.iter().position(same), value))
     }
 
@@ -306,14 +308,16 @@ impl Binder<'_> {
         inner.clause.set(clause);
         let value = self.expr(&inner, expr)?;
         let from = value.ty;
-        let value = self.coerce(value, PgType::INT8, Coercion::Assignment).map_err(|error| {
-            if error.code() != "42846" {
-                return error;
-            }
-            let from = super::expr::types::display(from);
-            let message = format!("argument of {name} must be type bigint, not type {from}");
-            self.at(expr.span(), PgError::error("42804", message))
-        })?;
+        let value = self
+            .coerce(value, PgType::INT8, Coercion::Assignment)
+            .map_err(|error| {
+                if error.code() != "42846" {
+                    return error;
+                }
+                let from = super::expr::types::display(from);
+                let message = format!("argument of {name} must be type bigint, not type {from}");
+                self.at(expr.span(), PgError::error("42804", message))
+            })?;
         let sql = value.text();
         match sql.parse::<i64>() {
             Ok(number) if number < 0 => {

@@ -41,11 +41,15 @@ pub(in crate::catalog) struct Draft {
 impl Draft {
     /// All columns of `query`, whose text is made already.
     pub(in crate::catalog) fn over(query: &BoundQuery) -> Self {
-        let targets = query.columns.iter().enumerate().map(|(index, column)| Target {
-            name: column.name.clone(),
-            value: column_value("", index, column),
-            fields: fields_of("", index, &query.fields),
-        });
+        let targets = query
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| Target {
+                name: column.name.clone(),
+                value: column_value("", index, column),
+                fields: fields_of("", index, &query.fields),
+            });
         Self {
             head: "SELECT".to_owned(),
             targets: targets.collect(),
@@ -135,7 +139,10 @@ pub(in crate::catalog) fn column_value(alias: &str, index: usize, column: &Colum
     Typed {
         typmod: column.typmod,
         origin: (column.table_oid, column.attnum),
-        ..Typed::of(format!("{alias}c{}", index.saturating_add(1)), column.column_type)
+        ..Typed::of(
+            format!("{alias}c{}", index.saturating_add(1)),
+            column.column_type,
+        )
     }
 }
 
@@ -333,7 +340,11 @@ impl Binder<'_> {
             }
             let mut typmods = column.iter().map(|value| value.typmod);
             let first = typmods.next().unwrap_or(-1);
-            let typmod = if typmods.all(|typmod| typmod == first) { first } else { -1 };
+            let typmod = if typmods.all(|typmod| typmod == first) {
+                first
+            } else {
+                -1
+            };
             targets.push(Target {
                 name: format!("column{number}"),
                 value: Typed {
@@ -343,7 +354,10 @@ impl Binder<'_> {
                 fields: Vec::new(),
             });
         }
-        let rows: Vec<String> = rows.iter().map(|row| format!("({})", row.join(", "))).collect();
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|row| format!("({})", row.join(", ")))
+            .collect();
         Ok(Draft {
             head: "SELECT".to_owned(),
             targets,

@@ -89,11 +89,7 @@ impl Binder<'_> {
     }
 
     /// The lifted calls as items of FROM behind `from`.
-    pub(super) fn join_lifted(
-        &self,
-        from: &str,
-        lifted: &[Lifted],
-    ) -> Result<String, PgError> {
+    pub(super) fn join_lifted(&self, from: &str, lifted: &[Lifted]) -> Result<String, PgError> {
         let mut sql = from.to_owned();
         let several = lifted.len() > 1;
         if several && lifted.iter().any(|call| call.volatile) {
@@ -117,7 +113,9 @@ impl Binder<'_> {
         let ty = PgType::INT8;
         let mut series = functions::find(None, "generate_series").iter();
         let Some(series) = series.find(|function| function.args == [ty, ty]) else {
-            return Err(super::unsupported("several calls that return rows in one select list"));
+            return Err(super::unsupported(
+                "several calls that return rows in one select list",
+            ));
         };
         let column = series.table_columns().and_then(|columns| columns.first());
         let column = column.map_or("generate_series", |(name, _)| name);
@@ -128,7 +126,11 @@ impl Binder<'_> {
         let row = self.fresh("t");
         let join = if sql.is_empty() { "" } else { " CROSS JOIN " };
         let most = counts.join(", ");
-        let _ = write!(sql, "{join}\"{}\"(1, max({most})) AS {row}", series.sql_name());
+        let _ = write!(
+            sql,
+            "{join}\"{}\"(1, max({most})) AS {row}",
+            series.sql_name()
+        );
         for call in lifted {
             let (text, alias) = (&call.call, &call.alias);
             let on = format!("{alias}.rowid = {row}.\"{column}\"");

@@ -310,7 +310,9 @@ impl<'s> Scope<'s> {
             return self.record(binder, inner);
         }
         if let Expr::Identifier(ident) = root {
-            return self.scope_column(binder, std::slice::from_ref(ident)).map(Some);
+            return self
+                .scope_column(binder, std::slice::from_ref(ident))
+                .map(Some);
         }
         if let Expr::CompoundIdentifier(idents) = root {
             return self.scope_column(binder, idents).map(Some);
@@ -327,7 +329,8 @@ impl<'s> Scope<'s> {
         };
         let lifted = self.lifted.borrow();
         let mut columns = lifted.iter().flatten().map(|lifted| &lifted.column);
-        let found = columns.find(|column| matches!(&column.value.node, Node::Sql(text) if text == sql));
+        let found =
+            columns.find(|column| matches!(&column.value.node, Node::Sql(text) if text == sql));
         found.cloned()
     }
 
@@ -486,7 +489,11 @@ impl<'s> Scope<'s> {
     }
 
     /// `column`, if grouping leaves it usable.
-    pub(super) fn checked(&self, column: &ScopeColumn, table: Option<&str>) -> Result<ScopeColumn, PgError> {
+    pub(super) fn checked(
+        &self,
+        column: &ScopeColumn,
+        table: Option<&str>,
+    ) -> Result<ScopeColumn, PgError> {
         let grouping = self.grouping.borrow();
         let Node::Sql(sql) = &column.value.node else {
             return Ok(column.clone());
@@ -495,7 +502,10 @@ impl<'s> Scope<'s> {
             Grouping::Off => false,
             Grouping::Columns(grouped) => grouped.contains(sql),
         };
-        let is_free = matches!(self.clause.get(), Clause::Select | Clause::Having | Clause::OrderBy);
+        let is_free = matches!(
+            self.clause.get(),
+            Clause::Select | Clause::Having | Clause::OrderBy
+        );
         if self.in_aggregate.get() || is_grouped || !is_free {
             return Ok(column.clone());
         }

@@ -89,11 +89,7 @@ impl Binder<'_> {
         Ok(format!(" WHERE {condition}"))
     }
 
-    fn having(
-        &self,
-        scope: &Scope<'_>,
-        select: &ast::Select,
-    ) -> Result<Option<String>, PgError> {
+    fn having(&self, scope: &Scope<'_>, select: &ast::Select) -> Result<Option<String>, PgError> {
         let Some(condition) = &select.having else {
             return Ok(None);
         };
@@ -104,11 +100,7 @@ impl Binder<'_> {
     }
 
     /// The select list, stars written out.
-    fn select_list(
-        &self,
-        scope: &Scope<'_>,
-        items: &[SelectItem],
-    ) -> Result<Vec<Target>, PgError> {
+    fn select_list(&self, scope: &Scope<'_>, items: &[SelectItem]) -> Result<Vec<Target>, PgError> {
         let mut targets = Vec::new();
         for item in items {
             match item {
@@ -166,12 +158,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn target(
-        &self,
-        scope: &Scope<'_>,
-        expr: &Expr,
-        name: String,
-    ) -> Result<Target, PgError> {
+    fn target(&self, scope: &Scope<'_>, expr: &Expr, name: String) -> Result<Target, PgError> {
         let value = self.expr(scope, expr)?;
         Ok(Target {
             name,
@@ -236,9 +223,7 @@ impl Binder<'_> {
             SelectItemQualifiedWildcardKind::ObjectName(name) => {
                 self.table_star(scope, &idents_of(name)?, targets)
             }
-            SelectItemQualifiedWildcardKind::Expr(expr) => {
-                self.record_star(scope, expr, targets)
-            }
+            SelectItemQualifiedWildcardKind::Expr(expr) => self.record_star(scope, expr, targets),
         }
     }
 
@@ -278,11 +263,7 @@ impl Binder<'_> {
     }
 
     /// GROUP BY as text; from here on only its columns and expressions may stand free.
-    fn groups(
-        &self,
-        scope: &Scope<'_>,
-        select: &ast::Select,
-    ) -> Result<Option<String>, PgError> {
+    fn groups(&self, scope: &Scope<'_>, select: &ast::Select) -> Result<Option<String>, PgError> {
         let exprs = match &select.group_by {
             GroupByExpr::Expressions(exprs, modifiers) if modifiers.is_empty() => exprs,
             GroupByExpr::Expressions(..) | GroupByExpr::All(_) => {
@@ -332,9 +313,7 @@ impl Binder<'_> {
             let targets: Vec<Target> = items.iter().map(|(target, _)| target.clone()).collect();
             let index = self.ordinal(&targets, expr, &value.value, "GROUP BY")?;
             return match items.into_iter().nth(index) {
-                Some((_, Some(item))) => {
-                    Ok((item, self.settled(self.expr(scope, item)?)?))
-                }
+                Some((_, Some(item))) => Ok((item, self.settled(self.expr(scope, item)?)?)),
                 Some((target, None)) => Ok((expr, target.value)),
                 None => Err(PgError::error("XX000", "no such column")),
             };
@@ -417,8 +396,7 @@ impl Binder<'_> {
         let (leading, rest) = keys.split_at_checked(first).unwrap_or((keys, &[]));
         let covered = |value: &Typed| leading.iter().any(|key| key.value.text() == value.text());
         if !rest.is_empty() && !on.iter().all(covered) {
-            let message =
-                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+            let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
             let error = PgError::error("42P10", message);
             let span = exprs.first().map(Spanned::span);
             return Err(match span {

@@ -28,7 +28,10 @@ pub(super) fn mended(
             Mend::Keep => out.push(token.clone()),
             Mend::Drop => {}
             Mend::Replace { with, num_more } => {
-                out.extend(with.into_iter().map(|new| TokenWithSpan::new(new, token.span)));
+                out.extend(
+                    with.into_iter()
+                        .map(|new| TokenWithSpan::new(new, token.span)),
+                );
                 rest = rest.get(num_more..).unwrap_or_default();
             }
             Mend::Refuse => {
@@ -45,7 +48,10 @@ enum Mend {
     Keep,
     Drop,
     /// Other tokens for it and as many more behind it.
-    Replace { with: Vec<Token>, num_more: usize },
+    Replace {
+        with: Vec<Token>,
+        num_more: usize,
+    },
     Refuse,
 }
 
@@ -171,7 +177,12 @@ fn begins_a_query(before: Option<&Token>) -> bool {
     let Some(before) = before else {
         return true;
     };
-    let setting = [Keyword::UNION, Keyword::EXCEPT, Keyword::INTERSECT, Keyword::ALL];
+    let setting = [
+        Keyword::UNION,
+        Keyword::EXCEPT,
+        Keyword::INTERSECT,
+        Keyword::ALL,
+    ];
     matches!(before, Token::LParen | Token::SemiColon)
         || setting.iter().any(|word| is_keyword(Some(before), *word))
 }

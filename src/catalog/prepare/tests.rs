@@ -34,12 +34,25 @@ fn answer(context: &Arc<Context>, sql: &str) -> Result<(Prepared, Rows), PgError
     let mut rows = Vec::new();
     let mut sink = |row: Vec<Datum>| {
         let texts = row.iter().zip(&prepared.columns);
-        rows.push(texts.map(|(datum, column)| {
-            let mut text = String::new();
-            let names = CatalogNames::new(context);
-            let out = text_out(column.column_type, datum, &names, context.style(), &mut text);
-            (!matches!(datum, Datum::Null)).then(|| { out.unwrap(); text })
-        }).collect());
+        rows.push(
+            texts
+                .map(|(datum, column)| {
+                    let mut text = String::new();
+                    let names = CatalogNames::new(context);
+                    let out = text_out(
+                        column.column_type,
+                        datum,
+                        &names,
+                        context.style(),
+                        &mut text,
+                    );
+                    (!matches!(datum, Datum::Null)).then(|| {
+                        out.unwrap();
+                        text
+                    })
+                })
+                .collect(),
+        );
         ControlFlow::Continue(())
     };
     let ran = Executor::new(1).run(context, &prepared, &[], &mut sink);
@@ -49,7 +62,9 @@ fn answer(context: &Arc<Context>, sql: &str) -> Result<(Prepared, Rows), PgError
 
 fn field(error: &PgError, code: u8) -> Option<String> {
     let mut fields = error.fields().into_iter();
-    fields.find(|(other, _)| *other == code).map(|(_, value)| value)
+    fields
+        .find(|(other, _)| *other == code)
+        .map(|(_, value)| value)
 }
 
 /// What differs from the record; `None` when nothing does.
@@ -68,7 +83,9 @@ fn difference(recorded: &Recorded) -> Option<String> {
                 .then(|| format!("{ours:?} {hint:?}\n  not {theirs:?} {:?}", recorded.hint))
         }
         (Err(error), None) => Some(format!("{error}")),
-        (Ok((prepared, _)), Some(error)) => Some(format!("answers {}\n not {error:?}", prepared.sql)),
+        (Ok((prepared, _)), Some(error)) => {
+            Some(format!("answers {}\n not {error:?}", prepared.sql))
+        }
         (Ok((prepared, rows)), None) => {
             let columns: Vec<(String, u32)> = prepared
                 .columns
@@ -84,7 +101,8 @@ fn difference(recorded: &Recorded) -> Option<String> {
                 ours.sort();
                 theirs.sort();
             }
-            (ours != theirs).then(|| format!("{} gives {rows:?}\n not {:?}", prepared.sql, recorded.rows))
+            (ours != theirs)
+                .then(|| format!("{} gives {rows:?}\n not {:?}", prepared.sql, recorded.rows))
         }
     }
 }
@@ -99,5 +117,11 @@ fn queries_answer_as_postgresql_does() {
             different.push(format!("{}\n  {difference}", recorded.sql));
         }
     }
-    assert!(different.is_empty(), "{} of {}:\n{}", different.len(), all.len(), different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "{} of {}:\n{}",
+        different.len(),
+        all.len(),
+        different.join("\n")
+    );
 }

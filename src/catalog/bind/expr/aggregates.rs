@@ -115,7 +115,11 @@ impl Binder<'_> {
             .iter()
             .map(|by| {
                 let value = self.settled(self.expr(scope, &by.expr)?)?;
-                Ok(format!("{} {}", constant_key(&self.sort_key(&value)?), direction(by)))
+                Ok(format!(
+                    "{} {}",
+                    constant_key(&self.sort_key(&value)?),
+                    direction(by)
+                ))
             })
             .collect()
     }
@@ -138,7 +142,10 @@ impl Binder<'_> {
             && ordered
         {
             // SQLite compares by the collation of the argument.
-            let key = Typed::of(text.clone(), first.as_ref().map_or(PgType::TEXT, |one| one.ty));
+            let key = Typed::of(
+                text.clone(),
+                first.as_ref().map_or(PgType::TEXT, |one| one.ty),
+            );
             *text = self.sort_key(&key)?;
         }
         if pieces.distinct && num_values > 1 {
@@ -147,7 +154,11 @@ impl Binder<'_> {
         let distinct = if pieces.distinct { "DISTINCT " } else { "" };
         if pieces.distinct && pieces.order.is_empty() && !matches!(function.body, Body::Native(_)) {
             // PostgreSQL sorts to find what is distinct, and it shows.
-            pieces.order = texts.first().map(|key| format!("{key} ASC NULLS LAST")).into_iter().collect();
+            pieces.order = texts
+                .first()
+                .map(|key| format!("{key} ASC NULLS LAST"))
+                .into_iter()
+                .collect();
         }
         let order = if pieces.order.is_empty() {
             String::new()
@@ -156,7 +167,10 @@ impl Binder<'_> {
         };
         let filter = written_filter(pieces.filter.as_deref());
         let name = calls::aggregate_name(function);
-        let sql = format!("{name}({distinct}{}{order}){filter}{over}", texts.join(", "));
+        let sql = format!(
+            "{name}({distinct}{}{order}){filter}{over}",
+            texts.join(", ")
+        );
         Ok(self.call_result(function, returns, sql))
     }
 
@@ -175,7 +189,9 @@ impl Binder<'_> {
             return Err(unsupported("DISTINCT over several arguments"));
         }
         if !separator.starts_with('\'') {
-            return Err(unsupported("string_agg(DISTINCT) with a separator that is no constant"));
+            return Err(unsupported(
+                "string_agg(DISTINCT) with a separator that is no constant",
+            ));
         }
         let order = if pieces.order.is_empty() {
             format!("{value} ASC NULLS LAST")

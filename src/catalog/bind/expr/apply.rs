@@ -60,20 +60,10 @@ impl Binder<'_> {
         }
         let one = self.expr(scope, left)?;
         let other = self.expr(scope, right)?;
-        let at = if one.is_unknown() { left.span() } else { right.span() };
         let applied = self.operator(&symbol, Some(one), other);
-        Ok(applied.map_err(|error| self.operand_error(left, at, error))?.typed())
-    }
-
-    /// Bad literals are where they stand; the rest is about the whole.
-    fn operand_error(
-        &self,
-        left: &Expr,
-        literal: sqlparser::tokenizer::Span,
-        error: PgError,
-    ) -> PgError {
-        let span = if error.code().starts_with("22") { literal } else { left.span() };
-        self.at(span, error)
+        Ok(applied
+            .map_err(|error| self.at_operator(left, &symbol, right, error))?
+            .typed())
     }
 
     /// `op operand`
@@ -97,7 +87,9 @@ impl Binder<'_> {
         };
         let value = self.expr(scope, operand)?;
         let applied = self.operator(symbol, None, value);
-        Ok(applied.map_err(|error| self.at(operand.span(), error))?.typed())
+        Ok(applied
+            .map_err(|error| self.at_prefix(symbol, operand, error))?
+            .typed())
     }
 
     /// An expression that must be boolean; `what` names the construct: `WHERE`, `AND`, `CASE/WHEN`.
@@ -109,7 +101,10 @@ impl Binder<'_> {
     ) -> Result<String, PgError> {
         let value = self.expr(scope, e)?;
         let value = self.boolean(value, what);
-        Ok(value.map_err(|error| self.at(e.span(), error))?.text().to_owned())
+        Ok(value
+            .map_err(|error| self.at(e.span(), error))?
+            .text()
+            .to_owned())
     }
 
     /// `value`, which must be boolean.
@@ -131,10 +126,18 @@ impl Binder<'_> {
         e: &Expr,
         op: &BinaryOperator,
     ) -> Result<Typed, PgError> {
-        let word = if *op == BinaryOperator::And { "AND" } else { "OR" };
+        let word = if *op == BinaryOperator::And {
+            "AND"
+        } else {
+            "OR"
+        };
         let mut terms = Vec::new();
         let mut rest = e;
-        while let Expr::BinaryOp { left, op: inner, right } = rest
+        while let Expr::BinaryOp {
+            left,
+            op: inner,
+            right,
+        } = rest
             && inner == op
         {
             terms.push(right.as_ref());
@@ -146,7 +149,10 @@ impl Binder<'_> {
         for term in terms {
             texts.push(self.condition(scope, term, word)?);
         }
-        Ok(Typed::of(format!("({})", balanced(&texts, word)), PgType::BOOL))
+        Ok(Typed::of(
+            format!("({})", balanced(&texts, word)),
+            PgType::BOOL,
+        ))
     }
 
     /// The operator `symbol` over operands.
@@ -222,9 +228,10 @@ impl Binder<'_> {
             // Equal arrays have equal texts unless equal elements may print differently.
             return match operators::collation(element) {
                 Some("") => Ok(value.text().to_owned()),
-                Some(_) | None => {
-                    Err(unsupported(&format!("ordering by type {}", types::display(value.ty))))
-                }
+                Some(_) | None => Err(unsupported(&format!(
+                    "ordering by type {}",
+                    types::display(value.ty)
+                ))),
             };
         }
         if value.is_unknown() {
@@ -250,16 +257,16 @@ fn balanced(texts: &[String], word: &str) -> String {
         [one, other] => format!("{one} {word} {other}"),
         _ => {
             let (low, high) = texts.split_at(texts.len() / 2);
-            format!("({}) {word} ({})", balanced(low, word), balanced(high, word))
+            format!(
+                "({}) {word} ({})",
+                balanced(low, word),
+                balanced(high, word)
+            )
         }
     }
 }
 
-fn chosen(
-    symbol: &str,
-    left: Option<PgType>,
-    right: PgType,
-) -> Result<&'static Operator, PgError> {
+fn chosen(symbol: &str, left: Option<PgType>, right: PgType) -> Result<&'static Operator, PgError> {
     let candidates: Vec<&Operator> = operators::named(symbol)
         .iter()
         .filter(|operator| operator.left.is_some() == left.is_some())
@@ -283,7 +290,11 @@ fn chosen(
         .collect();
     let actual: Vec<PgType> = left.into_iter().chain([right]).collect();
     let described = || match left {
-        Some(left) => format!("{} {symbol} {}", types::display(left), types::display(right)),
+        Some(left) => format!(
+            "{} {symbol} {}",
+            types::display(left),
+            types::display(right)
+        ),
         None => format!("{symbol} {}", types::display(right)),
     };
     match resolve::choose(&signatures, &actual) {
@@ -331,5 +342,9 @@ pub(super) fn symbol_of(op: &BinaryOperator) -> Result<String, PgError> {
 }
 
 fn normal(symbol: &str) -> String {
-    if symbol == "!=" { "<>".to_owned() } else { symbol.to_owned() }
+    if symbol == "!=" {
+        "<>".to_owned()
+    } else {
+        symbol.to_owned()
+    }
 }

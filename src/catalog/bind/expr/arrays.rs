@@ -27,7 +27,8 @@ impl Binder<'_> {
         }
         let items: Vec<&Expr> = items.iter().collect();
         let values = self.values(scope, &items)?;
-        let (element, values) = self.unify("ARRAY", values)?;
+        let places: Vec<Option<&Expr>> = items.iter().copied().map(Some).collect();
+        let (element, values) = self.unify_at("ARRAY", values, &places)?;
         self.array_of_values(element, &values)
     }
 
@@ -90,7 +91,11 @@ impl Binder<'_> {
         }
         let array = self.array_type(value.ty)?;
         let text = self.as_text(&value);
-        let sql = format!("(SELECT {}({text}) FROM ({}))", runtime::TEXT_AGG, bound.sql);
+        let sql = format!(
+            "(SELECT {}({text}) FROM ({}))",
+            runtime::TEXT_AGG,
+            bound.sql
+        );
         Ok(Typed::of(sql, array))
     }
 
@@ -152,7 +157,14 @@ impl Binder<'_> {
             return Err(PgError::error("42804", message));
         };
         let mut args = vec![value.text().to_owned()];
-        if let [Subscript::Slice { lower_bound, upper_bound, stride: None }] = subscripts {
+        if let [
+            Subscript::Slice {
+                lower_bound,
+                upper_bound,
+                stride: None,
+            },
+        ] = subscripts
+        {
             for bound in [lower_bound, upper_bound] {
                 args.push(match bound {
                     Some(e) => self.subscript(scope, e)?,
@@ -165,7 +177,10 @@ impl Binder<'_> {
             } else {
                 value.ty
             };
-            return Ok(Typed::of(format!("{}({})", runtime::SLICE, args.join(", ")), array));
+            return Ok(Typed::of(
+                format!("{}({})", runtime::SLICE, args.join(", ")),
+                array,
+            ));
         }
         for subscript in subscripts {
             let Subscript::Index { index } = subscript else {
@@ -179,14 +194,17 @@ impl Binder<'_> {
 
     fn subscript(&self, scope: &Scope<'_>, index: &Expr) -> Result<String, PgError> {
         let value = self.expr(scope, index)?;
-        let from = value.ty;
-        let index = self.coerce(value, PgType::INT4, Coercion::Assignment).map_err(|error| {
-            if error.code() == "42846" && from != PgType::UNKNOWN {
-                return PgError::error("42804", "array subscript must have type integer");
-            }
-            error
-        })?;
-        Ok(index.text().to_owned())
+        let bound = self
+            .coerce(value, PgType::INT4, Coercion::Assignment)
+            .map_err(|error| {
+                let error = if error.code() == "42846" {
+                    PgError::error("42804", "array subscript must have type integer")
+                } else {
+                    error
+                };
+                self.at(index.span(), error)
+            })?;
+        Ok(bound.text().to_owned())
     }
 
     /// `left op ANY (right)` and `left op ALL (right)`
@@ -212,7 +230,7 @@ impl Binder<'_> {
         let value = self.expr(scope, left)?;
         let array = self.expr(scope, right)?;
         let bound = self.quantified_array(symbol, value, array, all);
-        bound.map_err(|error| self.at(left.span(), error))
+        bound.map_err(|error| self.at_operator(left, symbol, right, error))
     }
 
     fn quantified_array(
@@ -223,7 +241,11 @@ impl Binder<'_> {
         all: bool,
     ) -> Result<Typed, PgError> {
         let array = if array.is_unknown() {
-            let ty = if value.is_unknown() { PgType::TEXT } else { value.ty };
+            let ty = if value.is_unknown() {
+                PgType::TEXT
+            } else {
+                value.ty
+            };
             let ty = self.array_type(ty)?;
             self.coerce(array, ty, Coercion::Implicit)?
         } else {
@@ -249,7 +271,10 @@ impl Binder<'_> {
             }
             (None, Some((oid, negated))) => {
                 let negated = i32::from(negated);
-                format!("{}({oid}, {negated}, {all}, {ty}, {left}, {array})", runtime::ANY_CALL)
+                format!(
+                    "{}({oid}, {negated}, {all}, {ty}, {left}, {array})",
+                    runtime::ANY_CALL
+                )
             }
             (None, None) => {
                 let what = format!("operator {symbol} over an array's elements");
@@ -283,10 +308,15 @@ impl Binder<'_> {
         let table = self.fresh("q");
         let item = Typed::of(format!("{table}.c1"), column.column_type);
         let applied = self.operator(symbol, Some(value), item);
-        let compared = applied.map_err(|error| self.at(left.span(), error))?.sql;
+        let compared = applied
+            .map_err(|error| self.at_word_behind(left, symbol, error))?
+            .sql;
         // Decided by one row, unknown where a row is, else what it is over no row.
-        let (decided, answer, otherwise) =
-            if all { ("min", "0", "1") } else { ("max", "1", "0") };
+        let (decided, answer, otherwise) = if all {
+            ("min", "0", "1")
+        } else {
+            ("max", "1", "0")
+        };
         let sql = format!(
             "(SELECT CASE WHEN {decided}({compared}) = {answer} THEN {answer} \
              WHEN count(*) > count({compared}) THEN NULL ELSE {otherwise} END FROM ({}) AS {table})",
@@ -309,9 +339,8 @@ impl Binder<'_> {
         if symbol == "||" {
             return self.concatenated(left, right);
         }
-        let is_array = |element: Option<PgType>, value: &Typed| {
-            element.is_some() || value.is_unknown()
-        };
+        let is_array =
+            |element: Option<PgType>, value: &Typed| element.is_some() || value.is_unknown();
         let comparison = operators::COMPARISONS.contains(&symbol);
         let known = comparison || matches!(symbol, "@>" | "<@" | "&&");
         if !known || !is_array(one, left) || !is_array(other, right) {
@@ -381,5 +410,9 @@ impl Binder<'_> {
 
 /// Without parentheses around it.
 fn unnested(e: &Expr) -> &Expr {
-    if let Expr::Nested(inner) = e { unnested(inner) } else { e }
+    if let Expr::Nested(inner) = e {
+        unnested(inner)
+    } else {
+        e
+    }
 }

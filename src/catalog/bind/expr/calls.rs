@@ -65,13 +65,18 @@ pub(super) fn keyword_function(ident: &Ident) -> Option<&'static str> {
         "localtime",
         "current_time",
     ];
-    keywords.into_iter().find(|keyword| ident.value.eq_ignore_ascii_case(keyword))
+    keywords
+        .into_iter()
+        .find(|keyword| ident.value.eq_ignore_ascii_case(keyword))
 }
 
 /// Schema and name of a function as written.
 pub(super) fn function_name(name: &ObjectName) -> Result<(Option<String>, String), PgError> {
-    let mut parts: Vec<String> =
-        name.0.iter().filter_map(|part| part.as_ident().map(types::folded)).collect();
+    let mut parts: Vec<String> = name
+        .0
+        .iter()
+        .filter_map(|part| part.as_ident().map(types::folded))
+        .collect();
     match (parts.pop(), parts.pop(), parts.len()) {
         (Some(name), schema, 0 | 1) => Ok((schema, name)),
         _ => Err(PgError::error(
@@ -123,11 +128,7 @@ impl Binder<'_> {
         self.call_value(&completed)
     }
 
-    pub(super) fn values(
-        &self,
-        scope: &Scope<'_>,
-        exprs: &[&Expr],
-    ) -> Result<Vec<Typed>, PgError> {
+    pub(super) fn values(&self, scope: &Scope<'_>, exprs: &[&Expr]) -> Result<Vec<Typed>, PgError> {
         exprs.iter().map(|e| self.expr(scope, e)).collect()
     }
 
@@ -273,15 +274,14 @@ impl Binder<'_> {
         if ours.contains(&schema) || names.oid_of(PgType::REGNAMESPACE, schema).is_some() {
             return Ok(());
         }
-        Err(PgError::error("3F000", format!("schema \"{schema}\" does not exist")))
+        Err(PgError::error(
+            "3F000",
+            format!("schema \"{schema}\" does not exist"),
+        ))
     }
 
     /// What ANYELEMENT stands for, given what was passed.
-    fn element_for(
-        &self,
-        types: &[PgType],
-        actual: &[PgType],
-    ) -> Result<Option<PgType>, PgError> {
+    fn element_for(&self, types: &[PgType], actual: &[PgType]) -> Result<Option<PgType>, PgError> {
         let mut elements = Vec::new();
         let mut any = false;
         for (declared, given) in types.iter().zip(actual) {
@@ -289,8 +289,7 @@ impl Binder<'_> {
                 continue;
             }
             any = true;
-            let is_array =
-                matches!(*declared, PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY);
+            let is_array = matches!(*declared, PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY);
             if is_array {
                 elements.extend(types::element_of(*given));
             } else {
@@ -347,7 +346,8 @@ impl Binder<'_> {
                 scope.note_aggregate()?;
             }
             let values = self.values(scope, &arguments.exprs)?;
-            let resolved = self.resolve_call(schema.as_deref(), &name, &values, &arguments.names)?;
+            let resolved =
+                self.resolve_call(schema.as_deref(), &name, &values, &arguments.names)?;
             self.completed(&resolved, values)
         };
         bind().map_err(|error| self.at(span, error))
@@ -363,7 +363,8 @@ impl Binder<'_> {
     /// What a call gives, from what the function's code gives.
     pub(super) fn call_result(&self, function: &Function, ty: PgType, sql: String) -> Typed {
         if function.volatile {
-            self.num_volatile.set(self.num_volatile.get().saturating_add(1));
+            self.num_volatile
+                .set(self.num_volatile.get().saturating_add(1));
         }
         let is_open = matches!(
             function.returns,
@@ -394,7 +395,11 @@ impl Binder<'_> {
                 for value in values.iter_mut().skip(from).filter_map(Option::take) {
                     let item = self.argument(function, value, element, resolved.element)?;
                     let is_text = element == PgType::ANY || types::is_polymorphic(element);
-                    items.push(if is_text { item } else { self.as_text(&Typed::of(item, element)) });
+                    items.push(if is_text {
+                        item
+                    } else {
+                        self.as_text(&Typed::of(item, element))
+                    });
                 }
                 texts.push(super::arrays::written(&items));
                 continue;
@@ -404,10 +409,13 @@ impl Binder<'_> {
                 None => {
                     let missing = function.args.len().saturating_sub(position);
                     let index = function.defaults.len().checked_sub(missing);
-                    index.and_then(|index| function.defaults.get(index)).map(|text| default(text))
+                    index
+                        .and_then(|index| function.defaults.get(index))
+                        .map(|text| default(text))
                 }
             };
-            let value = value.ok_or_else(|| unsupported(&format!("this call of {}", function.name)))?;
+            let value =
+                value.ok_or_else(|| unsupported(&format!("this call of {}", function.name)))?;
             texts.push(self.argument(function, value, *declared, resolved.element)?);
         }
         Ok(texts)
@@ -435,7 +443,10 @@ impl Binder<'_> {
                     return Ok(value.text().to_owned());
                 }
                 let array = types::array_of(element).unwrap_or(PgType::TEXT_ARRAY);
-                Ok(self.coerce(value, array, Coercion::Implicit)?.text().to_owned())
+                Ok(self
+                    .coerce(value, array, Coercion::Implicit)?
+                    .text()
+                    .to_owned())
             }
             PgType::ANYELEMENT | PgType::ANYNONARRAY | PgType::ANYCOMPATIBLE => {
                 let value = self.coerce(value, element, Coercion::Implicit)?;
@@ -444,7 +455,10 @@ impl Binder<'_> {
                 }
                 Ok(value.text().to_owned())
             }
-            ty => Ok(self.coerce(value, ty, Coercion::Implicit)?.text().to_owned()),
+            ty => Ok(self
+                .coerce(value, ty, Coercion::Implicit)?
+                .text()
+                .to_owned()),
         }
     }
 
@@ -465,7 +479,11 @@ pub(super) fn internal_function(
     types: &[PgType],
 ) -> Result<&'static Function, PgError> {
     let named = functions::find(None, name);
-    let fitting = || named.iter().filter(|function| function.args.len() == types.len());
+    let fitting = || {
+        named
+            .iter()
+            .filter(|function| function.args.len() == types.len())
+    };
     let exact = fitting().find(|function| function.args == types);
     exact
         .or_else(|| fitting().next())
@@ -500,9 +518,7 @@ pub(super) fn aggregate_name(function: &Function) -> String {
         | Body::Aggregate(_)
         | Body::Template(_)
         | Body::Table { .. }
-        | Body::Stream { .. } => {
-            function.sql_name()
-        }
+        | Body::Stream { .. } => function.sql_name(),
     }
 }
 
@@ -517,7 +533,10 @@ fn collected_type(array: PgType) -> PgType {
 
 /// A default as its table has it: a literal of SQL.
 fn default(text: &str) -> Typed {
-    let node = match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+    let node = match text
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         Some(inner) => Node::Literal(inner.replace("''", "'")),
         None if text.eq_ignore_ascii_case("null") => Node::Null,
         None => Node::Literal(text.to_owned()),
@@ -570,7 +589,11 @@ fn arranged(
         types.push(*function.args.get(position)?);
     }
     let num_required = num_args.saturating_sub(function.defaults.len());
-    let complete = resolved.slots.iter().take(num_required).all(Option::is_some);
+    let complete = resolved
+        .slots
+        .iter()
+        .take(num_required)
+        .all(Option::is_some);
     complete.then_some((resolved, types))
 }
 
@@ -581,7 +604,9 @@ fn describe(schema: Option<&str>, name: &str, actual: &[PgType], names: &[String
         .enumerate()
         .map(|(index, ty)| {
             let ty = types::display(*ty);
-            let named = index.checked_sub(num_positional).and_then(|index| names.get(index));
+            let named = index
+                .checked_sub(num_positional)
+                .and_then(|index| names.get(index));
             named.map_or(ty.clone(), |name| format!("{name} => {ty}"))
         })
         .collect();
@@ -597,13 +622,19 @@ fn written_arguments(call: &Ast) -> &[FunctionArg] {
 }
 
 fn arguments_of(args: &[FunctionArg]) -> Result<Arguments<'_>, PgError> {
-    let mut arguments = Arguments { exprs: Vec::new(), names: Vec::new(), star: false };
+    let mut arguments = Arguments {
+        exprs: Vec::new(),
+        names: Vec::new(),
+        star: false,
+    };
     for arg in args {
         let (name, value) = match arg {
             FunctionArg::Named { name, arg, .. } => (Some(types::folded(name)), arg),
-            FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } => {
-                (Some(types::folded(name)), arg)
-            }
+            FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg,
+                ..
+            } => (Some(types::folded(name)), arg),
             FunctionArg::ExprNamed { .. } => return Err(unsupported("this argument's name")),
             FunctionArg::Unnamed(arg) => (None, arg),
         };

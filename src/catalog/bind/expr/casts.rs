@@ -35,9 +35,14 @@ pub(super) fn find(from: PgType, to: PgType, how: Coercion) -> Option<Method> {
         return Some(method);
     }
     // Everything goes into and out of strings by its text form.
-    let to_string = matches!(to, PgType::TEXT | PgType::VARCHAR | PgType::NAME | PgType::BPCHAR);
-    let from_string =
-        matches!(from, PgType::TEXT | PgType::VARCHAR | PgType::NAME | PgType::BPCHAR);
+    let to_string = matches!(
+        to,
+        PgType::TEXT | PgType::VARCHAR | PgType::NAME | PgType::BPCHAR
+    );
+    let from_string = matches!(
+        from,
+        PgType::TEXT | PgType::VARCHAR | PgType::NAME | PgType::BPCHAR
+    );
     if to_string && how >= Coercion::Assignment {
         return Some(Method::Text);
     }
@@ -86,7 +91,11 @@ fn numbers(from: PgType, to: PgType) -> Option<(Method, Coercion)> {
             (4, 5) => Method::Same,
             _ => Method::Code,
         };
-        let how = if low < high { Coercion::Implicit } else { Coercion::Assignment };
+        let how = if low < high {
+            Coercion::Implicit
+        } else {
+            Coercion::Assignment
+        };
         return Some((method, how));
     }
     match (from, to) {

@@ -1,6 +1,6 @@
 //! Give an expression the type that its surroundings ask for.
 
-use sqlparser::ast;
+use sqlparser::ast::{CastKind, DataType, Expr, Spanned};
 
 use super::super::{Binder, Node, Scope, Typed};
 use super::casts::{self, Method};
@@ -49,8 +49,8 @@ impl Binder<'_> {
                 self.coerce(text, to, Coercion::Explicit)
             }
             Node::Sql(ref sql) => {
-                let method = casts::find(value.ty, to, how)
-                    .ok_or_else(|| cannot_cast(value.ty, to))?;
+                let method =
+                    casts::find(value.ty, to, how).ok_or_else(|| cannot_cast(value.ty, to))?;
                 Ok(Typed::of(self.cast_text(sql, value.ty, to, method)?, to))
             }
         }
@@ -72,7 +72,10 @@ impl Binder<'_> {
         }
         let slot = params.get_mut(index);
         let Some(slot) = slot else {
-            return Err(PgError::error("42P02", format!("there is no parameter ${number}")));
+            return Err(PgError::error(
+                "42P02",
+                format!("there is no parameter ${number}"),
+            ));
         };
         let known = *slot.get_or_insert(ty);
         if known != ty {
@@ -105,19 +108,30 @@ impl Binder<'_> {
     pub(super) fn cast(
         &self,
         scope: &Scope<'_>,
-        e: &ast::Expr,
-        data_type: &ast::DataType,
+        kind: &CastKind,
+        e: &Expr,
+        data_type: &DataType,
     ) -> Result<Typed, PgError> {
-        use sqlparser::ast::Spanned;
-        let (to, typmod) = types::named(data_type)?;
-        if let ast::Expr::Array(array) = e
+        let colons = *kind == CastKind::DoubleColon;
+        let word = if colons { "::" } else { "as" };
+        let named = types::named(data_type);
+        let (to, typmod) = named.map_err(|error| self.at_cast_type(e, word, error))?;
+        if let Expr::Array(array) = e
             && let Some(element) = types::element_of(to)
         {
             return self.array_of_type(scope, &array.elem, element);
         }
         let value = self.expr(scope, e)?;
-        let cast = self.cast_to(value, to, typmod);
-        cast.map_err(|error| self.at(e.span(), error))
+        self.cast_to(value, to, typmod).map_err(|error| {
+            if error.code() != "42846" {
+                return self.at(e.span(), error);
+            }
+            if colons {
+                self.at_word_behind(e, "::", error)
+            } else {
+                self.at_prefix("cast", e, error)
+            }
+        })
     }
 
     /// An explicit cast to a type with its modifier.
@@ -140,7 +154,12 @@ impl Binder<'_> {
         let sql = if literal && let Some(constant) = constant_of(value.text()) {
             super::constants::sql_of(&datum::apply_typmod(value.ty, typmod, constant, true)?)
         } else {
-            format!("{}({}, {typmod}, 1, {})", runtime::TYPMOD, value.ty.0, value.text())
+            format!(
+                "{}({}, {typmod}, 1, {})",
+                runtime::TYPMOD,
+                value.ty.0,
+                value.text()
+            )
         };
         Ok(Typed {
             typmod,
@@ -195,7 +214,11 @@ impl Binder<'_> {
                 chosen = ty;
             }
         }
-        Ok(if chosen == PgType::UNKNOWN { PgType::TEXT } else { chosen })
+        Ok(if chosen == PgType::UNKNOWN {
+            PgType::TEXT
+        } else {
+            chosen
+        })
     }
 
     /// The values as ones of their common type.
@@ -204,25 +227,7 @@ impl Binder<'_> {
         what: &str,
         values: Vec<Typed>,
     ) -> Result<(PgType, Vec<Typed>), PgError> {
-        let ty = self.common_type(what, values.iter().map(|value| value.ty))?;
-        let values: Result<Vec<Typed>, PgError> = values
-            .into_iter()
-            .map(|value| {
-                let from = value.ty;
-                self.coerce(value, ty, Coercion::Implicit).map_err(|error| {
-                    if error.code() != "42846" {
-                        return error;
-                    }
-                    let message = format!(
-                        "{what} could not convert type {} to {}",
-                        types::display(from),
-                        types::display(ty)
-                    );
-                    PgError::error("42846", message)
-                })
-            })
-            .collect();
-        Ok((ty, values?))
+        self.unify_at(what, values, &[])
     }
 }
 
@@ -277,7 +282,10 @@ fn prints_as_stored(ty: PgType) -> bool {
 
 /// A constant's value, read back from its SQLite text.
 fn constant_of(sql: &str) -> Option<Datum> {
-    if let Some(inner) = sql.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+    if let Some(inner) = sql
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         return Some(Datum::Text(inner.replace("''", "'")));
     }
     let bare = sql.trim_start_matches('(').trim_end_matches(')');

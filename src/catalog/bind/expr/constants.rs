@@ -84,10 +84,12 @@ impl Binder<'_> {
         if params.len() < number {
             params.resize(number, None);
         }
-        Ok(match params.get(number.saturating_sub(1)).copied().flatten() {
-            Some(ty) => Typed::of(format!("?{number}"), ty),
-            None => Typed::with(Node::Param(number), PgType::UNKNOWN),
-        })
+        Ok(
+            match params.get(number.saturating_sub(1)).copied().flatten() {
+                Some(ty) => Typed::of(format!("?{number}"), ty),
+                None => Typed::with(Node::Param(number), PgType::UNKNOWN),
+            },
+        )
     }
 
     /// `text` as a constant of type `ty`.

@@ -28,7 +28,9 @@ fn named(e: &Expr) -> (Option<String>, bool) {
         }
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => named(inner),
         Expr::Function(function) => called(function),
-        Expr::Cast { expr, data_type, .. } => {
+        Expr::Cast {
+            expr, data_type, ..
+        } => {
             let inner = named(expr);
             if inner.0.is_some() && inner.1 {
                 return inner;
@@ -50,9 +52,7 @@ fn named(e: &Expr) -> (Option<String>, bool) {
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => match select.projection.first() {
                 Some(SelectItem::UnnamedExpr(e)) => named(e),
-                Some(SelectItem::ExprWithAlias { alias, .. }) => {
-                    (Some(types::folded(alias)), true)
-                }
+                Some(SelectItem::ExprWithAlias { alias, .. }) => (Some(types::folded(alias)), true),
                 _ => (None, false),
             },
             _ => (None, false),
@@ -60,7 +60,9 @@ fn named(e: &Expr) -> (Option<String>, bool) {
         Expr::Extract { .. } => strong("extract"),
         Expr::AtTimeZone { .. } => strong("timezone"),
         Expr::Position { .. } => strong("position"),
-        Expr::Substring { shorthand: false, .. } => strong("substring"),
+        Expr::Substring {
+            shorthand: false, ..
+        } => strong("substring"),
         Expr::Substring { .. } => strong("substr"),
         Expr::Overlay { .. } => strong("overlay"),
         Expr::Ceil { .. } => strong("ceil"),
@@ -75,7 +77,12 @@ fn named(e: &Expr) -> (Option<String>, bool) {
 }
 
 fn called(function: &sqlparser::ast::Function) -> (Option<String>, bool) {
-    let name = function.name.0.last().and_then(|part| part.as_ident()).map(types::folded);
+    let name = function
+        .name
+        .0
+        .last()
+        .and_then(|part| part.as_ident())
+        .map(types::folded);
     let Some(name) = name else {
         return (None, false);
     };
@@ -87,7 +94,14 @@ fn type_name(data_type: &sqlparser::ast::DataType) -> Option<String> {
     let (ty, _) = types::named(data_type).ok()?;
     // An array's cast is named by its element.
     let ty = match types::element_of(ty) {
-        Some(element) if !matches!(ty, crate::datum::PgType::INT2VECTOR | crate::datum::PgType::OIDVECTOR) => element,
+        Some(element)
+            if !matches!(
+                ty,
+                crate::datum::PgType::INT2VECTOR | crate::datum::PgType::OIDVECTOR
+            ) =>
+        {
+            element
+        }
         Some(_) | None => ty,
     };
     Some(types::short_name(ty).to_owned())

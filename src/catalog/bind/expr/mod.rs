@@ -13,6 +13,7 @@ mod compare;
 mod constants;
 mod heading;
 mod operators;
+mod places;
 mod resolve;
 pub(in crate::catalog) mod runtime;
 mod special;
@@ -75,15 +76,18 @@ impl Binder<'_> {
                 let bound = self.literal(&value.value);
                 bound.map_err(|error| self.at(value.span, error))
             }
-            Expr::BinaryOp { op: op @ (BinaryOperator::And | BinaryOperator::Or), .. } => {
-                self.logic(scope, e, op)
-            }
+            Expr::BinaryOp {
+                op: op @ (BinaryOperator::And | BinaryOperator::Or),
+                ..
+            } => self.logic(scope, e, op),
             Expr::BinaryOp { left, op, right } => self.binary(scope, left, op, right),
             Expr::UnaryOp { op, expr } => self.unary(scope, *op, expr),
-            Expr::Cast { expr, data_type, .. } => {
-                let cast = self.cast(scope, expr, data_type);
-                cast.map_err(|error| self.at(e.span(), error))
-            }
+            Expr::Cast {
+                kind,
+                expr,
+                data_type,
+                ..
+            } => self.cast(scope, kind, expr, data_type),
             Expr::Function(function) => self.call(scope, function),
             Expr::Subquery(query) => self.scalar_subquery(scope, query),
             Expr::Exists { subquery, negated } => self.exists(scope, subquery, *negated),
@@ -108,35 +112,73 @@ impl Binder<'_> {
             Expr::IsNotUnknown(inner) => is(inner, "IS NOT NULL", Some("IS NOT UNKNOWN")),
             Expr::IsDistinctFrom(one, other) => self.distinct_from(scope, one, other, false),
             Expr::IsNotDistinctFrom(one, other) => self.distinct_from(scope, one, other, true),
-            Expr::Between { expr, negated, low, high } => {
-                self.between(scope, expr, (low, high), *negated)
-            }
-            Expr::InList { expr, list, negated } => self.in_list(scope, expr, list, *negated),
-            Expr::InSubquery { expr, subquery, negated } => {
-                self.in_subquery(scope, expr, subquery, *negated)
-            }
-            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+            Expr::Between {
+                expr,
+                negated,
+                low,
+                high,
+            } => self.between(scope, expr, (low, high), *negated),
+            Expr::InList {
+                expr,
+                list,
+                negated,
+            } => self.in_list(scope, expr, list, *negated),
+            Expr::InSubquery {
+                expr,
+                subquery,
+                negated,
+            } => self.in_subquery(scope, expr, subquery, *negated),
+            Expr::Like {
+                negated,
+                any: false,
+                expr,
+                pattern,
+                escape_char,
+            } => {
                 let symbol = if *negated { "!~~" } else { "~~" };
                 self.like(scope, symbol, (expr, pattern), escape_char.as_ref())
             }
-            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+            Expr::ILike {
+                negated,
+                any: false,
+                expr,
+                pattern,
+                escape_char,
+            } => {
                 let symbol = if *negated { "!~~*" } else { "~~*" };
                 self.like(scope, symbol, (expr, pattern), escape_char.as_ref())
             }
-            Expr::Like { negated, any: true, expr, pattern, escape_char: None } => {
+            Expr::Like {
+                negated,
+                any: true,
+                expr,
+                pattern,
+                escape_char: None,
+            } => {
                 let symbol = if *negated { "!~~" } else { "~~" };
                 self.quantified(scope, expr, symbol, pattern, false)
             }
-            Expr::ILike { negated, any: true, expr, pattern, escape_char: None } => {
+            Expr::ILike {
+                negated,
+                any: true,
+                expr,
+                pattern,
+                escape_char: None,
+            } => {
                 let symbol = if *negated { "!~~*" } else { "~~*" };
                 self.quantified(scope, expr, symbol, pattern, false)
             }
-            Expr::AnyOp { left, compare_op, right, .. } => {
-                self.quantified(scope, left, &symbol_of(compare_op)?, right, false)
-            }
-            Expr::AllOp { left, compare_op, right } => {
-                self.quantified(scope, left, &symbol_of(compare_op)?, right, true)
-            }
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                ..
+            } => self.quantified(scope, left, &symbol_of(compare_op)?, right, false),
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => self.quantified(scope, left, &symbol_of(compare_op)?, right, true),
             _ => self.bind_syntax(scope, e),
         }
     }
@@ -154,15 +196,21 @@ impl Binder<'_> {
             }
             Expr::Interval(interval) => self.interval(scope, interval),
             Expr::Extract { field, expr, .. } => self.extract(scope, field, expr),
-            Expr::AtTimeZone { timestamp, time_zone } => {
-                self.spelled(scope, e, "timezone", &[time_zone, timestamp])
-            }
+            Expr::AtTimeZone {
+                timestamp,
+                time_zone,
+            } => self.spelled(scope, e, "timezone", &[time_zone, timestamp]),
             Expr::Position { expr, r#in } => self.spelled(scope, e, "position", &[r#in, expr]),
             Expr::Ceil { expr, .. } => self.spelled(scope, e, "ceil", &[expr]),
             Expr::Floor { expr, .. } => self.spelled(scope, e, "floor", &[expr]),
             Expr::Substring { .. } => self.substring(scope, e),
             Expr::Trim { .. } => self.trim(scope, e),
-            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+            Expr::Overlay {
+                expr,
+                overlay_what,
+                overlay_from,
+                overlay_for,
+            } => {
                 let mut args = vec![expr.as_ref(), overlay_what, overlay_from];
                 args.extend(overlay_for.as_deref());
                 self.spelled(scope, e, "overlay", &args)

@@ -51,8 +51,7 @@ pub(super) fn choose(candidates: &[Vec<PgType>], actual: &[PgType]) -> Choice {
     }
     if left.len() > 1 {
         let preferred = |to: PgType, from: PgType| {
-            to == from
-                || (types::is_preferred(to) && types::category(to) == types::category(from))
+            to == from || (types::is_preferred(to) && types::category(to) == types::category(from))
         };
         keep_best(&mut left, |index| count(types_of(index), actual, preferred));
     }
@@ -70,7 +69,10 @@ pub(super) fn choose(candidates: &[Vec<PgType>], actual: &[PgType]) -> Choice {
 }
 
 fn count(types: &[PgType], actual: &[PgType], good: impl Fn(PgType, PgType) -> bool) -> usize {
-    let known = types.iter().zip(actual).filter(|(_, from)| **from != PgType::UNKNOWN);
+    let known = types
+        .iter()
+        .zip(actual)
+        .filter(|(_, from)| **from != PgType::UNKNOWN);
     known.filter(|(to, from)| good(**to, **from)).count()
 }
 
@@ -83,7 +85,10 @@ fn keep_best(left: &mut Vec<usize>, score: impl Fn(usize) -> usize) {
 /// and there the preferred type if any takes it.
 fn keep_by_category(left: &mut Vec<usize>, candidates: &[Vec<PgType>], actual: &[PgType]) {
     let at = |index: usize, position: usize| {
-        candidates.get(index).and_then(|types| types.get(position)).copied()
+        candidates
+            .get(index)
+            .and_then(|types| types.get(position))
+            .copied()
     };
     let mut wanted: Vec<Option<(char, bool)>> = Vec::new();
     for (position, from) in actual.iter().enumerate() {
@@ -91,7 +96,10 @@ fn keep_by_category(left: &mut Vec<usize>, candidates: &[Vec<PgType>], actual: &
             wanted.push(None);
             continue;
         }
-        let taken: Vec<PgType> = left.iter().filter_map(|index| at(*index, position)).collect();
+        let taken: Vec<PgType> = left
+            .iter()
+            .filter_map(|index| at(*index, position))
+            .collect();
         let first = taken.first().map_or('X', |ty| types::category(*ty));
         let category = if taken.iter().any(|ty| types::category(*ty) == 'S') {
             'S'

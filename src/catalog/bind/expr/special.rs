@@ -13,13 +13,22 @@ use crate::pgerror::PgError;
 impl Binder<'_> {
     /// CASE in both its forms.
     pub(super) fn case(&self, scope: &Scope<'_>, e: &Expr) -> Result<Typed, PgError> {
-        let Expr::Case { operand, conditions, else_result, .. } = e else {
+        let Expr::Case {
+            operand,
+            conditions,
+            else_result,
+            ..
+        } = e
+        else {
             return Err(unsupported("this CASE"));
         };
         let whens = match operand {
             Some(operand) => self.simple_case(scope, operand, conditions)?,
             None => {
-                let mut whens = Whens { operand: String::new(), conditions: Vec::new() };
+                let mut whens = Whens {
+                    operand: String::new(),
+                    conditions: Vec::new(),
+                };
                 for when in conditions {
                     let condition = self.condition(scope, &when.condition, "CASE/WHEN")?;
                     whens.conditions.push(condition);
@@ -36,7 +45,9 @@ impl Binder<'_> {
         for when in conditions {
             results.push(self.expr(scope, &when.result)?);
         }
-        let (ty, results) = self.unify("CASE", results)?;
+        let mut places = vec![else_result.as_deref()];
+        places.extend(conditions.iter().map(|when| Some(&when.result)));
+        let (ty, results) = self.unify_at("CASE", results, &places)?;
         let mut results = results.iter();
         let otherwise = results.next().map_or("NULL", Typed::text);
         let mut sql = format!("CASE{}", whens.operand);
@@ -63,12 +74,20 @@ impl Binder<'_> {
             let equal = self.operator("=", Some(value.clone()), item);
             equals.push(equal.map_err(|error| self.at(when.condition.span(), error))?);
         }
-        let key = equals.first().map(super::apply::Applied::left_key).unwrap_or_default();
-        let once = equals.iter().all(|equal| equal.native.is_some() && equal.left_key() == key);
+        let key = equals
+            .first()
+            .map(super::apply::Applied::left_key)
+            .unwrap_or_default();
+        let once = equals
+            .iter()
+            .all(|equal| equal.native.is_some() && equal.left_key() == key);
         if once {
             return Ok(Whens {
                 operand: format!(" {key}"),
-                conditions: equals.iter().map(|equal| equal.right.text().to_owned()).collect(),
+                conditions: equals
+                    .iter()
+                    .map(|equal| equal.right.text().to_owned())
+                    .collect(),
             });
         }
         if repeated {
@@ -93,7 +112,8 @@ impl Binder<'_> {
         for arg in args {
             values.push(self.expr(scope, arg)?);
         }
-        let (ty, values) = self.unify(&what, values)?;
+        let places: Vec<Option<&Expr>> = args.iter().copied().map(Some).collect();
+        let (ty, values) = self.unify_at(&what, values, &places)?;
         if let [one] = values.as_slice() {
             return Ok(Typed::of(one.text(), ty));
         }
@@ -134,7 +154,7 @@ impl Binder<'_> {
         let repeated = self.num_volatile.get() > volatile;
         let item = self.expr(scope, other)?;
         let equal = self.operator("=", Some(value), item);
-        let equal = equal.map_err(|error| self.at(one.span(), error))?;
+        let equal = equal.map_err(|error| self.at_operator(one, ",", other, error))?;
         let ty = equal.left.as_ref().map_or(PgType::TEXT, |left| left.ty);
         let left = equal.left.as_ref().map_or("NULL", Typed::text);
         let sql = if equal.native.is_some() {
@@ -156,7 +176,11 @@ impl Binder<'_> {
         let bound = self.query(scope, query)?;
         let [column] = bound.columns.as_slice() else {
             let message = "subquery must return only one column";
-            return Err(self.at(query.span(), PgError::error("42601", message)));
+            let error = PgError::error("42601", message);
+            return Err(match self.lines.find_last(None, query.span().start, "(") {
+                Some(position) => error.at(position),
+                None => error,
+            });
         };
         // What is without FROM in the end cannot have many rows.
         let sql = if !bound.sql.contains("FROM") {
@@ -187,7 +211,10 @@ impl Binder<'_> {
     ) -> Result<Typed, PgError> {
         let bound = self.query(scope, query)?;
         let not = if negated { "NOT " } else { "" };
-        Ok(Typed::of(format!("({not}EXISTS ({}))", bound.sql), PgType::BOOL))
+        Ok(Typed::of(
+            format!("({not}EXISTS ({}))", bound.sql),
+            PgType::BOOL,
+        ))
     }
 
     /// `(a, b)` and `ROW(a, b)` as a value: a record in its text form.
@@ -203,7 +230,10 @@ impl Binder<'_> {
             let field = self.settled(field.clone())?;
             texts.push(self.as_text(&field));
         }
-        Ok(Typed::of(format!("{}({})", runtime::ROW, texts.join(", ")), PgType::RECORD))
+        Ok(Typed::of(
+            format!("{}({})", runtime::ROW, texts.join(", ")),
+            PgType::RECORD,
+        ))
     }
 
     /// `INTERVAL '1' DAY`
@@ -258,7 +288,14 @@ impl Binder<'_> {
 
     /// `SUBSTRING(e FROM a FOR b)` in its forms.
     pub(super) fn substring(&self, scope: &Scope<'_>, e: &Expr) -> Result<Typed, PgError> {
-        let Expr::Substring { expr, substring_from, substring_for, shorthand, .. } = e else {
+        let Expr::Substring {
+            expr,
+            substring_from,
+            substring_for,
+            shorthand,
+            ..
+        } = e
+        else {
             return Err(unsupported("this SUBSTRING"));
         };
         let name = if *shorthand { "substr" } else { "substring" };
@@ -282,7 +319,13 @@ impl Binder<'_> {
 
     /// `TRIM(BOTH x FROM e)` in its forms.
     pub(super) fn trim(&self, scope: &Scope<'_>, e: &Expr) -> Result<Typed, PgError> {
-        let Expr::Trim { expr, trim_where, trim_what, trim_characters } = e else {
+        let Expr::Trim {
+            expr,
+            trim_where,
+            trim_what,
+            trim_characters,
+        } = e
+        else {
             return Err(unsupported("this TRIM"));
         };
         let name = match trim_where {
@@ -315,7 +358,7 @@ impl Binder<'_> {
         );
         if !known || parts.last().is_some_and(|schema| schema != "pg_catalog") {
             let message = format!("collation \"{name}\" for encoding \"UTF8\" does not exist");
-            return Err(self.at(collation.span(), PgError::error("42704", message)));
+            return Err(self.at_word_behind(e, "collate", PgError::error("42704", message)));
         }
         let value = self.expr(scope, e)?;
         let collatable = matches!(
@@ -325,8 +368,11 @@ impl Binder<'_> {
         if collatable {
             return Ok(value);
         }
-        let message = format!("collations are not supported by type {}", types::display(value.ty));
-        Err(self.at(e.span(), PgError::error("42804", message)))
+        let message = format!(
+            "collations are not supported by type {}",
+            types::display(value.ty)
+        );
+        Err(self.at_word_behind(e, "collate", PgError::error("42804", message)))
     }
 }
 
@@ -347,15 +393,16 @@ impl Binder<'_> {
     /// `value` as int8, for LIMIT and OFFSET; `what` names the clause.
     pub(in crate::catalog) fn int8(&self, value: Typed, what: &str) -> Result<Typed, PgError> {
         let from = value.ty;
-        self.coerce(value, PgType::INT8, Coercion::Assignment).map_err(|error| {
-            if error.code() != "42846" {
-                return error;
-            }
-            let message = format!(
-                "argument of {what} must be type bigint, not type {}",
-                types::display(from)
-            );
-            PgError::error("42804", message)
-        })
+        self.coerce(value, PgType::INT8, Coercion::Assignment)
+            .map_err(|error| {
+                if error.code() != "42846" {
+                    return error;
+                }
+                let message = format!(
+                    "argument of {what} must be type bigint, not type {}",
+                    types::display(from)
+                );
+                PgError::error("42804", message)
+            })
     }
 }

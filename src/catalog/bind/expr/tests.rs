@@ -15,8 +15,17 @@ use crate::pgerror::PgError;
 /// What the recording says, or what we say.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
-    Value { heading: String, ty: String, text: Option<String> },
-    Error { code: String, message: String, hint: String, position: u32 },
+    Value {
+        heading: String,
+        ty: String,
+        text: Option<String>,
+    },
+    Error {
+        code: String,
+        message: String,
+        hint: String,
+        position: u32,
+    },
 }
 
 struct Bench {
@@ -27,7 +36,10 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let host = Arc::new(TestHost::new(&Arc::new(FakeDisk::default()), &["postgres"]));
-        Self { context: host.context(), executor: Executor::new(1) }
+        Self {
+            context: host.context(),
+            executor: Executor::new(1),
+        }
     }
 
     fn answer(&self, text: &str) -> Answer {
@@ -123,8 +135,15 @@ fn expressions_are_what_postgresql_says() {
     for (text, expected) in recorded() {
         let got = bench.answer(&text);
         if got != expected {
-            wrong.push(format!("{text}\n   expected {expected:?}\n   got      {got:?}"));
+            wrong.push(format!(
+                "{text}\n   expected {expected:?}\n   got      {got:?}"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

@@ -10,7 +10,11 @@ use crate::pgerror::PgError;
 pub(in crate::catalog) fn named(data_type: &DataType) -> Result<(PgType, i32), PgError> {
     match data_type {
         DataType::Float(ExactNumberInfo::Precision(precision)) => {
-            let ty = if *precision < 25 { PgType::FLOAT4 } else { PgType::FLOAT8 };
+            let ty = if *precision < 25 {
+                PgType::FLOAT4
+            } else {
+                PgType::FLOAT8
+            };
             Ok((ty, -1))
         }
         // int4[][] is int4[] to PostgreSQL, and a length means nothing
@@ -23,8 +27,7 @@ pub(in crate::catalog) fn named(data_type: &DataType) -> Result<(PgType, i32), P
             if datum::info(ty).is_some_and(datum::TypeInfo::is_array) {
                 return Ok((ty, typmod));
             }
-            let array = array_of(ty)
-                .ok_or_else(|| unknown(&format!("{}[]", display(ty))))?;
+            let array = array_of(ty).ok_or_else(|| unknown(&format!("{}[]", display(ty))))?;
             Ok((array, typmod))
         }
         other => by_text(&other.to_string()),
@@ -33,7 +36,11 @@ pub(in crate::catalog) fn named(data_type: &DataType) -> Result<(PgType, i32), P
 
 fn by_text(text: &str) -> Result<(PgType, i32), PgError> {
     // The parser writes its keywords in capitals; a quoted name is never one of them.
-    let text = if text.contains('"') { text.to_owned() } else { text.to_lowercase() };
+    let text = if text.contains('"') {
+        text.to_owned()
+    } else {
+        text.to_lowercase()
+    };
     if let Some(domain) = text.strip_prefix("information_schema.") {
         let ty = match domain {
             "sql_identifier" => PgType::NAME,

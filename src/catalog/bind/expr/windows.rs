@@ -9,11 +9,7 @@ use crate::pgerror::PgError;
 
 impl Binder<'_> {
     /// ` OVER (...)`
-    pub(super) fn window(
-        &self,
-        scope: &Scope<'_>,
-        window: &WindowType,
-    ) -> Result<String, PgError> {
+    pub(super) fn window(&self, scope: &Scope<'_>, window: &WindowType) -> Result<String, PgError> {
         match window {
             WindowType::WindowSpec(spec) => {
                 Ok(format!(" OVER ({})", self.window_spec(scope, spec)?))
@@ -36,7 +32,10 @@ impl Binder<'_> {
             parts.push(format!("PARTITION BY {}", keys?.join(", ")));
         }
         if !spec.order_by.is_empty() {
-            parts.push(format!("ORDER BY {}", self.order(scope, &spec.order_by)?.join(", ")));
+            parts.push(format!(
+                "ORDER BY {}",
+                self.order(scope, &spec.order_by)?.join(", ")
+            ));
         }
         if let Some(frame) = &spec.window_frame {
             let units = match frame.units {

@@ -26,7 +26,10 @@ fn written(array: &Array) -> Datum {
 
 /// `array(text, ...)`
 pub(super) fn array(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let elements = args.iter().map(|arg| text_of(Some(arg)).map(str::to_owned)).collect();
+    let elements = args
+        .iter()
+        .map(|arg| text_of(Some(arg)).map(str::to_owned))
+        .collect();
     Ok(written(&Array::of(elements)))
 }
 
@@ -35,7 +38,9 @@ pub(super) fn text_agg(
     _: &Call<'_>,
     rows: &mut dyn Iterator<Item = &[Datum]>,
 ) -> Result<Datum, PgError> {
-    let elements = rows.map(|row| text_of(row.first()).map(str::to_owned)).collect();
+    let elements = rows
+        .map(|row| text_of(row.first()).map(str::to_owned))
+        .collect();
     Ok(written(&Array::of(elements)))
 }
 
@@ -75,12 +80,7 @@ pub(super) fn cast(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 /// An element in text form as one of another type.
-fn cast_text(
-    call: &Call<'_>,
-    from: PgType,
-    to: PgType,
-    text: &str,
-) -> Result<String, PgError> {
+fn cast_text(call: &Call<'_>, from: PgType, to: PgType, text: &str) -> Result<String, PgError> {
     let through_code =
         casts::find(from, to, super::super::Coercion::Explicit) == Some(casts::Method::Code);
     let value = if through_code {
@@ -129,7 +129,10 @@ pub(super) fn concat(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         *length = length.saturating_add(added);
     }
     let elements = one.elements.into_iter().chain(other.elements).collect();
-    Ok(written(&Array { dimensions, elements }))
+    Ok(written(&Array {
+        dimensions,
+        elements,
+    }))
 }
 
 /// `subscript(array, index, ...)`: NULL outside of the bounds.
@@ -162,7 +165,9 @@ pub(super) fn slice(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         ));
     };
     let first = i64::from(*first);
-    let last = first.saturating_add(i64::try_from(*length).unwrap_or(i64::MAX)).saturating_sub(1);
+    let last = first
+        .saturating_add(i64::try_from(*length).unwrap_or(i64::MAX))
+        .saturating_sub(1);
     let bound = |index: usize, otherwise: i64| match args.get(index) {
         Some(Datum::Int(number)) => *number,
         _ => otherwise,
@@ -171,7 +176,9 @@ pub(super) fn slice(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let upper = bound(2, last).min(last);
     let skip = usize::try_from(lower.saturating_sub(first)).unwrap_or(0);
     let take = usize::try_from(upper.saturating_sub(lower).saturating_add(1)).unwrap_or(0);
-    Ok(written(&Array::of(array.elements.into_iter().skip(skip).take(take).collect())))
+    Ok(written(&Array::of(
+        array.elements.into_iter().skip(skip).take(take).collect(),
+    )))
 }
 
 /// Elements read as values of a type.
@@ -189,7 +196,9 @@ pub(super) fn contains(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError
     let ty = type_arg(args, 0);
     let all = elements(call, ty, text_arg(args, 1))?;
     let wanted = elements(call, ty, text_arg(args, 2))?;
-    let contained = wanted.iter().all(|one| all.iter().any(|other| equal(ty, one, other)));
+    let contained = wanted
+        .iter()
+        .all(|one| all.iter().any(|other| equal(ty, one, other)));
     Ok(Datum::Int(i64::from(contained)))
 }
 
@@ -247,7 +256,8 @@ fn order(ty: PgType, one: &Datum, other: &Datum) -> Ordering {
         (Datum::Int(one), Datum::Int(other)) => one.cmp(other),
         (Datum::Float(one), Datum::Float(other)) => {
             // NaN is above all and equal to itself; -0 is 0.
-            one.partial_cmp(other).unwrap_or_else(|| one.is_nan().cmp(&other.is_nan()))
+            one.partial_cmp(other)
+                .unwrap_or_else(|| one.is_nan().cmp(&other.is_nan()))
         }
         (Datum::Text(one), Datum::Text(other)) => match ty {
             PgType::NUMERIC => numerics(one, other),
@@ -277,7 +287,9 @@ fn numerics(one: &str, other: &str) -> Ordering {
 
 /// An interval's length, with months of 30 days.
 fn length(text: &str) -> i128 {
-    let mut parts = text.split(' ').map(|part| part.parse::<i128>().unwrap_or(0));
+    let mut parts = text
+        .split(' ')
+        .map(|part| part.parse::<i128>().unwrap_or(0));
     let mut part = || parts.next().unwrap_or(0);
     let (months, days, microseconds) = (part(), part(), part());
     (months * 30 + days) * 86_400_000_000 + microseconds
@@ -316,7 +328,9 @@ pub(super) fn any_call(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError
             return Ok(None);
         }
         let Some(Body::Scalar(body)) = function.map(|function| &function.body) else {
-            return Err(PgError::unsupported("this operator over an array is not supported"));
+            return Err(PgError::unsupported(
+                "this operator over an array is not supported",
+            ));
         };
         Ok(match body(call, &[value.clone(), element.clone()])? {
             Datum::Int(answer) => Some((answer != 0) != negated),
@@ -345,5 +359,9 @@ fn quantify(
             None => unknown = true,
         }
     }
-    Ok(if unknown { Datum::Null } else { Datum::Int(i64::from(all)) })
+    Ok(if unknown {
+        Datum::Null
+    } else {
+        Datum::Int(i64::from(all))
+    })
 }

@@ -25,7 +25,9 @@ pub(super) fn convert(
 ) -> Result<Datum, PgError> {
     match (from, to) {
         (PgType::CHAR, PgType::INT4) => {
-            let byte = text_of(Some(&value)).and_then(|text| text.bytes().next()).unwrap_or(0);
+            let byte = text_of(Some(&value))
+                .and_then(|text| text.bytes().next())
+                .unwrap_or(0);
             return Ok(Datum::Int(i64::from(i8::from_ne_bytes([byte]))));
         }
         (PgType::INT4, PgType::CHAR) => return char_of(&value),
@@ -75,7 +77,11 @@ fn from_int(to: PgType, number: i64) -> Result<Datum, PgError> {
         PgType::NUMERIC => return Ok(Datum::Text(number.to_string())),
         _ => true,
     };
-    if fits { Ok(Datum::Int(number)) } else { Err(out_of_range(to)) }
+    if fits {
+        Ok(Datum::Int(number))
+    } else {
+        Err(out_of_range(to))
+    }
 }
 
 /// The nearest float4.
@@ -117,7 +123,11 @@ fn numeric_of(from: PgType, number: f64) -> String {
         return "NaN".to_owned();
     }
     if number.is_infinite() {
-        let name = if number > 0.0 { "Infinity" } else { "-Infinity" };
+        let name = if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        };
         return name.to_owned();
     }
     let digits = if from == PgType::FLOAT4 { 5 } else { 14 };
@@ -126,7 +136,11 @@ fn numeric_of(from: PgType, number: f64) -> String {
         Ok(value) => {
             let value = value.normalized();
             let (_, scale) = value.as_bigint_and_exponent();
-            let value = if scale < 0 { value.with_scale(0) } else { value };
+            let value = if scale < 0 {
+                value.with_scale(0)
+            } else {
+                value
+            };
             value.to_plain_string()
         }
         Err(_) => "NaN".to_owned(),
@@ -145,15 +159,20 @@ fn from_numeric(to: PgType, text: &str) -> Result<Datum, PgError> {
                 _ => text.parse().unwrap_or(f64::NAN),
             };
             if number.is_infinite() && !special {
-                let message =
-                    format!("\"{text}\" is out of range for type {}", super::super::types::display(to));
+                let message = format!(
+                    "\"{text}\" is out of range for type {}",
+                    super::super::types::display(to)
+                );
                 return Err(PgError::error("22003", message));
             }
             from_float(PgType::FLOAT8, to, number)
         }
         _ if special => {
             let value = if text == "NaN" { "NaN" } else { "infinity" };
-            let message = format!("cannot convert {value} to {}", super::super::types::display(to));
+            let message = format!(
+                "cannot convert {value} to {}",
+                super::super::types::display(to)
+            );
             Err(PgError::unsupported(message))
         }
         _ => {
@@ -189,13 +208,15 @@ fn char_of(value: &Datum) -> Result<Datum, PgError> {
     let Datum::Int(number) = value else {
         return Ok(Datum::Null);
     };
-    let byte = i8::try_from(*number)
-        .map_err(|_| PgError::error("22003", "\"char\" out of range"))?;
+    let byte =
+        i8::try_from(*number).map_err(|_| PgError::error("22003", "\"char\" out of range"))?;
     match u8::try_from(byte) {
         Ok(0) => Ok(Datum::Text(String::new())),
         Ok(byte) => Ok(Datum::Text(char::from(byte).to_string())),
         // Text is UTF-8 here, and half a character is none.
-        Err(_) => Err(PgError::unsupported("a \"char\" that is not ASCII is not supported")),
+        Err(_) => Err(PgError::unsupported(
+            "a \"char\" that is not ASCII is not supported",
+        )),
     }
 }
 

@@ -80,11 +80,31 @@ pub(in crate::catalog) const FUNCTIONS: &[Function] = &[
     scalar(9912, "compare", &[INT, TEXT, TEXT], INT, arrays::compare),
     scalar(9913, "subscript", &[TEXT, INT], TEXT, arrays::subscript),
     scalar(9914, "slice", &[TEXT, VALUE, VALUE], TEXT, arrays::slice),
-    scalar(9915, "any", &[TEXT, INT, INT, VALUE, TEXT], INT, arrays::any).lax(),
-    scalar(9916, "any_call", &[INT, INT, INT, INT, VALUE, TEXT], INT, arrays::any_call).lax(),
-    Function::new(9917, "text_agg", &[TEXT], TEXT, Body::Aggregate(arrays::text_agg))
-        .schema(SCHEMA)
-        .lax(),
+    scalar(
+        9915,
+        "any",
+        &[TEXT, INT, INT, VALUE, TEXT],
+        INT,
+        arrays::any,
+    )
+    .lax(),
+    scalar(
+        9916,
+        "any_call",
+        &[INT, INT, INT, INT, VALUE, TEXT],
+        INT,
+        arrays::any_call,
+    )
+    .lax(),
+    Function::new(
+        9917,
+        "text_agg",
+        &[TEXT],
+        TEXT,
+        Body::Aggregate(arrays::text_agg),
+    )
+    .schema(SCHEMA)
+    .lax(),
 ];
 
 /// The type that an argument names.
@@ -148,7 +168,12 @@ fn fit(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let ty = type_arg(args, 0);
     let typmod = i32::try_from(int_arg(args, 1)).unwrap_or(-1);
     let explicit = int_arg(args, 2) != 0;
-    Ok(datum::apply_typmod(ty, typmod, value_arg(args, 3, ty), explicit)?)
+    Ok(datum::apply_typmod(
+        ty,
+        typmod,
+        value_arg(args, 3, ty),
+        explicit,
+    )?)
 }
 
 fn raise(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
