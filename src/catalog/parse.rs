@@ -23,6 +23,8 @@ pub(super) struct Lines {
     /// Characters before each line.
     starts: Vec<u32>,
     num_characters: u32,
+    /// The text in lower case, for words and symbols of which the syntax tree keeps no place.
+    text: Vec<char>,
 }
 
 impl Lines {
@@ -36,9 +38,11 @@ impl Lines {
                 starts.push(number);
             }
         }
+        let text = text.chars().map(|c| c.to_ascii_lowercase()).collect();
         Self {
             starts,
             num_characters,
+            text,
         }
     }
 
@@ -53,6 +57,48 @@ impl Lines {
         let column = u32::try_from(location.column).ok()?;
         Some(self.starts.get(line)?.saturating_add(column))
     }
+
+    /// Where `what` (in lower case) stands last before `to`, and not before `from`.
+    pub(super) fn find_last(
+        &self,
+        from: Option<Location>,
+        to: Location,
+        what: &str,
+    ) -> Option<u32> {
+        let start = from.map_or(Some(1), |from| self.position(from))?;
+        let (skipped, end) = (index(start)?, index(self.position(to)?)?);
+        let what: Vec<char> = what.chars().collect();
+        let found = self
+            .text
+            .get(skipped..end)?
+            .windows(what.len())
+            .rposition(|at| at == what)?;
+        u32::try_from(found).ok()?.checked_add(start)
+    }
+
+    /// Where `what` (in lower case) stands first behind `from`.
+    pub(super) fn find_first(&self, from: Location, what: &str) -> Option<u32> {
+        let start = self.position(from)?;
+        let what: Vec<char> = what.chars().collect();
+        let found = self
+            .text
+            .get(index(start)?..)?
+            .windows(what.len())
+            .position(|at| at == what)?;
+        u32::try_from(found).ok()?.checked_add(start)
+    }
+
+    /// The first place that is not blank, from `position` on.
+    pub(super) fn not_blank(&self, position: u32) -> Option<u32> {
+        let rest = self.text.get(index(position)?..)?;
+        let blanks = rest.iter().take_while(|c| c.is_whitespace()).count();
+        u32::try_from(blanks).ok()?.checked_add(position)
+    }
+}
+
+/// A position as an index.
+fn index(position: u32) -> Option<usize> {
+    usize::try_from(position.checked_sub(1)?).ok()
 }
 
 /// The text of a statement, for errors that quote it.
