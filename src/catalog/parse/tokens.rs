@@ -43,6 +43,20 @@ pub(super) fn mended(
     Ok(out)
 }
 
+/// `tokens` without blanks, not mended.
+pub(super) fn checked(
+    source: &Source<'_>,
+    tokens: Vec<TokenWithSpan>,
+) -> Result<Vec<TokenWithSpan>, PgError> {
+    let tokens = joined_strings(source, tokens)?;
+    check_depth(&tokens)?;
+    let nexts = tokens.iter().skip(1).map(Some).chain([None]);
+    for (token, next) in tokens.iter().zip(nexts) {
+        check_number(source, token, next)?;
+    }
+    Ok(tokens)
+}
+
 /// What is to be done with a token.
 enum Mend {
     Keep,
