@@ -15,6 +15,8 @@ mod parse;
 mod prepare;
 #[cfg(test)]
 mod test_host;
+#[cfg(test)]
+mod testing;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};

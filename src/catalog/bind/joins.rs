@@ -5,12 +5,11 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use crate::datum::PgType;
 use crate::pgerror::PgError;
 
 use super::from::{Source, idents_of};
 use super::scope::folded;
-use super::{Binder, Clause, Coercion, Scope, ScopeColumn, Typed};
+use super::{Binder, Clause, Scope, ScopeColumn, Typed};
 
 /// Which side's rows a join keeps without a partner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,25 +132,8 @@ impl Binder<'_> {
         let scope = both.scope(outer);
         scope.clause.set(Clause::On);
         let condition = self.condition(&scope, condition, "JOIN/ON")?;
-        both.sql = format!("{} ON {}", both.sql, condition.text());
+        both.sql = format!("{} ON {condition}", both.sql);
         Ok(both)
-    }
-
-    /// A condition: a boolean, or the error that names its clause.
-    pub(super) fn condition(
-        &self,
-        scope: &Scope<'_>,
-        condition: &Expr,
-        clause: &str,
-    ) -> Result<Typed, PgError> {
-        let value = self.expr(scope, condition)?;
-        let from = value.ty;
-        if !value.is_unknown() && from != PgType::BOOL {
-            let from = super::expr::types::display(from);
-            let message = format!("argument of {clause} must be type boolean, not type {from}");
-            return Err(self.at(condition.span(), PgError::error("42804", message)));
-        }
-        self.coerce(value, PgType::BOOL, Coercion::Implicit)
     }
 
     fn join_using(

@@ -27,6 +27,8 @@ use super::Context;
 use super::functions::Function;
 use super::parse::Lines;
 pub(super) use expr::Coercion;
+/// What rewritten text calls beside PostgreSQL's functions.
+pub(super) use expr::runtime::FUNCTIONS as INTERNAL_FUNCTIONS;
 pub(super) use scope::{Clause, Cte, Grouping, Lifted, Scope, ScopeColumn, ScopeTable};
 
 /// A bound expression.

@@ -222,7 +222,7 @@ impl Binder<'_> {
                 self.order_result(scope, draft, tail)
             }
             SetExpr::Values(values) => {
-                let draft = self.values(scope, values)?;
+                let draft = self.values_clause(scope, values)?;
                 self.order_result(scope, draft, tail)
             }
             SetExpr::Table(table) => {
@@ -306,7 +306,7 @@ impl Binder<'_> {
     }
 
     /// VALUES
-    fn values(&self, scope: &Scope<'_>, values: &ast::Values) -> Result<Draft, PgError> {
+    fn values_clause(&self, scope: &Scope<'_>, values: &ast::Values) -> Result<Draft, PgError> {
         let inner = Scope::inside(scope);
         inner.clause.set(Clause::Values);
         let mut columns: Vec<Vec<Typed>> = Vec::new();

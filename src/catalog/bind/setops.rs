@@ -30,7 +30,7 @@ impl Binder<'_> {
         // What is compared is compared by the rules of its type.
         left.compared |= !all || op != SetOperator::Union;
         right.compared |= !all || op != SetOperator::Union;
-        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        let (left, right) = (self.compound_operand(left)?, self.compound_operand(right)?);
         let sql = if all && op != SetOperator::Union {
             counted(name, &left, &right)
         } else {
@@ -41,7 +41,7 @@ impl Binder<'_> {
     }
 
     /// The text of an operand, one plain SELECT.
-    fn operand(&self, draft: Draft) -> Result<BoundQuery, PgError> {
+    fn compound_operand(&self, draft: Draft) -> Result<BoundQuery, PgError> {
         let simple = draft.simple;
         let compared = draft.compared;
         let bound = draft.render(self)?;
@@ -100,7 +100,7 @@ impl Binder<'_> {
         next.coerce(self, &types)?;
         let all = is_all(*set_quantifier)?;
         first.compared |= !all;
-        let first = self.operand(first)?;
+        let first = self.compound_operand(first)?;
         // The recursive side refers to the result, so it stays as it is.
         let next = next.render(self)?;
         let all = if all { " ALL" } else { "" };

@@ -134,7 +134,9 @@ impl Binder<'_> {
         let first = pieces.values.first().cloned();
         let values = std::mem::take(&mut pieces.values);
         let num_values = values.len();
-        let mut texts = self.call_arguments(resolved, values)?;
+        let completed = self.completed(resolved, values)?;
+        let returns = completed.returns;
+        let mut texts = completed.args;
         let ordered = pieces.distinct || orders(function.name);
         if let Some(text) = texts.first_mut()
             && ordered
@@ -169,7 +171,7 @@ impl Binder<'_> {
             "{name}({distinct}{}{order}){filter}{over}",
             texts.join(", ")
         );
-        self.call_result(resolved, sql)
+        Ok(self.call_result(function, returns, sql))
     }
 
     /// `string_agg(DISTINCT x, sep)`: SQLite's DISTINCT takes one argument, so an array is made

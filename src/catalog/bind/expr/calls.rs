@@ -5,12 +5,14 @@ use sqlparser::ast::{
     Spanned,
 };
 
-use super::super::{Binder, Node, Scope, Typed, unsupported};
+use sqlparser::tokenizer::Span;
+
+use super::super::{Binder, FromCall, Node, Scope, Typed, unsupported};
 use super::coerce::{Coercion, filled};
 use super::resolve::{self, Choice};
 use super::types;
 use crate::catalog::functions::{self, Body, Function};
-use crate::datum::PgType;
+use crate::datum::{Names, PgType};
 use crate::pgerror::PgError;
 
 /// A call whose function is known.
@@ -104,7 +106,7 @@ impl Binder<'_> {
         {
             return Ok(bound);
         }
-        let arguments = arguments_of(call)?;
+        let arguments = arguments_of(written_arguments(call))?;
         let candidates = functions::find(schema.as_deref(), &name);
         let is_aggregate = candidates.iter().any(|function| function.is_aggregate());
         let is_window = candidates.iter().any(|function| function.kind() == 'w');
@@ -113,19 +115,17 @@ impl Binder<'_> {
         }
         if !candidates.is_empty() {
             refuse_aggregate_syntax(call, &name)?;
-            if candidates
-                .iter()
-                .all(|function| matches!(function.body, Body::Table { .. }))
-            {
-                return Err(scope.clause.get().refuses_rows());
-            }
         }
         let values = self.values(scope, &arguments.exprs)?;
         if let Some(cast) = self.cast_by_name(schema.as_deref(), &name, &values)? {
             return Ok(cast);
         }
         let resolved = self.resolve_call(schema.as_deref(), &name, &values, &arguments.names)?;
-        self.write_call(&resolved, values)
+        let completed = self.completed(&resolved, values)?;
+        if completed.function.table_columns().is_some() {
+            return self.rows_in_expr(scope, &completed, call.name.span());
+        }
+        self.call_value(&completed)
     }
 
     pub(super) fn values(&self, scope: &Scope<'_>, exprs: &[&Expr]) -> Result<Vec<Typed>, PgError> {
@@ -234,9 +234,6 @@ impl Binder<'_> {
         let mut candidates = Vec::new();
         let mut signatures = Vec::new();
         for function in functions::find(schema, name) {
-            if matches!(function.body, Body::Table { .. }) {
-                continue;
-            }
             if let Some((resolved, types)) = arranged(function, actual.len(), names) {
                 candidates.push(resolved);
                 signatures.push(types);
@@ -251,6 +248,7 @@ impl Binder<'_> {
                 Ok(resolved)
             }
             Choice::None => {
+                self.schema_exists(schema)?;
                 let message = format!("function {} does not exist", described());
                 Err(PgError::error("42883", message).with_hint(
                     "No function matches the given name and argument types. \
@@ -265,6 +263,21 @@ impl Binder<'_> {
                 ))
             }
         }
+    }
+
+    fn schema_exists(&self, schema: Option<&str>) -> Result<(), PgError> {
+        let Some(schema) = schema else {
+            return Ok(());
+        };
+        let ours = ["pg_catalog", "information_schema", "public", "pgspool"];
+        let names = functions::CatalogNames::new(self.context);
+        if ours.contains(&schema) || names.oid_of(PgType::REGNAMESPACE, schema).is_some() {
+            return Ok(());
+        }
+        Err(PgError::error(
+            "3F000",
+            format!("schema \"{schema}\" does not exist"),
+        ))
     }
 
     /// What ANYELEMENT stands for, given what was passed.
@@ -293,45 +306,74 @@ impl Binder<'_> {
         self.common_type("ARRAY", elements).map(Some)
     }
 
-    /// SQLite's text of a call.
-    pub(super) fn write_call(
+    /// A call with its arguments coerced.
+    pub(super) fn completed(
         &self,
         resolved: &Resolved,
         values: Vec<Typed>,
-    ) -> Result<Typed, PgError> {
-        let texts = self.call_arguments(resolved, values)?;
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let sql = written(resolved.function, &texts)?;
-        self.call_result(resolved, sql)
+    ) -> Result<FromCall, PgError> {
+        let element = resolved.element;
+        let returns = match resolved.function.returns {
+            PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY => {
+                self.array_type(element.unwrap_or(PgType::TEXT))?
+            }
+            PgType::ANYELEMENT | PgType::ANYNONARRAY | PgType::ANYCOMPATIBLE => {
+                element.unwrap_or(PgType::TEXT)
+            }
+            ty => ty,
+        };
+        Ok(FromCall {
+            function: resolved.function,
+            args: self.call_arguments(resolved, values)?,
+            element,
+            returns,
+        })
+    }
+
+    /// A call in FROM: like one in an expression, but it may return rows.
+    pub(in crate::catalog) fn call_in_from(
+        &self,
+        scope: &Scope<'_>,
+        name: &ObjectName,
+        args: &[FunctionArg],
+        span: Span,
+    ) -> Result<FromCall, PgError> {
+        let bind = || {
+            let (schema, name) = function_name(name)?;
+            let arguments = arguments_of(args)?;
+            let named = functions::find(schema.as_deref(), &name);
+            if named.iter().any(|function| function.is_aggregate()) {
+                scope.note_aggregate()?;
+            }
+            let values = self.values(scope, &arguments.exprs)?;
+            let resolved =
+                self.resolve_call(schema.as_deref(), &name, &values, &arguments.names)?;
+            self.completed(&resolved, values)
+        };
+        bind().map_err(|error| self.at(span, error))
+    }
+
+    /// A call that gives one value.
+    pub(in crate::catalog) fn call_value(&self, call: &FromCall) -> Result<Typed, PgError> {
+        let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
+        let sql = written(call.function, &args)?;
+        Ok(self.call_result(call.function, call.returns, sql))
     }
 
     /// What a call gives, from what the function's code gives.
-    pub(super) fn call_result(&self, resolved: &Resolved, sql: String) -> Result<Typed, PgError> {
-        let function = resolved.function;
+    pub(super) fn call_result(&self, function: &Function, ty: PgType, sql: String) -> Typed {
         if function.volatile {
             self.num_volatile
                 .set(self.num_volatile.get().saturating_add(1));
         }
-        let element = resolved.element.unwrap_or(PgType::TEXT);
-        match function.returns {
-            PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY => {
-                let array = types::array_of(element).ok_or_else(|| {
-                    let message = format!(
-                        "could not find array type for data type {}",
-                        types::display(element)
-                    );
-                    PgError::error("42704", message)
-                })?;
-                Ok(Typed::of(sql, array))
-            }
-            PgType::ANYELEMENT | PgType::ANYNONARRAY | PgType::ANYCOMPATIBLE => {
-                if takes_text(function) {
-                    return Ok(self.read(&sql, element));
-                }
-                Ok(Typed::of(sql, element))
-            }
-            ty => Ok(Typed::of(sql, ty)),
+        let is_open = matches!(
+            function.returns,
+            PgType::ANYELEMENT | PgType::ANYNONARRAY | PgType::ANYCOMPATIBLE
+        );
+        if is_open && takes_text(function) {
+            return self.read(&sql, ty);
         }
+        Typed::of(sql, ty)
     }
 
     /// The arguments in the function's order, each as its code takes it.
@@ -462,7 +504,9 @@ fn written(function: &Function, args: &[&str]) -> Result<String, PgError> {
         }
         Body::Template(template) => filled(template, args),
         Body::Native(name) => format!("{name}({})", args.join(", ")),
-        Body::Table { .. } => return Err(unsupported(&format!("{} here", function.name))),
+        Body::Table { .. } | Body::Stream { .. } => {
+            return Err(unsupported(&format!("{} here", function.name)));
+        }
     })
 }
 
@@ -470,9 +514,11 @@ fn written(function: &Function, args: &[&str]) -> Result<String, PgError> {
 pub(super) fn aggregate_name(function: &Function) -> String {
     match function.body {
         Body::Native(name) => name.to_owned(),
-        Body::Scalar(_) | Body::Aggregate(_) | Body::Template(_) | Body::Table { .. } => {
-            function.sql_name()
-        }
+        Body::Scalar(_)
+        | Body::Aggregate(_)
+        | Body::Template(_)
+        | Body::Table { .. }
+        | Body::Stream { .. } => function.sql_name(),
     }
 }
 
@@ -568,16 +614,20 @@ fn describe(schema: Option<&str>, name: &str, actual: &[PgType], names: &[String
     format!("{schema}{name}({})", args.join(", "))
 }
 
-fn arguments_of(call: &Ast) -> Result<Arguments<'_>, PgError> {
+fn written_arguments(call: &Ast) -> &[FunctionArg] {
+    match &call.args {
+        FunctionArguments::List(list) => &list.args,
+        FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
+    }
+}
+
+fn arguments_of(args: &[FunctionArg]) -> Result<Arguments<'_>, PgError> {
     let mut arguments = Arguments {
         exprs: Vec::new(),
         names: Vec::new(),
         star: false,
     };
-    let FunctionArguments::List(list) = &call.args else {
-        return Ok(arguments);
-    };
-    for arg in &list.args {
+    for arg in args {
         let (name, value) = match arg {
             FunctionArg::Named { name, arg, .. } => (Some(types::folded(name)), arg),
             FunctionArg::ExprNamed {
@@ -590,7 +640,7 @@ fn arguments_of(call: &Ast) -> Result<Arguments<'_>, PgError> {
         };
         match value {
             FunctionArgExpr::Expr(e) => arguments.exprs.push(e),
-            FunctionArgExpr::Wildcard if list.args.len() == 1 => arguments.star = true,
+            FunctionArgExpr::Wildcard if args.len() == 1 => arguments.star = true,
             FunctionArgExpr::Wildcard
             | FunctionArgExpr::QualifiedWildcard(_)
             | FunctionArgExpr::WildcardWithOptions(_) => {
@@ -615,7 +665,7 @@ fn arguments_of(call: &Ast) -> Result<Arguments<'_>, PgError> {
 
 /// The arguments of an aggregate: its expressions, and whether it is `f(*)`.
 pub(super) fn aggregate_arguments(call: &Ast) -> Result<(Vec<&Expr>, bool), PgError> {
-    let arguments = arguments_of(call)?;
+    let arguments = arguments_of(written_arguments(call))?;
     if !arguments.names.is_empty() {
         return Err(unsupported("a named argument of an aggregate"));
     }

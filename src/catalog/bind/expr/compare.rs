@@ -236,7 +236,7 @@ impl Binder<'_> {
             }
             None => vec![self.expr(scope, e)?],
         };
-        let found = self.subquery(scope, query)?;
+        let found = self.query(scope, query)?;
         if found.columns.len() != values.len() {
             let message = if found.columns.len() > values.len() {
                 "subquery has too many columns"

@@ -129,7 +129,13 @@ impl Binder<'_> {
             let first = format!("coalesce({}, {})", value.text(), others.join(", "));
             filled.push(self.sort_key(&Typed::of(first, ty))?);
         }
-        let function = if name == "greatest" { "max" } else { "min" };
+        let function = if name == "greatest" {
+            "max"
+        } else {
+            // Of equal ones SQLite's min gives the last, PostgreSQL the first.
+            filled.reverse();
+            "min"
+        };
         Ok(Typed::of(format!("{function}({})", filled.join(", ")), ty))
     }
 
@@ -164,7 +170,7 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         query: &Query,
     ) -> Result<Typed, PgError> {
-        let bound = self.subquery(scope, query)?;
+        let bound = self.query(scope, query)?;
         let [column] = bound.columns.as_slice() else {
             let message = "subquery must return only one column";
             return Err(self.at(query.span(), PgError::error("42601", message)));
@@ -196,7 +202,7 @@ impl Binder<'_> {
         query: &Query,
         negated: bool,
     ) -> Result<Typed, PgError> {
-        let bound = self.subquery(scope, query)?;
+        let bound = self.query(scope, query)?;
         let not = if negated { "NOT " } else { "" };
         Ok(Typed::of(
             format!("({not}EXISTS ({}))", bound.sql),
@@ -206,10 +212,16 @@ impl Binder<'_> {
 
     /// `(a, b)` and `ROW(a, b)` as a value: a record in its text form.
     pub(super) fn row(&self, scope: &Scope<'_>, items: &[Expr]) -> Result<Typed, PgError> {
-        let mut texts = Vec::with_capacity(items.len());
-        for item in items {
-            let value = self.settled(self.expr(scope, item)?)?;
-            texts.push(self.as_text(&value));
+        let items: Vec<&Expr> = items.iter().collect();
+        self.record_of(&self.values(scope, &items)?)
+    }
+
+    /// A record in its text form, of these fields.
+    pub(in crate::catalog) fn record_of(&self, fields: &[Typed]) -> Result<Typed, PgError> {
+        let mut texts = Vec::with_capacity(fields.len());
+        for field in fields {
+            let field = self.settled(field.clone())?;
+            texts.push(self.as_text(&field));
         }
         Ok(Typed::of(
             format!("{}({})", runtime::ROW, texts.join(", ")),
@@ -367,8 +379,8 @@ struct Whens {
 impl Binder<'_> {
     /// A value that a call of `name` (registry) makes of values that are bound already.
     pub(super) fn call_values(&self, name: &str, values: Vec<Typed>) -> Result<Typed, PgError> {
-        let call = self.resolve_call(None, name, &values, &[])?;
-        self.write_call(&call, values)
+        let resolved = self.resolve_call(None, name, &values, &[])?;
+        self.call_value(&self.completed(&resolved, values)?)
     }
 
     /// `value` as int8, for LIMIT and OFFSET; `what` names the clause.
