@@ -102,14 +102,14 @@ fn index(position: u32) -> Option<usize> {
 }
 
 /// The text of a statement, for errors that quote it.
-struct Source<'t> {
+pub(super) struct Source<'t> {
     text: &'t str,
     lines: Lines,
 }
 
 impl Source<'_> {
     /// What stands between two places of the text.
-    fn between(&self, start: Location, end: Location) -> String {
+    pub(super) fn between(&self, start: Location, end: Location) -> String {
         let (Some(start), Some(end)) = (self.lines.position(start), self.lines.position(end))
         else {
             return String::new();
@@ -120,7 +120,7 @@ impl Source<'_> {
     }
 
     /// A syntax error at `token`.
-    fn error_at(&self, token: &TokenWithSpan) -> PgError {
+    pub(super) fn error_at(&self, token: &TokenWithSpan) -> PgError {
         if token.token == Token::EOF {
             return self.error_at_end();
         }
@@ -128,16 +128,34 @@ impl Source<'_> {
         self.placed(PgError::syntax(&near), token.span.start)
     }
 
-    fn error_at_end(&self) -> PgError {
+    pub(super) fn error_at_end(&self) -> PgError {
         PgError::syntax("").at(self.lines.end())
     }
 
-    fn placed(&self, error: PgError, location: Location) -> PgError {
+    /// Characters from 1.
+    pub(super) fn position(&self, location: Location) -> Option<u32> {
+        self.lines.position(location)
+    }
+
+    pub(super) fn placed(&self, error: PgError, location: Location) -> PgError {
         match self.lines.position(location) {
             Some(position) => error.at(position),
             None => error,
         }
     }
+}
+
+/// The tokens of `text` without blanks, as PostgreSQL reads them: for a grammar of our own.
+pub(super) fn tokens_of(text: &str) -> Result<(Source<'_>, Vec<TokenWithSpan>), PgError> {
+    let source = Source {
+        text,
+        lines: Lines::of(text),
+    };
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .tokenize_with_location()
+        .map_err(|error| unterminated(&source, &error.message, error.location))?;
+    let tokens = tokens::checked(&source, tokens)?;
+    Ok((source, tokens))
 }
 
 /// The statements of `text`.
