@@ -2,6 +2,8 @@
 //!
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
+mod define;
+
 use std::fmt;
 use std::io;
 
@@ -391,6 +393,7 @@ impl From<PublishError> for PgError {
         let message = error.to_string();
         match error {
             PublishError::Append(error) => error.into(),
+            PublishError::Define(error) => error.into(),
             PublishError::Buffer {
                 kind: io::ErrorKind::StorageFull,
                 ..

@@ -1,8 +1,12 @@
 //! Transactions on their way in: encoded once, on the publisher's thread, into one buffer.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::PublishError;
+use super::define::Collections;
+use super::transaction::size;
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
@@ -25,6 +29,7 @@ pub struct Batch {
     num_transactions: usize,
     /// Which pieces are numbered by a producer, in order.
     numbered: Vec<(usize, Numbered)>,
+    collections: Collections,
 }
 
 /// One payload in the buffer.
@@ -55,6 +60,7 @@ impl Batch {
             pieces: Vec::new(),
             num_transactions: 0,
             numbered: Vec::new(),
+            collections: Collections::default(),
         }
     }
 
@@ -81,18 +87,21 @@ impl Batch {
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<OpenRecord, E>,
     ) -> Result<(), E> {
-        let mut numbered = None;
+        let (start, mut numbered, mut collection) = (self.bytes.len(), None, 0..0);
         self.push_with(|out| {
             let record = encode(out)?;
             numbered = record.numbered;
+            collection = record.collection;
             Ok::<_, E>(record.lsn_at)
         })?;
         self.note_number(numbered);
+        self.note_collection(start, start, &collection);
         Ok(())
     }
 
     /// Adds a transaction of one record that `encode` appends to the buffer; it returns where in
-    /// the record the digits of the LSN go. On an error nothing is added.
+    /// the record the digits of the LSN go. On an error nothing is added. Its collection becomes no
+    /// table by this.
     pub fn push_with<E: From<PublishError>>(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<usize, E>,
@@ -130,6 +139,7 @@ impl Batch {
                 self.bytes.truncate(start);
                 self.pieces.truncate(num_pieces);
                 self.numbered.truncate(num_numbered);
+                self.collections.cut(size(start));
                 return Err(error);
             }
         }
@@ -150,17 +160,33 @@ impl Batch {
             return Err(PublishError::StandsAlone);
         }
         let (term, unix_ms) = (self.term, self.unix_ms);
+        let (start, mut json_at, mut collection) = (self.bytes.len(), 0, 0..0);
         let encode = |out: &mut Vec<u8>| {
-            let start = out.len();
             if several {
                 out.extend_from_slice(&change::frame_part_prefix(false, false));
             }
             let open = change::encode_open_into(record, term, unix_ms, out)?;
+            json_at = open.start;
+            collection = open.collection;
             Ok::<_, PublishError>(open.start - start + open.lsn_at)
         };
         self.append(encode, several, chosen)?;
         self.note_number(record.numbered.clone());
+        self.note_collection(start, json_at, &collection);
         Ok(())
+    }
+
+    /// Notes the collection of the piece that begins at `start` and its JSON at `json_at`.
+    fn note_collection(&mut self, start: usize, json_at: usize, collection: &Range<usize>) {
+        let place = json_at + collection.start..json_at + collection.end;
+        if let Some(json) = self.bytes.get(place) {
+            self.collections.note(json, size(start));
+        }
+    }
+
+    /// The collections of its records.
+    pub(super) const fn collections(&self) -> &Collections {
+        &self.collections
     }
 
     /// Notes the number of the last piece.

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::define;
 use super::producers::{Producers, ReadCheckpoint};
 use super::transaction::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
@@ -77,6 +79,7 @@ pub struct Engine {
     /// appears below what is about to go.
     pub(super) retaining: Mutex<()>,
     pub(super) producers: Arc<Producers>,
+    pub(super) relations: RelationStore,
     pub(super) scratch: Scratch,
     recovery: RecoveryReport,
 }
@@ -133,14 +136,13 @@ impl Engine {
             action: format!("remove temporary files in {}", dir.display()),
             source,
         })?;
-        let (spool, recovery) =
-            Spool::open(disk, dir, options.spool(persisted, new)).map_err(|source| {
-                OpenError::Spool {
-                    database: name.to_owned(),
-                    source,
-                }
+        let (spool, recovery) = Spool::open(Arc::clone(&disk), dir, options.spool(persisted, new))
+            .map_err(|source| OpenError::Spool {
+                database: name.to_owned(),
+                source,
             })?;
         let producers = Arc::new(producers.open(&spool).map_err(of_producers)?);
+        let relations = define::open(&disk, dir, name, &spool)?;
         invalidate_over_lost_data(&slots, &recovery, now).map_err(of_slots)?;
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
@@ -154,6 +156,7 @@ impl Engine {
             resumes,
             retaining: Mutex::new(()),
             producers,
+            relations,
             scratch,
             recovery,
         })

@@ -3,6 +3,7 @@
 
 use crate::change::EncodeError;
 use crate::lsn::Lsn;
+use crate::relations::{DefineError, RelationStoreError};
 use crate::replicas::CommitSettingsError;
 use crate::resume::AheadOfHead;
 use crate::slots::{
@@ -31,6 +32,24 @@ pub enum OpenError {
         /// The cause.
         #[source]
         source: SlotStoreError,
+    },
+    /// See the source.
+    #[error("database \"{database}\": relations")]
+    Relations {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: RelationStoreError,
+    },
+    /// The collections of the records could not be made tables.
+    #[error("database \"{database}\": relations")]
+    Define {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: DefineError,
     },
     /// The file system refused.
     #[error("cannot {action}")]
@@ -100,6 +119,9 @@ pub enum PublishError {
         /// How far.
         lag: u64,
     },
+    /// A collection could not be made a table; nothing was stored.
+    #[error(transparent)]
+    Define(#[from] DefineError),
     /// The record cannot be stored in a way that reads back.
     #[error(transparent)]
     Encode(#[from] EncodeError),

@@ -7,6 +7,7 @@
 mod batch;
 mod database;
 mod databases;
+mod define;
 mod error;
 mod options;
 mod producers;

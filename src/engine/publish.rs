@@ -20,6 +20,7 @@ impl Engine {
             return Err(PublishError::Empty);
         }
         self.admit()?;
+        self.note_collections(batch.collections())?;
         if !batch.is_numbered() {
             return Ok(self.spool.append(batch.into_units())?);
         }
@@ -56,6 +57,7 @@ impl Engine {
             return Ok(None);
         }
         self.admit()?;
+        self.note_collections(buffer.collections())?;
         let order = buffer.is_numbered().then(|| self.producers.order());
         let mut replay = buffer.into_replay()?;
         let numberings: Vec<Numbering> = replay.take_numbers().map(numbering).collect();

@@ -145,7 +145,9 @@ impl Engine {
         }
         // What is removed cannot be read at the next start, so the checkpoint has to count it.
         let counted = self.producers.persist(&self.spool, upto.min(self.head()))?;
-        Ok(self.spool.prune(upto.min(counted), active)?)
+        let pruned = self.spool.prune(upto.min(counted), active)?;
+        self.relations.forget_below(pruned.removed_through);
+        Ok(pruned)
     }
 }
 

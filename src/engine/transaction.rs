@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::PublishError;
 use super::batch::{LSN_DIGITS, PART_PREFIX};
+use super::define::Collections;
 use super::producers::Producers;
 use super::replay::Replay;
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
@@ -186,6 +187,7 @@ pub struct TransactionBuffer {
     memory: Vec<u8>,
     at: Mark,
     savepoints: Vec<Mark>,
+    collections: Collections,
 }
 
 impl fmt::Debug for TransactionBuffer {
@@ -207,6 +209,7 @@ impl TransactionBuffer {
             memory: Vec::new(),
             at: Mark::default(),
             savepoints: Vec::new(),
+            collections: Collections::default(),
         }
     }
 
@@ -223,6 +226,11 @@ impl TransactionBuffer {
     /// Whether COMMIT has nothing to do: no record came, not even a repeated one.
     pub const fn is_empty(&self) -> bool {
         self.at.num_records == 0 && self.at.numbers.is_empty()
+    }
+
+    /// The collections of its records.
+    pub(super) const fn collections(&self) -> &Collections {
+        &self.collections
     }
 
     /// Whether producers number any of its records.
@@ -277,6 +285,10 @@ impl TransactionBuffer {
         let head = entry_head(payload, open.lsn_at + PART_PREFIX, number);
         if let Some(room) = self.memory.get_mut(start..start + ENTRY_HEAD) {
             room.copy_from_slice(&head);
+        }
+        let name = open.start + open.collection.start..open.start + open.collection.end;
+        if let Some(json) = self.memory.get(name) {
+            self.collections.note(json, self.at.bytes);
         }
         if self.memory.len() > MAX_IN_MEMORY {
             self.spill.append(&self.scratch, &self.memory)?;
@@ -337,6 +349,7 @@ impl TransactionBuffer {
         let index = n.checked_sub(1);
         if let Some(mark) = index.and_then(|index| self.savepoints.get(index)).cloned() {
             self.cut(mark.bytes)?;
+            self.collections.cut(mark.bytes);
             self.at = mark;
             self.savepoints.truncate(n);
         }

@@ -66,7 +66,10 @@ pub(super) fn open() -> rusqlite::Result<Opened> {
 
 fn register(sqlite: &Connection, seat: &Arc<Seat>) -> rusqlite::Result<()> {
     collate::register(sqlite)?;
-    for function in functions::all() {
+    let all = functions::all().iter().copied();
+    #[cfg(test)]
+    let all = all.chain(super::tests::FUNCTIONS);
+    for function in all {
         if let Some(table) = FunctionTable::of(function) {
             vtab::register(sqlite, &function.sql_name(), Arc::new(table), seat)?;
         } else {

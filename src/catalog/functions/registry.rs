@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::Function;
 
 /// The tables of functions, each in the module that has their bodies.
-const TABLES: &[&[Function]] = &[];
+const TABLES: &[&[Function]] = &[super::super::bind::INTERNAL_FUNCTIONS];
 
 static ALL: LazyLock<Vec<&'static Function>> =
     LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter()).collect());

@@ -20,6 +20,8 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::spool::{Cursor, Frame, MemoryRead, ReadError};
+#[cfg(test)]
+pub(super) use row::NUM_COLUMNS;
 use search::Search;
 
 /// Frames are read in blocks of about this many bytes.

@@ -1,0 +1,139 @@
+//! A session and a database for the catalog's tests.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::{Context, Host, SessionInfo, SettingRow, Snapshot};
+use crate::change::ChangeRecord;
+use crate::clock::Moment;
+use crate::disk::FakeDisk;
+use crate::engine::{Engine, EngineOptions};
+use crate::lsn::Lsn;
+use crate::pgerror::PgError;
+
+/// A session of its own, on one database.
+pub(super) struct TestHost {
+    pub(super) engine: Arc<Engine>,
+    /// Pids that were terminated or cancelled.
+    pub(super) ended: Mutex<Vec<(u32, &'static str)>>,
+}
+
+/// A database in memory, and its disk.
+pub(super) fn engine(options: EngineOptions) -> (Arc<Engine>, Arc<FakeDisk>) {
+    let disk = Arc::new(FakeDisk::default());
+    let dir = Path::new("/data/db");
+    let engine = Engine::open(
+        Arc::clone(&disk) as Arc<_>,
+        dir,
+        "db",
+        options,
+        Moment::now(),
+    );
+    (Arc::new(engine.unwrap()), disk)
+}
+
+/// The surroundings of one statement.
+pub(super) fn context(engine: &Arc<Engine>) -> Arc<Context> {
+    let host = TestHost {
+        engine: Arc::clone(engine),
+        ended: Mutex::default(),
+    };
+    context_of(Arc::new(host))
+}
+
+/// The same, for a session of one's own.
+pub(super) fn context_of(host: Arc<TestHost>) -> Arc<Context> {
+    let now = Moment::now();
+    Arc::new(Context {
+        host,
+        now,
+        transaction_unix_us: i64::try_from(now.unix_ms).unwrap() * 1000,
+        cancelled: Arc::new(AtomicBool::new(false)),
+        snapshot: Snapshot::default(),
+    })
+}
+
+/// Asks the statement to stop.
+pub(super) fn cancel(context: &Context) {
+    context.cancelled.store(true, Ordering::Relaxed);
+}
+
+impl TestHost {
+    fn info(pid: u32) -> SessionInfo {
+        SessionInfo {
+            pid,
+            user: "tester".to_owned(),
+            database: "db".to_owned(),
+            application_name: "test".to_owned(),
+            client: None,
+            server: None,
+            started_unix_ms: 1,
+            transaction_unix_ms: None,
+            query_unix_ms: None,
+            state_unix_ms: 1,
+            state: "active",
+            query: String::new(),
+            backend_type: "client backend",
+        }
+    }
+}
+
+impl Host for TestHost {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    fn databases(&self) -> Vec<Arc<Engine>> {
+        vec![Arc::clone(&self.engine)]
+    }
+
+    fn session(&self) -> SessionInfo {
+        Self::info(7)
+    }
+
+    fn sessions(&self) -> Vec<SessionInfo> {
+        vec![Self::info(7), Self::info(8)]
+    }
+
+    fn server_started_unix_ms(&self) -> u64 {
+        1
+    }
+
+    fn setting(&self, name: &str) -> Result<String, PgError> {
+        match name {
+            "TimeZone" => Ok("UTC".to_owned()),
+            _ => Err(PgError::error("42704", "no such setting")),
+        }
+    }
+
+    fn set_config(&self, _: &str, value: &str, _: bool) -> Result<String, PgError> {
+        Ok(value.to_owned())
+    }
+
+    fn settings(&self) -> Vec<SettingRow> {
+        Vec::new()
+    }
+
+    fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError> {
+        let mut batch = self.engine.batch(Moment::now());
+        if transactional {
+            batch.push_transaction(&records)?;
+        } else {
+            for record in &records {
+                batch.push(record)?;
+            }
+        }
+        Ok(self.engine.publish(batch)?.last_lsn)
+    }
+
+    fn terminate(&self, pid: u32) -> bool {
+        self.ended.lock().unwrap().push((pid, "terminated"));
+        pid == 8
+    }
+
+    fn cancel(&self, pid: u32) -> bool {
+        self.ended.lock().unwrap().push((pid, "cancelled"));
+        pid == 8
+    }
+}
