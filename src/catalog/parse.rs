@@ -4,6 +4,7 @@
 //! (`tokens`), and then parsed. A statement that nests too deep is refused before it can cost a
 //! stack.
 
+mod open;
 mod tokens;
 
 use sqlparser::ast::Statement;
@@ -21,18 +22,29 @@ const MAX_NESTING: usize = 200;
 pub(super) struct Lines {
     /// Characters before each line.
     starts: Vec<u32>,
+    num_characters: u32,
 }
 
 impl Lines {
     /// The lines of `text`.
     pub(super) fn of(text: &str) -> Self {
         let mut starts = vec![0];
+        let mut num_characters = 0;
         for (number, character) in (1u32..).zip(text.chars()) {
+            num_characters = number;
             if character == '\n' {
                 starts.push(number);
             }
         }
-        Self { starts }
+        Self {
+            starts,
+            num_characters,
+        }
+    }
+
+    /// The position behind the last character.
+    pub(super) const fn end(&self) -> u32 {
+        self.num_characters.saturating_add(1)
     }
 
     /// Characters from 1; `None` for what was not in the text.
@@ -71,8 +83,7 @@ impl Source<'_> {
     }
 
     fn error_at_end(&self) -> PgError {
-        let length = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX);
-        PgError::syntax("").at(length.saturating_add(1))
+        PgError::syntax("").at(self.lines.end())
     }
 
     fn placed(&self, error: PgError, location: Location) -> PgError {
@@ -92,7 +103,10 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
-        .map_err(|error| unterminated(&source, &error.message, error.location))?;
+        .map_err(|error| match open::unterminated(text) {
+            Some(error) => error,
+            None => source.placed(PgError::syntax(&error.message), error.location),
+        })?;
     let tokens = tokens::mended(&source, tokens)?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_NESTING)
@@ -100,10 +114,13 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
     parser.parse_statements().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => too_deep(),
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
-            let at = location_in(&message)
-                .and_then(|location| tokens.iter().find(|token| token.span.start == location));
-            match at {
+            let at = location_in(&message).and_then(|location| {
+                let mut tokens = tokens.iter();
+                tokens.position(|token| token.span.start == location)
+            });
+            match at.and_then(|at| tokens::blamed(&tokens, at)) {
                 Some(token) => source.error_at(token),
+                None if at.is_some() => source.error_at_end(),
                 None if message.contains("found: EOF") => source.error_at_end(),
                 None => source.error_at(&parser.peek_token()),
             }
@@ -136,33 +153,4 @@ fn location_in(message: &str) -> Option<Location> {
         line: line.parse().ok()?,
         column: column.trim_end().parse().ok()?,
     })
-}
-
-/// PostgreSQL's error for what does not end.
-fn unterminated(source: &Source<'_>, message: &str, location: Location) -> PgError {
-    let what = if message.contains("comment") {
-        "unterminated /* comment"
-    } else if message.contains('"') {
-        "unterminated quoted identifier"
-    } else if message.contains("dollar") {
-        "unterminated dollar-quoted string"
-    } else if message.to_ascii_lowercase().contains("string") || message.contains('\'') {
-        "unterminated quoted string"
-    } else {
-        "syntax error"
-    };
-    let end = Location {
-        line: u64::MAX,
-        column: 0,
-    };
-    let _ = end;
-    let near = match source.lines.position(location) {
-        Some(position) => {
-            let skipped = usize::try_from(position.saturating_sub(1)).unwrap_or(usize::MAX);
-            source.text.chars().skip(skipped).collect()
-        }
-        None => String::new(),
-    };
-    let error = PgError::error("42601", format!("{what} at or near \"{near}\""));
-    source.placed(error, location)
 }

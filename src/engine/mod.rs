@@ -29,7 +29,7 @@ pub use producers::{
     PRODUCERS_FILE, ProducerSnapshot, check_producers, producers_counted, repair_producers,
 };
 pub use retention::RetentionOutcome;
-pub use streams::{Subscriber, Subscription};
+pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};
 
 /// What a publish made durable here.
