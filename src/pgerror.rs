@@ -2,6 +2,8 @@
 //!
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
+mod define;
+
 use std::fmt;
 use std::io;
 
@@ -363,6 +365,7 @@ impl From<MaintainError> for PgError {
     fn from(error: MaintainError) -> Self {
         match error {
             MaintainError::Slots(error) => error.into(),
+            MaintainError::Producers(error) => Self::error("58030", error.to_string()),
             MaintainError::Spool(error) => error.into(),
         }
     }
@@ -433,12 +436,19 @@ impl From<PublishError> for PgError {
         let message = error.to_string();
         match error {
             PublishError::Append(error) => error.into(),
+            PublishError::Define(error) => error.into(),
+            PublishError::Buffer {
+                kind: io::ErrorKind::StorageFull,
+                ..
+            } => Self::error("53100", message),
+            PublishError::Buffer { .. } => Self::error("58030", message),
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
             PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
-            PublishError::Encode(EncodeError::MessageHead) | PublishError::Empty => {
-                Self::error("22023", message)
-            }
+            PublishError::Encode(EncodeError::MessageHead)
+            | PublishError::StandsAlone
+            | PublishError::NumberedAtPosition
+            | PublishError::Empty => Self::error("22023", message),
         }
     }
 }

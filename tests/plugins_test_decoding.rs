@@ -313,8 +313,7 @@ proptest! {
             entity_kind: "row".to_owned(),
             entity_bytes: Some(entity),
             metadata: Some(collection.into()),
-            refresh_records: None,
-            changed_columns: None,
+            ..ChangeRecord::insert("", 0)
         };
         let (messages, _) = render(&mut plugin, &encode(&record).unwrap(), 6000);
         prop_assert_eq!(messages.len(), 3);

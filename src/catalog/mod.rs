@@ -12,6 +12,7 @@ mod ddl;
 mod exec;
 mod functions;
 mod parse;
+mod prepare;
 #[cfg(test)]
 mod test_host;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod testing;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
+pub(crate) use prepare::prepare;
 
 use crate::datum::PgType;
 

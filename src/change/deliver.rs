@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::encode::write_record;
 use super::fields::Fields;
+use super::{Numbered, PayloadRef};
 
 /// The JSON to deliver for a record stored in a frame of term `frame_term`. A record of another
 /// term is encoded anew with the frame's; everything else is delivered byte for byte.
@@ -35,6 +36,17 @@ pub fn payload_term(payload: &[u8]) -> u64 {
 /// The record's own LSN, `None` when `json` is not a record.
 pub fn own_lsn(json: &[u8]) -> Option<u64> {
     Fields::decode(json).ok().map(|fields| fields.lsn)
+}
+
+/// The producer and number of the record in a stored payload, if it has them.
+pub fn numbered(payload: &[u8]) -> Option<Numbered> {
+    let json = match PayloadRef::of(payload) {
+        PayloadRef::Whole(json) | PayloadRef::Part { json, .. } => json,
+        PayloadRef::Opaque(_) => return None,
+    };
+    // Most records have none, and reading the whole text would only show that.
+    memchr::memmem::find(json, b"\"producer\"")?;
+    Fields::decode(json).ok()?.numbered
 }
 
 /// The term of a payload that ends as the encoder ends every record:

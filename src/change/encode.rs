@@ -1,5 +1,7 @@
 //! Writing a record as RedDB's canonical JSON: compact, keys in alphabetical order.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -15,6 +17,8 @@ pub struct OpenRecord {
     pub end: usize,
     /// Where the digits of `lsn` go, counted from its start.
     pub lsn_at: usize,
+    /// Where its collection is, counted from its start: a string of JSON.
+    pub collection: Range<usize>,
     /// Its timestamp, unix milliseconds.
     pub timestamp_ms: u64,
     /// Its producer and number, if it has them.
@@ -75,19 +79,28 @@ pub fn encode_open_into(
 /// Appends `fields` with a hole for the LSN.
 pub(crate) fn write_open(fields: &Fields<'_>, out: &mut Vec<u8>) -> OpenRecord {
     let start = out.len();
-    let lsn_at = write_record(fields, None, out);
+    let Places { lsn_at, collection } = write_record(fields, None, out);
     OpenRecord {
         start,
         end: out.len(),
         lsn_at: lsn_at - start,
+        collection: collection.start - start..collection.end - start,
         timestamp_ms: fields.timestamp,
         numbered: fields.numbered.clone(),
         stands_alone: fields.stands_alone(),
     }
 }
 
-/// Appends `fields`; returns where in `out` the digits of the LSN are or belong.
-pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<u8>) -> usize {
+/// Where parts of a record are in the buffer.
+pub(crate) struct Places {
+    /// Where the digits of the LSN are or belong.
+    lsn_at: usize,
+    /// The collection, a string of JSON.
+    collection: Range<usize>,
+}
+
+/// Appends `fields`; returns where its parts are in `out`.
+pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<u8>) -> Places {
     out.push(b'{');
     if let Some(names) = &fields.changed_columns {
         put(out, b"\"changed_columns\":");
@@ -95,7 +108,9 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
         out.push(b',');
     }
     put(out, b"\"collection\":");
+    let collection_at = out.len();
     write_json(&fields.collection, out);
+    let collection = collection_at..out.len();
     if let Some(bytes) = &fields.entity_bytes {
         put(out, b",\"entity_bytes_hex\":");
         write_hex(bytes, out);
@@ -108,7 +123,7 @@ pub(crate) fn write_record(fields: &Fields<'_>, lsn: Option<u64>, out: &mut Vec<
         write_json(&lsn, out);
     }
     write_behind_lsn(fields, out);
-    lsn_at
+    Places { lsn_at, collection }
 }
 
 /// The keys behind `lsn`, and the end of the record.

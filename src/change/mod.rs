@@ -15,7 +15,7 @@ mod producer;
 mod raw;
 mod record;
 
-pub use deliver::{deliver, own_lsn, payload_term};
+pub use deliver::{deliver, numbered, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};
 pub use envelope::{boundary, frame_part_prefix, parse_payload};
 pub use producer::{Numbered, ProducerName, ProducerNameError};
@@ -108,6 +108,15 @@ pub struct ChangeRecord {
     /// What a message has beside its content, which is in `entity_bytes`; a message always has
     /// it, nothing else does (ours: `prefix` and `transactional`).
     pub message: Option<MessageHead>,
+}
+
+impl ChangeRecord {
+    /// It is a message that belongs to no transaction: a unit of its own.
+    pub fn stands_alone(&self) -> bool {
+        self.message
+            .as_ref()
+            .is_some_and(|head| !head.transactional)
+    }
 }
 
 /// What a logical message has beside its content.

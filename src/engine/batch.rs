@@ -1,15 +1,19 @@
 //! Transactions on their way in: encoded once, on the publisher's thread, into one buffer.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::PublishError;
-use crate::change::{self, ChangeRecord};
+use super::define::Collections;
+use super::transaction::size;
+use crate::change::{self, ChangeRecord, Numbered, OpenRecord};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::spool::{Draft, Drafts, MAX_PAYLOAD, Stamp, Unit};
 
 /// The most digits that the writer puts into the hole of a payload; the spool counts this many.
-const LSN_DIGITS: usize = 20;
+pub(super) const LSN_DIGITS: usize = 20;
 
 /// Room for a record of common size without growing.
 const FIRST_ROOM: usize = 512;
@@ -23,34 +27,29 @@ pub struct Batch {
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
     num_transactions: usize,
+    /// Which pieces are numbered by a producer, in order.
+    numbered: Vec<(usize, Numbered)>,
+    collections: Collections,
 }
 
 /// One payload in the buffer.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
+    start: usize,
     end: usize,
     /// Offset of the LSN's digits inside the payload.
     lsn_at: usize,
-    part: Part,
+    /// Counts the batch's transactions.
+    transaction: usize,
+    /// Its transaction has several records: the payload begins with [`PART_PREFIX`] bytes that
+    /// say its place, filled in when the places are known.
+    several: bool,
     /// End LSN that the caller chose for the transaction.
     chosen: Option<Lsn>,
 }
 
-/// A piece's place in its transaction.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    /// The transaction has several records.
-    several: bool,
-    /// The transaction goes on in the next piece.
-    continues: bool,
-}
-
-impl Part {
-    const WHOLE: Self = Self {
-        several: false,
-        continues: false,
-    };
-}
+/// Bytes before the JSON of a record of several.
+pub(super) const PART_PREFIX: usize = change::frame_part_prefix(false, false).len();
 
 impl Batch {
     pub(super) fn new(term: u64, now: Moment) -> Self {
@@ -60,6 +59,8 @@ impl Batch {
             bytes: Vec::with_capacity(FIRST_ROOM),
             pieces: Vec::new(),
             num_transactions: 0,
+            numbered: Vec::new(),
+            collections: Collections::default(),
         }
     }
 
@@ -77,16 +78,35 @@ impl Batch {
     /// engine; a `timestamp` of 0 becomes the time of publishing.
     pub fn push(&mut self, record: &ChangeRecord) -> Result<(), PublishError> {
         let (term, unix_ms) = (self.term, self.unix_ms);
-        self.push_with(|out| Ok(change::encode_open_into(record, term, unix_ms, out)?.lsn_at))
+        self.push_open(|out| Ok(change::encode_open_into(record, term, unix_ms, out)?))
+    }
+
+    /// Adds a transaction of one record that `encode` appends to the buffer. On an error nothing
+    /// is added.
+    pub fn push_open<E: From<PublishError>>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<OpenRecord, E>,
+    ) -> Result<(), E> {
+        let (start, mut numbered, mut collection) = (self.bytes.len(), None, 0..0);
+        self.push_with(|out| {
+            let record = encode(out)?;
+            numbered = record.numbered;
+            collection = record.collection;
+            Ok::<_, E>(record.lsn_at)
+        })?;
+        self.note_number(numbered);
+        self.note_collection(start, start, &collection);
+        Ok(())
     }
 
     /// Adds a transaction of one record that `encode` appends to the buffer; it returns where in
-    /// the record the digits of the LSN go. On an error nothing is added.
+    /// the record the digits of the LSN go. On an error nothing is added. Its collection becomes no
+    /// table by this.
     pub fn push_with<E: From<PublishError>>(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<usize, E>,
     ) -> Result<(), E> {
-        self.append(encode, Part::WHOLE, None)?;
+        self.append(encode, false, None)?;
         self.num_transactions += 1;
         Ok(())
     }
@@ -109,18 +129,17 @@ impl Batch {
         chosen: Option<Lsn>,
     ) -> Result<(), PublishError> {
         let (start, num_pieces) = (self.bytes.len(), self.pieces.len());
+        let num_numbered = self.numbered.len();
         let num_records = records.len();
         if num_records == 0 {
             return Err(PublishError::Empty);
         }
-        for (index, record) in records.iter().enumerate() {
-            let part = Part {
-                several: num_records > 1,
-                continues: index + 1 < num_records,
-            };
-            if let Err(error) = self.push_record(record, index == 0, part, chosen) {
+        for record in records {
+            if let Err(error) = self.push_record(record, num_records > 1, chosen) {
                 self.bytes.truncate(start);
                 self.pieces.truncate(num_pieces);
+                self.numbered.truncate(num_numbered);
+                self.collections.cut(size(start));
                 return Err(error);
             }
         }
@@ -131,20 +150,68 @@ impl Batch {
     fn push_record(
         &mut self,
         record: &ChangeRecord,
-        first: bool,
-        part: Part,
+        several: bool,
         chosen: Option<Lsn>,
     ) -> Result<(), PublishError> {
+        if chosen.is_some() && record.numbered.is_some() {
+            return Err(PublishError::NumberedAtPosition);
+        }
+        if several && record.stands_alone() {
+            return Err(PublishError::StandsAlone);
+        }
         let (term, unix_ms) = (self.term, self.unix_ms);
+        let (start, mut json_at, mut collection) = (self.bytes.len(), 0, 0..0);
         let encode = |out: &mut Vec<u8>| {
-            let start = out.len();
-            if part.several {
-                out.extend_from_slice(&change::frame_part_prefix(first, !part.continues));
+            if several {
+                out.extend_from_slice(&change::frame_part_prefix(false, false));
             }
             let open = change::encode_open_into(record, term, unix_ms, out)?;
+            json_at = open.start;
+            collection = open.collection;
             Ok::<_, PublishError>(open.start - start + open.lsn_at)
         };
-        self.append(encode, part, chosen)
+        self.append(encode, several, chosen)?;
+        self.note_number(record.numbered.clone());
+        self.note_collection(start, json_at, &collection);
+        Ok(())
+    }
+
+    /// Notes the collection of the piece that begins at `start` and its JSON at `json_at`.
+    fn note_collection(&mut self, start: usize, json_at: usize, collection: &Range<usize>) {
+        let place = json_at + collection.start..json_at + collection.end;
+        if let Some(json) = self.bytes.get(place) {
+            self.collections.note(json, size(start));
+        }
+    }
+
+    /// The collections of its records.
+    pub(super) const fn collections(&self) -> &Collections {
+        &self.collections
+    }
+
+    /// Notes the number of the last piece.
+    fn note_number(&mut self, numbered: Option<Numbered>) {
+        let last = self.pieces.len().saturating_sub(1);
+        self.numbered
+            .extend(numbered.map(|numbered| (last, numbered)));
+    }
+
+    /// Whether producers number any of its records.
+    pub(super) const fn is_numbered(&self) -> bool {
+        !self.numbered.is_empty()
+    }
+
+    /// Removes the records whose numbers `is_repeated` knows. It is asked in order.
+    pub(super) fn remove_repeated(&mut self, mut is_repeated: impl FnMut(&Numbered) -> bool) {
+        let repeated = std::mem::take(&mut self.numbered).into_iter();
+        let repeated = repeated.filter(|(_, numbered)| is_repeated(numbered));
+        let mut repeated = repeated.map(|(piece, _)| piece).peekable();
+        let mut index = 0;
+        self.pieces.retain(|_| {
+            let goes = repeated.next_if_eq(&index).is_some();
+            index += 1;
+            !goes
+        });
     }
 
     /// Transactions in it.
@@ -165,7 +232,7 @@ impl Batch {
     fn append<E: From<PublishError>>(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<usize, E>,
-        part: Part,
+        several: bool,
         chosen: Option<Lsn>,
     ) -> Result<(), E> {
         let start = self.bytes.len();
@@ -182,9 +249,11 @@ impl Batch {
             Ok(lsn_at) => {
                 let end = self.bytes.len();
                 self.pieces.push(Piece {
+                    start,
                     end,
                     lsn_at,
-                    part,
+                    transaction: self.num_transactions,
+                    several,
                     chosen,
                 });
                 Ok(())
@@ -197,39 +266,54 @@ impl Batch {
     }
 
     /// The batch as the spool takes it: slices of one shared buffer.
-    pub(super) fn into_units(self) -> Vec<Unit> {
-        let bytes = Bytes::from(self.bytes);
-        let mut units = Vec::with_capacity(self.num_transactions);
-        let mut open = Vec::new();
-        let mut start = 0;
-        for piece in self.pieces {
-            let stamp = if piece.part.several {
-                Stamp::OwnLsn
-            } else {
-                Stamp::EndLsn
-            };
-            let draft = Draft {
-                bytes: bytes.slice(start..piece.end),
-                hole: Some((piece.lsn_at, stamp)),
-            };
-            start = piece.end;
-            let frames = if piece.part.several {
-                open.push(draft);
-                if piece.part.continues {
-                    continue;
-                }
-                Drafts::Many(std::mem::take(&mut open))
-            } else {
-                Drafts::One(draft)
-            };
-            units.push(Unit {
-                term: self.term,
-                timestamp_ms: self.unix_ms,
-                lsn: piece.chosen,
-                frames,
-            });
+    pub(super) fn into_units(mut self) -> Vec<Unit> {
+        let same = |a: &Piece, b: &Piece| a.transaction == b.transaction;
+        for pieces in self.pieces.chunk_by(same) {
+            mark_places(pieces, &mut self.bytes);
         }
-        units
+        let bytes = Bytes::from(self.bytes);
+        let unit = |pieces: &[Piece]| Unit {
+            term: self.term,
+            timestamp_ms: self.unix_ms,
+            lsn: pieces.first().and_then(|piece| piece.chosen),
+            frames: match pieces {
+                [only] => Drafts::One(only.whole(&bytes)),
+                several => Drafts::Many(several.iter().map(|piece| piece.part(&bytes)).collect()),
+            },
+        };
+        self.pieces.chunk_by(same).map(unit).collect()
+    }
+}
+
+impl Piece {
+    /// As a transaction of its own, whatever it was meant to be.
+    fn whole(&self, bytes: &Bytes) -> Draft {
+        let prefix = if self.several { PART_PREFIX } else { 0 };
+        Draft {
+            bytes: bytes.slice(self.start + prefix..self.end),
+            hole: Some((self.lsn_at.saturating_sub(prefix), Stamp::EndLsn)),
+        }
+    }
+
+    /// As one of several.
+    fn part(&self, bytes: &Bytes) -> Draft {
+        Draft {
+            bytes: bytes.slice(self.start..self.end),
+            hole: Some((self.lsn_at, Stamp::OwnLsn)),
+        }
+    }
+}
+
+/// Writes the place of each of a transaction's `pieces` into its prefix.
+fn mark_places(pieces: &[Piece], bytes: &mut [u8]) {
+    if pieces.len() < 2 {
+        return;
+    }
+    for (index, piece) in pieces.iter().enumerate() {
+        let prefix = change::frame_part_prefix(index == 0, index + 1 == pieces.len());
+        if let Some(place) = bytes.get_mut(piece.start..piece.start + PART_PREFIX) {
+            place.copy_from_slice(&prefix);
+        }
     }
 }
 

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{
-    AcknowledgeError, AdvanceError, Batch, CreateSlotError, EngineOptions, OpenError, PublishError,
-    PublishTicket, Published,
-};
+use super::define;
+use super::producers::{Producers, ReadCheckpoint};
+use super::transaction::Scratch;
+use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
@@ -77,6 +78,9 @@ pub struct Engine {
     /// Held while a slot is made and while retention looks, decides and prunes: a slot never
     /// appears below what is about to go.
     pub(super) retaining: Mutex<()>,
+    pub(super) producers: Arc<Producers>,
+    pub(super) relations: RelationStore,
+    pub(super) scratch: Scratch,
     recovery: RecoveryReport,
 }
 
@@ -121,12 +125,24 @@ impl Engine {
         let slots_file = dir.join(SLOTS_FILE);
         refuse_lost_slots(&*disk, dir, &slots_file).map_err(of_slots)?;
         let slots = SlotStore::open(Arc::clone(&disk), &slots_file, now).map_err(of_slots)?;
-        let spool_options = options.spool(slots.highest_persisted(), new);
-        let (spool, recovery) =
-            Spool::open(disk, dir, spool_options).map_err(|source| OpenError::Spool {
+        let of_producers = |source| OpenError::Producers {
+            database: name.to_owned(),
+            source,
+        };
+        let producers = ReadCheckpoint::read(Arc::clone(&disk), dir).map_err(of_producers)?;
+        let persisted = slots.highest_persisted().max(producers.through());
+        let scratch = Scratch::open(Arc::clone(&disk), dir.to_owned());
+        let scratch = scratch.map_err(|source| OpenError::Io {
+            action: format!("remove temporary files in {}", dir.display()),
+            source,
+        })?;
+        let (spool, recovery) = Spool::open(Arc::clone(&disk), dir, options.spool(persisted, new))
+            .map_err(|source| OpenError::Spool {
                 database: name.to_owned(),
                 source,
             })?;
+        let producers = Arc::new(producers.open(&spool).map_err(of_producers)?);
+        let relations = define::open(&disk, dir, name, &spool)?;
         invalidate_over_lost_data(&slots, &recovery, now).map_err(of_slots)?;
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
@@ -139,6 +155,9 @@ impl Engine {
             replicas,
             resumes,
             retaining: Mutex::new(()),
+            producers,
+            relations,
+            scratch,
             recovery,
         })
     }
@@ -194,28 +213,6 @@ impl Engine {
         now.wal_keep_size = options.wal_keep_size;
         now.commit = options.commit.clone();
         Ok(())
-    }
-
-    /// An empty batch for this database.
-    pub fn batch(&self, now: Moment) -> Batch {
-        Batch::new(self.term(), now)
-    }
-
-    /// Queues a batch; await or wait on the ticket for durability. Blocks while the writer's
-    /// queue is full.
-    pub fn submit(&self, batch: Batch) -> Result<PublishTicket, PublishError> {
-        if batch.is_empty() {
-            return Err(PublishError::Empty);
-        }
-        self.replicas
-            .admit(self.head())
-            .map_err(|throttled| PublishError::Throttled { lag: throttled.lag })?;
-        Ok(self.spool.append(batch.into_units())?)
-    }
-
-    /// Publishes and waits until all is durable here. Blocking.
-    pub fn publish(&self, batch: Batch) -> Result<Published, PublishError> {
-        Ok(self.submit(batch)?.wait()?)
     }
 
     /// Begins to wait until the transaction that ends at `lsn` is confirmed by others as the

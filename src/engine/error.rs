@@ -3,6 +3,7 @@
 
 use crate::change::EncodeError;
 use crate::lsn::Lsn;
+use crate::relations::{DefineError, RelationStoreError};
 use crate::replicas::CommitSettingsError;
 use crate::resume::AheadOfHead;
 use crate::slots::{
@@ -32,6 +33,24 @@ pub enum OpenError {
         #[source]
         source: SlotStoreError,
     },
+    /// See the source.
+    #[error("database \"{database}\": relations")]
+    Relations {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: RelationStoreError,
+    },
+    /// The collections of the records could not be made tables.
+    #[error("database \"{database}\": relations")]
+    Define {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: DefineError,
+    },
     /// The file system refused.
     #[error("cannot {action}")]
     Io {
@@ -44,10 +63,49 @@ pub enum OpenError {
     /// Commit settings that would not do what they say.
     #[error(transparent)]
     Commit(#[from] CommitSettingsError),
+    /// See the source.
+    #[error("database \"{database}\": producers")]
+    Producers {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: ProducerStoreError,
+    },
     /// Not a database name.
     #[error("invalid database name \"{0}\"")]
     InvalidName(String),
 }
+
+/// Why what is known of the producers cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerStoreError {
+    /// The file is damaged, or missing where it cannot be made again.
+    #[error("{path} is corrupt: {reason}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// The error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The records behind the file's position cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What is known of the producers could not be written. It is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot write what is known of the producers: {0}")]
+pub struct PersistProducersError(pub(super) String);
 
 /// Why a publish was refused.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,12 +119,33 @@ pub enum PublishError {
         /// How far.
         lag: u64,
     },
+    /// A collection could not be made a table; nothing was stored.
+    #[error(transparent)]
+    Define(#[from] DefineError),
     /// The record cannot be stored in a way that reads back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// An empty transaction.
     #[error("a transaction needs at least one record")]
     Empty,
+    /// A message that belongs to no transaction, among the records of one.
+    #[error("a non-transactional message cannot be part of a transaction")]
+    StandsAlone,
+    /// A record that its producer numbers, at a position that the caller chose: who has a log of
+    /// its own needs no numbers.
+    #[error("a record with a producer's number cannot be published at a chosen position")]
+    NumberedAtPosition,
+    /// The open transaction could not be kept until its commit; nothing of it is stored. Its
+    /// statement failed, nothing else did.
+    #[error("could not {action} temporary file of a transaction: {error}")]
+    Buffer {
+        /// What was tried.
+        action: &'static str,
+        /// The operating system's words.
+        error: String,
+        /// Their kind.
+        kind: std::io::ErrorKind,
+    },
 }
 
 impl PublishError {
@@ -165,6 +244,9 @@ pub enum MaintainError {
     /// The slot store cannot be written.
     #[error(transparent)]
     Slots(#[from] PersistError),
+    /// What is known of the producers cannot be written.
+    #[error(transparent)]
+    Producers(#[from] PersistProducersError),
     /// The spool's writer has stopped.
     #[error(transparent)]
     Spool(#[from] AppendError),

@@ -7,21 +7,28 @@
 mod batch;
 mod database;
 mod databases;
+mod define;
 mod error;
 mod options;
+mod producers;
+mod publish;
+mod replay;
 mod retention;
 mod streams;
+mod transaction;
 
 pub use batch::Batch;
 pub use database::{Engine, EngineSnapshot, SlotRequest, SlotStart};
 pub use databases::{DEFAULT_DATABASE, Databases};
 pub use error::{
-    AcknowledgeError, AdvanceError, CreateSlotError, MaintainError, OpenError, PublishError,
-    SubscribeError,
+    AcknowledgeError, AdvanceError, CreateSlotError, MaintainError, OpenError,
+    PersistProducersError, ProducerStoreError, PublishError, SubscribeError,
 };
 pub use options::{EngineOptions, boundary};
+pub use producers::{PRODUCERS_FILE, ProducerSnapshot};
 pub use retention::RetentionOutcome;
 pub use streams::{SlotReader, Subscriber, Subscription};
+pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};
 
 /// What a publish made durable here.
 pub type Published = crate::spool::Appended;

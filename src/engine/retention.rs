@@ -28,6 +28,7 @@ impl Engine {
     /// The periodic work; see [`Engine::MAINTAIN_EVERY`]. Blocking.
     pub fn maintain(&self, now: Moment) -> Result<RetentionOutcome, MaintainError> {
         self.persist_slots()?;
+        self.producers.persist(&self.spool, Lsn::ZERO)?;
         self.replicas.observe(self.head());
         self.enforce_retention(now)
     }
@@ -62,8 +63,11 @@ impl Engine {
     /// Persists slots and closes the spool cleanly. Blocking.
     pub fn close(&self) -> Result<(), MaintainError> {
         let slots = self.persist_slots();
+        let producers = self.producers.persist(&self.spool, self.head());
         self.spool.close()?;
-        slots
+        slots?;
+        producers?;
+        Ok(())
     }
 
     /// Whether what each of `slots` needs is there and stays (`wal_status`, `safe_wal_size`).
@@ -139,7 +143,11 @@ impl Engine {
                 ..PruneOutcome::default()
             });
         }
-        Ok(self.spool.prune(upto, active)?)
+        // What is removed cannot be read at the next start, so the checkpoint has to count it.
+        let counted = self.producers.persist(&self.spool, upto.min(self.head()))?;
+        let pruned = self.spool.prune(upto.min(counted), active)?;
+        self.relations.forget_below(pruned.removed_through);
+        Ok(pruned)
     }
 }
 

@@ -4,14 +4,49 @@
 //! above the position at which it was made, so old records keep the relation of their time. OIDs
 //! are never used twice. It knows no SQL text, no spool and no session.
 
-use crate::datum::PgType;
+mod alter;
+mod collections;
+mod command;
+mod draft;
+mod error;
+mod file;
+mod filter;
+mod history;
+mod keys;
+mod oids;
+mod publications;
+mod schemas;
+mod show;
+mod store;
+mod tables;
+
+pub use command::{
+    Command, CreateTable, NewColumn, NewKey, NewPublishedTable, NewReplicaIdentity, Notice,
+    Outcome, PublicationAction, PublicationObjects, PublicationOptions, PublicationTarget,
+    PublishedActions, SchemaName, TableAction, TableName,
+};
+pub use error::{DefineError, Dependents, RelationPersistError, RelationStoreError};
+pub use filter::{FilterError, FilterExpr, FilterNode};
+pub use show::PublicationTable;
+pub use store::RelationStore;
+
+use serde::{Deserialize, Serialize};
+
+use crate::datum::{PgType, quote_ident};
 use crate::lsn::Lsn;
 
 /// Name of a database's relation store.
 pub const RELATIONS_FILE: &str = "relations.json";
 
+/// The schema of names without one.
+pub const PUBLIC: &str = "public";
+
+/// OID of the schema `public`.
+pub const PUBLIC_OID: u32 = 2200;
+
 /// Which old columns a change of a row carries (`pg_class.relreplident`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplicaIdentity {
     /// `d`: the primary key.
     #[default]
@@ -25,24 +60,30 @@ pub enum ReplicaIdentity {
 }
 
 /// One column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RelationColumn {
     /// Name.
     pub name: String,
     /// Number, from 1, never used twice in a relation.
     pub attnum: i16,
     /// Type.
+    #[serde(rename = "type", with = "file::type_oid")]
     pub column_type: PgType,
     /// Type modifier, -1 for none.
+    #[serde(default = "file::none", skip_serializing_if = "file::is_none")]
     pub typmod: i32,
     /// NOT NULL.
+    #[serde(default, skip_serializing_if = "file::is_false")]
     pub not_null: bool,
     /// Was dropped; kept so that numbers stay.
+    #[serde(default, skip_serializing_if = "file::is_false")]
     pub dropped: bool,
 }
 
 /// A unique index or primary key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RelationKey {
     /// OID of the index.
     pub index_oid: u32,
@@ -57,7 +98,8 @@ pub struct RelationKey {
 }
 
 /// A table: declared, or a collection that was published to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Relation {
     /// OID.
     pub oid: u32,
@@ -82,7 +124,8 @@ pub struct Relation {
 }
 
 /// A schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schema {
     /// OID; 2200 is `public`.
     pub oid: u32,
@@ -91,20 +134,27 @@ pub struct Schema {
 }
 
 /// One table of a publication.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PublishedTable {
     /// OID of the membership (`pg_publication_rel.oid`).
     pub oid: u32,
     /// OID of the table.
     pub relation: u32,
-    /// Numbers of the published columns; `None` is all.
+    /// Numbers of the published columns, in rising order; `None` is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<i16>>,
     /// Row filter as PostgreSQL prints it, `(id > 5)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// Numbers of the columns that the filter reads, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filter_columns: Vec<i16>,
 }
 
 /// One schema of a publication.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PublishedSchema {
     /// OID of the membership.
     pub oid: u32,
@@ -113,7 +163,8 @@ pub struct PublishedSchema {
 }
 
 /// A publication.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Publication {
     /// OID.
@@ -139,7 +190,7 @@ pub struct Publication {
 }
 
 /// Everything at one position.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelationSet {
     /// Schemas, by OID; `public` is always there.
     pub schemas: Vec<Schema>,
@@ -147,4 +198,79 @@ pub struct RelationSet {
     pub relations: Vec<Relation>,
     /// Publications, by OID.
     pub publications: Vec<Publication>,
+}
+
+impl Default for RelationSet {
+    /// Nothing but the schema `public`.
+    fn default() -> Self {
+        Self {
+            schemas: vec![Schema {
+                oid: PUBLIC_OID,
+                name: PUBLIC.to_owned(),
+            }],
+            relations: Vec::new(),
+            publications: Vec::new(),
+        }
+    }
+}
+
+impl Relation {
+    /// Its columns but the dropped ones.
+    pub fn live_columns(&self) -> impl Iterator<Item = &RelationColumn> {
+        self.columns.iter().filter(|column| !column.dropped)
+    }
+
+    /// The column `name`.
+    pub fn column(&self, name: &str) -> Option<&RelationColumn> {
+        self.live_columns().find(|column| column.name == name)
+    }
+
+    /// The primary key.
+    pub fn primary_key(&self) -> Option<&RelationKey> {
+        self.keys.iter().find(|key| key.primary)
+    }
+
+    /// Its name as PostgreSQL prints it where `public` needs not be said: quoted where needed,
+    /// with any other schema.
+    pub fn visible_name(&self) -> String {
+        if self.schema == PUBLIC {
+            quote_ident(&self.name)
+        } else {
+            self.qualified_name()
+        }
+    }
+
+    /// Its name with its schema, quoted where needed.
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+}
+
+impl RelationSet {
+    /// The table `name` in `schema`.
+    pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.relations
+            .iter()
+            .find(|relation| relation.name == name && relation.schema == schema)
+    }
+
+    /// The table with this OID.
+    pub fn relation_by_oid(&self, oid: u32) -> Option<&Relation> {
+        let index = self
+            .relations
+            .binary_search_by_key(&oid, |relation| relation.oid);
+        self.relations.get(index.ok()?)
+    }
+
+    /// The publication `name`.
+    pub fn publication(&self, name: &str) -> Option<&Publication> {
+        self.publications
+            .iter()
+            .find(|publication| publication.name == name)
+    }
+
+    /// The schema `name`.
+    pub fn schema(&self, name: &str) -> Option<&Schema> {
+        self.schemas.iter().find(|schema| schema.name == name)
+    }
 }

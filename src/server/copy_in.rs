@@ -6,6 +6,9 @@
 //! is bounded however long it is. `COPY n` is said only when all n records are durable, and
 //! confirmed where the commit policy asks for it. After an error what was published stays
 //! published, and the client is told how much that is.
+//!
+//! In a transaction block the records go to the block's buffer instead and wait there for its
+//! COMMIT. `n` counts what was taken: a record that its producer published before, too.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -19,8 +22,9 @@ use tokio::task::{JoinError, JoinHandle};
 use super::confirm::Confirmation;
 use super::conn::{Conn, CopyInput};
 use super::session::{Session, SessionEnd, Signal, Stop};
+use crate::change::{OpenRecord, ProducerName};
 use crate::clock::Moment;
-use crate::engine::{Batch, Engine, PublishError, PublishTicket};
+use crate::engine::{Engine, PublishError, PublishTicket, TransactionBuffer};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::replicas::SynchronousCommit;
@@ -34,15 +38,35 @@ const MAX_IN_FLIGHT: usize = 3 << 20;
 /// The longest line: a record of the largest payload and a little.
 const MAX_LINE: usize = MAX_PAYLOAD + (64 << 10);
 
-/// Runs the COPY of a session and completes the command.
+/// Where the records of a COPY go.
+#[derive(Debug, Default)]
+pub(super) struct Target {
+    /// The session's producer, which then numbers every record.
+    pub(super) producer: Option<ProducerName>,
+    /// The buffer of the open block, if there is one.
+    pub(super) block: Option<TransactionBuffer>,
+}
+
+/// Runs the COPY of a session and completes the command. A block's buffer comes back in `target`
+/// whatever happens; after an error records of this COPY may be in it, so the block has failed.
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     session: &mut Session<S>,
+    target: &mut Target,
 ) -> Result<(), Stop> {
     session.conn.send(&CopyInResponse::new(0, 1, vec![0]));
     session.conn.flush().await.map_err(io_end)?;
-    let mut signal = Box::pin(session.signal());
     let synchronous = session.settings.synchronous_commit();
-    let mut copy = CopyIn::new(Arc::clone(&session.engine), synchronous);
+    let mut copy = CopyIn::new(Arc::clone(&session.engine), synchronous, target);
+    let outcome = take(session, &mut copy).await;
+    target.block = copy.decoder.into_block();
+    outcome
+}
+
+async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    session: &mut Session<S>,
+    copy: &mut CopyIn,
+) -> Result<(), Stop> {
+    let mut signal = Box::pin(session.signal());
     let mut outcome = copy.receive(&mut session.conn, signal.as_mut()).await;
     // What was queued is waited for in any case: it is published, and the client is told.
     copy.settle().await;
@@ -55,6 +79,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
             session.conn.send_complete(&tag);
             Ok(())
         }
+        // What is in a block is not published yet.
+        Err(Stop::Error(error)) if copy.in_block => Err(Stop::Error(error)),
         Err(Stop::Error(error)) => {
             let detail = copy.published.detail();
             Err(Stop::Error(error.with_detail_first(detail)))
@@ -82,8 +108,8 @@ struct Published {
 }
 
 impl Published {
-    fn add(&mut self, appended: Appended) {
-        self.num_records += appended.num_transactions;
+    fn add(&mut self, num_records: u64, appended: Appended) {
+        self.num_records += num_records;
         self.last_lsn = self.last_lsn.max(appended.last_lsn);
     }
 
@@ -105,7 +131,8 @@ struct CopyIn {
     /// Read and not handed on yet.
     waiting: BytesMut,
     decoder: Decoder,
-    in_flight: VecDeque<(PublishTicket, usize)>,
+    in_block: bool,
+    in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     published: Published,
     failure: Option<PgError>,
@@ -113,20 +140,56 @@ struct CopyIn {
 
 /// The decoder is here, or away on a blocking thread with a chunk.
 enum Decoder {
-    Here(Box<RecordDecoder>),
+    Here(Box<Decoding>),
     Away(JoinHandle<Decoded>),
     /// The data is over: all of it was decoded, or an error ended it.
-    Finished,
+    Finished(Option<TransactionBuffer>),
+}
+
+impl Decoder {
+    fn into_block(self) -> Option<TransactionBuffer> {
+        match self {
+            Self::Here(decoding) => decoding.block,
+            Self::Finished(block) => block,
+            // It was waited for before.
+            Self::Away(_) => None,
+        }
+    }
+}
+
+/// The decoder and where its records go.
+struct Decoding {
+    decoder: RecordDecoder,
+    /// Else each record is a transaction of its own.
+    block: Option<TransactionBuffer>,
+}
+
+/// Records that were queued.
+struct InFlight {
+    ticket: PublishTicket,
+    sent: Sent,
+}
+
+/// How much was queued at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    num_records: u64,
+    num_bytes: usize,
 }
 
 impl CopyIn {
-    fn new(engine: Arc<Engine>, synchronous: SynchronousCommit) -> Self {
-        let decoder = Box::new(RecordDecoder::new(engine.term(), MAX_LINE));
+    fn new(engine: Arc<Engine>, synchronous: SynchronousCommit, target: &mut Target) -> Self {
+        let block = target.block.take();
+        let term = block
+            .as_ref()
+            .map_or_else(|| engine.term(), TransactionBuffer::term);
+        let decoder = RecordDecoder::new(term, MAX_LINE).of_producer(target.producer.clone());
         Self {
             engine,
             synchronous,
             waiting: BytesMut::new(),
-            decoder: Decoder::Here(decoder),
+            in_block: block.is_some(),
+            decoder: Decoder::Here(Box::new(Decoding { decoder, block })),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             published: Published::default(),
@@ -141,7 +204,7 @@ impl CopyIn {
         mut signal: impl Future<Output = Signal> + Unpin,
     ) -> Result<(), Stop> {
         let mut done = false;
-        while !matches!(self.decoder, Decoder::Finished) && self.failure.is_none() {
+        while !matches!(self.decoder, Decoder::Finished(_)) && self.failure.is_none() {
             if !done {
                 done = self.take_input(conn).await?;
             }
@@ -192,15 +255,15 @@ impl CopyIn {
         if self.in_flight_bytes > MAX_IN_FLIGHT || (self.waiting.is_empty() && !done) {
             return;
         }
-        self.decoder = match std::mem::replace(&mut self.decoder, Decoder::Finished) {
-            Decoder::Here(decoder) => {
+        self.decoder = match std::mem::replace(&mut self.decoder, Decoder::Finished(None)) {
+            Decoder::Here(decoding) => {
                 let engine = Arc::clone(&self.engine);
                 let chunk = self.waiting.split().freeze();
                 Decoder::Away(tokio::task::spawn_blocking(move || {
-                    decode_and_submit(&engine, decoder, &chunk, done)
+                    decode_and_submit(&engine, decoding, &chunk, done)
                 }))
             }
-            other @ (Decoder::Away(_) | Decoder::Finished) => other,
+            other @ (Decoder::Away(_) | Decoder::Finished(_)) => other,
         };
     }
 
@@ -209,24 +272,36 @@ impl CopyIn {
         match decoded {
             Ok(decoded) => {
                 if let Some(ticket) = decoded.ticket {
-                    self.in_flight_bytes += decoded.num_bytes;
-                    self.in_flight.push_back((ticket, decoded.num_bytes));
+                    let sent = decoded.sent;
+                    self.in_flight_bytes += sent.num_bytes;
+                    self.in_flight.push_back(InFlight { ticket, sent });
+                } else if self.in_block {
+                    self.published.num_records += decoded.sent.num_records;
                 }
                 self.failure = self.failure.take().or(decoded.failure);
-                self.decoder = decoded.decoder.map_or(Decoder::Finished, Decoder::Here);
+                self.decoder = if decoded.over {
+                    Decoder::Finished(decoded.decoding.block)
+                } else {
+                    Decoder::Here(decoded.decoding)
+                };
             }
             Err(error) => {
                 let message = format!("internal error: {error}");
-                self.failure = Some(PgError::error("XX000", message));
-                self.decoder = Decoder::Finished;
+                // A block's buffer is lost: the session must not go on with another one.
+                self.failure = Some(if self.in_block {
+                    PgError::fatal("XX000", message)
+                } else {
+                    PgError::error("XX000", message)
+                });
+                self.decoder = Decoder::Finished(None);
             }
         }
     }
 
-    fn note(&mut self, (outcome, num_bytes): Settled) {
-        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(num_bytes);
+    fn note(&mut self, (outcome, sent): Settled) {
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(sent.num_bytes);
         match outcome {
-            Ok(appended) => self.published.add(appended),
+            Ok(appended) => self.published.add(sent.num_records, appended),
             // A failed append comes before whatever went wrong behind it.
             Err(error) => self.failure = Some(error),
         }
@@ -249,7 +324,7 @@ impl CopyIn {
         if let Some(failure) = self.failure.take() {
             return Err(failure.into());
         }
-        if self.published.num_records == 0 {
+        if self.published.num_records == 0 || self.in_block {
             return Ok(());
         }
         let target = self.published.last_lsn;
@@ -267,52 +342,62 @@ impl CopyIn {
 async fn join(decoder: &mut Decoder) -> Result<Decoded, JoinError> {
     match decoder {
         Decoder::Away(running) => running.await,
-        Decoder::Here(_) | Decoder::Finished => pending().await,
+        Decoder::Here(_) | Decoder::Finished(_) => pending().await,
     }
 }
 
-type Settled = (Result<Appended, PgError>, usize);
+type Settled = (Result<Appended, PgError>, Sent);
 
 /// The oldest queued append's outcome; takes it out. Never completes without one. Cancel-safe.
-async fn front(in_flight: &mut VecDeque<(PublishTicket, usize)>) -> Settled {
-    let Some((ticket, num_bytes)) = in_flight.front_mut() else {
+async fn front(in_flight: &mut VecDeque<InFlight>) -> Settled {
+    let Some(InFlight { ticket, sent }) = in_flight.front_mut() else {
         return pending().await;
     };
-    let settled = (ticket.await.map_err(PgError::from), *num_bytes);
+    let settled = (ticket.await.map_err(PgError::from), *sent);
     in_flight.pop_front();
     settled
 }
 
 /// What became of one chunk.
 struct Decoded {
+    /// `None` in a block, or when there was nothing to queue.
     ticket: Option<PublishTicket>,
-    num_bytes: usize,
-    /// To go on with; none when the data is over.
-    decoder: Option<Box<RecordDecoder>>,
+    sent: Sent,
+    decoding: Box<Decoding>,
+    /// The data is over.
+    over: bool,
     failure: Option<PgError>,
 }
 
-/// Decodes `chunk` and queues its records. Blocking.
+/// Decodes `chunk` and queues its records, or puts them into the block's buffer. Blocking.
 fn decode_and_submit(
     engine: &Engine,
-    mut decoder: Box<RecordDecoder>,
+    mut decoding: Box<Decoding>,
     chunk: &Bytes,
     last: bool,
 ) -> Decoded {
-    let mut batch = engine.batch(Moment::now());
-    let mut failure = decode(&mut decoder, chunk, last, &mut batch).err();
-    let num_bytes = batch.num_bytes();
+    let Decoding { decoder, block } = &mut *decoding;
+    let mut lines = Lines {
+        decoder,
+        chunk,
+        now: Moment::now(),
+        last,
+    };
+    let mut sent = Sent::default();
     let mut ticket = None;
-    if !batch.is_empty() {
-        match engine.submit(batch) {
-            Ok(queued) => ticket = Some(queued),
-            Err(error) => failure = Some(error.into()),
-        }
-    }
+    let failure = match block {
+        Some(block) => lines.each(|encode| {
+            block.push_open(encode)?;
+            sent.num_records += 1;
+            Ok(())
+        }),
+        None => lines.submit(engine, &mut sent, &mut ticket),
+    };
     Decoded {
         ticket,
-        num_bytes,
-        decoder: (!last && failure.is_none()).then_some(decoder),
+        sent,
+        decoding,
+        over: last || failure.is_some(),
         failure,
     }
 }
@@ -331,30 +416,65 @@ impl From<PublishError> for Halt {
     }
 }
 
-/// Puts the records of `chunk` into `batch`, up to the first that is none.
-fn decode(
-    decoder: &mut RecordDecoder,
-    mut chunk: &[u8],
+/// Appends the next record to a buffer.
+type Encode<'a> = &'a mut dyn FnMut(&mut Vec<u8>) -> Result<OpenRecord, Halt>;
+
+/// The lines of a chunk.
+struct Lines<'a> {
+    decoder: &'a mut RecordDecoder,
+    chunk: &'a [u8],
+    now: Moment,
     last: bool,
-    batch: &mut Batch,
-) -> Result<(), PgError> {
-    let now_ms = batch.unix_ms();
-    loop {
-        let pushed = batch.push_with(|out| {
-            let mut record = decoder.next(&mut chunk, now_ms, out).map_err(Halt::Line)?;
-            if record.is_none() && last {
-                record = decoder.finish(now_ms, out).map_err(Halt::Line)?;
+}
+
+impl Lines<'_> {
+    /// Queues the records, each as a transaction of its own, up to the first line that is none;
+    /// returns what is wrong with that.
+    fn submit(
+        &mut self,
+        engine: &Engine,
+        sent: &mut Sent,
+        ticket: &mut Option<PublishTicket>,
+    ) -> Option<PgError> {
+        let mut batch = engine.batch(self.now);
+        let failure = self.each(|encode| batch.push_open(encode));
+        sent.num_records = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        sent.num_bytes = batch.num_bytes();
+        if batch.is_empty() {
+            return failure;
+        }
+        match engine.submit(batch) {
+            Ok(queued) => {
+                *ticket = Some(queued);
+                failure
             }
-            record.map(|record| record.lsn_at).ok_or(Halt::UsedUp)
-        });
-        match pushed {
-            Ok(()) => {}
-            Err(Halt::UsedUp) => return Ok(()),
-            Err(Halt::Line(error)) => return Err(error.into()),
-            Err(Halt::Publish(error)) => {
-                let context = format!("COPY changes, line {}", decoder.line());
-                return Err(PgError::from(error).with_context(context));
+            Err(error) => Some(error.into()),
+        }
+    }
+
+    /// Gives `push` one record after the other, up to the first line that is none; returns what is
+    /// wrong with that.
+    fn each(&mut self, mut push: impl FnMut(Encode<'_>) -> Result<(), Halt>) -> Option<PgError> {
+        loop {
+            match push(&mut |out| self.next(out)) {
+                Ok(()) => {}
+                Err(Halt::UsedUp) => return None,
+                Err(Halt::Line(error)) => return Some(error.into()),
+                Err(Halt::Publish(error)) => {
+                    let context = format!("COPY changes, line {}", self.decoder.line());
+                    return Some(PgError::from(error).with_context(context));
+                }
             }
         }
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<OpenRecord, Halt> {
+        let now_ms = self.now.unix_ms;
+        let next = self.decoder.next(&mut self.chunk, now_ms, out);
+        let mut record = next.map_err(Halt::Line)?;
+        if record.is_none() && self.last {
+            record = self.decoder.finish(now_ms, out).map_err(Halt::Line)?;
+        }
+        record.ok_or(Halt::UsedUp)
     }
 }

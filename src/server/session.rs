@@ -381,7 +381,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                                 with the client in autocommit mode.";
                     return Err(PgError::unsupported(message).with_hint(hint).into());
                 }
-                copy_in::run(self).await?;
+                copy_in::run(self, &mut copy_in::Target::default()).await?;
             }
             Statement::Refused(error) => return Err(error.into()),
         }

@@ -27,7 +27,7 @@ use super::recovery::{MAX_UNSYNCED, Recovered};
 use super::segment::{Extent, IndexPlace, Segment};
 use super::shared::Shared;
 use super::ticket::{Appended, Completion, complete_all};
-use super::unit::{Draft, Stamp, Unit};
+use super::unit::{Draft, Stamp, Unit, Work};
 use super::{lock, size};
 use crate::disk::DiskFile;
 use crate::lsn::Lsn;
@@ -59,8 +59,8 @@ pub(super) struct Writer {
     pub(super) whole: Extent,
     pub(super) thinning: Thinning,
     /// End LSN of the last transaction placed.
-    head: Lsn,
-    group: Group,
+    pub(super) head: Lsn,
+    pub(super) group: Group,
     pace: Pace,
     /// Since when the manifest vouches for less than was appended.
     behind_since: Option<Instant>,
@@ -133,8 +133,15 @@ impl Writer {
     fn begin(&mut self, job: Job) -> Result<(), Stopped> {
         match job {
             Job::Append {
-                units, completion, ..
+                work: Work::Units(units),
+                completion,
+                ..
             } => return self.append(units, completion),
+            Job::Append {
+                work: Work::Streamed(unit),
+                completion,
+                ..
+            } => return self.append_streamed(unit, completion),
             Job::Prune {
                 upto,
                 active,
@@ -213,22 +220,33 @@ impl Writer {
         };
         let mut counted_before: u64 = 0;
         for (draft, index) in drafts.iter().zip(0..) {
-            let fits = self.group.buf.len().saturating_add(draft.counted_frame()) <= MAX_UNSYNCED;
-            if !fits && !self.group.buf.is_empty() {
-                self.flush()?;
-            }
             let own = match unit.lsn {
                 None => lsn_rule::own_lsn(base, counted_before),
                 Some(_) => lsn_rule::own_lsn_before(end, index, size(drafts.len())),
             };
-            self.group.place(draft, of, number_for(draft, end, own));
+            self.place_draft(draft, of, number_for(draft, end, own))?;
             counted_before = counted_before.saturating_add(size(draft.counted_frame()));
         }
         self.head = end;
         self.close_transaction(of, size(drafts.len()), begins_at)
     }
 
-    fn close_transaction(
+    /// Encodes one frame; what no longer fits beside what is unsynced waits for a sync.
+    pub(super) fn place_draft(
+        &mut self,
+        draft: &Draft,
+        of: Stamped,
+        number: u64,
+    ) -> Result<(), Stopped> {
+        let fits = self.group.buf.len().saturating_add(draft.counted_frame()) <= MAX_UNSYNCED;
+        if !fits && !self.group.buf.is_empty() {
+            self.flush()?;
+        }
+        self.group.place(draft, of, number);
+        Ok(())
+    }
+
+    pub(super) fn close_transaction(
         &mut self,
         of: Stamped,
         frames: u64,
@@ -417,7 +435,7 @@ fn zeros_ahead(options: &SpoolOptions) -> usize {
     options.zeros_ahead.min(part)
 }
 
-fn number_for(draft: &Draft, end: Lsn, own: Lsn) -> u64 {
+pub(super) fn number_for(draft: &Draft, end: Lsn, own: Lsn) -> u64 {
     match draft.hole {
         Some((_, Stamp::OwnLsn)) => own.get(),
         Some((_, Stamp::EndLsn)) | None => end.get(),

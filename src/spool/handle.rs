@@ -21,10 +21,13 @@ use super::segment::Segment;
 use super::shared::Shared;
 use super::shelf::{Pinned, Shelf};
 use super::ticket::{AppendTicket, ticket};
-use super::unit::Unit;
+use super::unit::{StreamedUnit, Unit, Work};
 use super::{MAX_PAYLOAD, lock};
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+
+/// What a transaction in pieces counts at most while it waits: about what it holds of memory.
+const MAX_STREAMED_BYTES: usize = 2 << 20;
 
 /// One segment, for people to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,9 +126,21 @@ impl Spool {
         }
         let bytes = units.iter().map(Unit::counted_bytes);
         let bytes = bytes.fold(1, usize::saturating_add);
+        self.queue(Work::Units(units), bytes)
+    }
+
+    /// Queues one transaction of any size. Its frames are fetched while it is written, on the
+    /// writer's thread, which does nothing else until then; none may exceed
+    /// [`MAX_PAYLOAD`], which the caller has checked. Blocks like [`Spool::append`].
+    pub fn append_streamed(&self, unit: StreamedUnit) -> Result<AppendTicket, AppendError> {
+        let bytes = usize::try_from(unit.drafts.counted_bytes()).unwrap_or(usize::MAX);
+        self.queue(Work::Streamed(unit), bytes.clamp(1, MAX_STREAMED_BYTES))
+    }
+
+    fn queue(&self, work: Work, bytes: usize) -> Result<AppendTicket, AppendError> {
         let (ticket, completion) = ticket(&self.shared().gate);
         let job = Job::Append {
-            units,
+            work,
             bytes,
             completion,
         };

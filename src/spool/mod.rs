@@ -41,6 +41,7 @@ mod sealing;
 pub(crate) mod segment;
 mod shared;
 mod shelf;
+mod streaming;
 mod ticket;
 pub(crate) mod torn;
 mod unit;
@@ -59,8 +60,12 @@ pub use manifest::{
 pub use options::{NewSpool, RecoveryMode, RecoveryReport, SpoolOptions, TornTail};
 pub use prune::{ActiveSegment, PruneOutcome};
 pub use reader::{Cursor, MemoryRead};
-pub use ticket::{AppendTicket, Appended};
-pub use unit::{Boundary, BoundaryFn, Draft, Drafts, Frame, Stamp, Unit};
+pub use ticket::{AppendTicket, Appended, Probe, Progress};
+pub use unit::{
+    Boundary, BoundaryFn, Draft, DraftSource, Drafts, Frame, Stamp, StreamedUnit, Unit,
+};
+
+pub(crate) use sealing::give_back_space;
 
 use crate::lsn::Lsn;
 

@@ -12,7 +12,7 @@ use super::error::AppendError;
 use super::lock;
 use super::prune::{ActiveSegment, PruneOutcome};
 use super::ticket::Completion;
-use super::unit::Unit;
+use super::unit::Work;
 use crate::lsn::Lsn;
 
 /// Most bytes of appends that wait before further ones block. A batch larger than this waits
@@ -24,7 +24,7 @@ const MAX_QUEUED_BYTES: usize = 32 << 20;
 pub(super) enum Job {
     /// Append a batch.
     Append {
-        units: Vec<Unit>,
+        work: Work,
         bytes: usize,
         completion: Completion,
     },

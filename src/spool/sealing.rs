@@ -143,7 +143,7 @@ const MAX_FREED: usize = 64;
 /// Closes files whose names are gone. The file system gives a file's space back when it is closed
 /// for the last time, which takes milliseconds for each: neither appends nor async tasks may wait
 /// for that.
-pub(super) fn give_back_space(files: Vec<Arc<dyn DiskFile>>) {
+pub(crate) fn give_back_space(files: Vec<Arc<dyn DiskFile>>) {
     let closing = thread::Builder::new().name("pgspool-space".to_owned());
     // Without a thread they are closed here.
     drop(closing.spawn(move || drop(files)));

@@ -58,9 +58,16 @@ impl Door {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Reply>,
     round: AtomicUsize,
     gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct Reply {
+    state: State,
+    /// The outcome, also when the answer was taken.
+    progress: Progress,
 }
 
 #[derive(Debug)]
@@ -77,6 +84,23 @@ pub struct AppendTicket {
     shared: Arc<Shared>,
 }
 
+/// Looks whether an append is durable, without taking the answer from whoever waits for it.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    shared: Arc<Shared>,
+}
+
+/// What has become of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// On its way.
+    UnderWay,
+    /// All of it is durable, up to this end.
+    Durable(Lsn),
+    /// It was refused, or the writer has stopped.
+    Failed,
+}
+
 /// The writer's end of a ticket. Dropping it unanswered answers [`AppendError::Closed`].
 #[derive(Debug)]
 pub(super) struct Completion {
@@ -86,7 +110,10 @@ pub(super) struct Completion {
 /// A ticket and its writer's end.
 pub(super) fn ticket(gate: &Arc<Gate>) -> (AppendTicket, Completion) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State::Waiting(None)),
+        state: Mutex::new(Reply {
+            state: State::Waiting(None),
+            progress: Progress::UnderWay,
+        }),
         round: AtomicUsize::new(0),
         gate: Arc::clone(gate),
     });
@@ -96,7 +123,21 @@ pub(super) fn ticket(gate: &Arc<Gate>) -> (AppendTicket, Completion) {
     (AppendTicket { shared }, completion)
 }
 
+impl Probe {
+    /// What has become of the append.
+    pub fn look(&self) -> Progress {
+        lock(&self.shared.state).progress
+    }
+}
+
 impl AppendTicket {
+    /// A look at the outcome that leaves the answer here.
+    pub fn probe(&self) -> Probe {
+        Probe {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
     /// Blocks until the batch is durable or refused. Not for async tasks.
     pub fn wait(self) -> Result<Appended, AppendError> {
         if let Some(answer) = self.take(None) {
@@ -116,14 +157,15 @@ impl AppendTicket {
 
     /// The answer when there is one, else registers the task that wants it.
     fn take(&self, task: Option<&Waker>) -> Option<Answer> {
-        let mut state = lock(&self.shared.state);
-        if let State::Waiting(registered) = &mut *state {
+        let mut reply = lock(&self.shared.state);
+        let state = &mut reply.state;
+        if let State::Waiting(registered) = state {
             if let Some(task) = task {
                 *registered = Some(task.clone());
             }
             return None;
         }
-        match std::mem::replace(&mut *state, State::Taken) {
+        match std::mem::replace(state, State::Taken) {
             State::Answered(answer) => Some(answer),
             State::Waiting(_) | State::Taken => Some(Err(AppendError::Closed)),
         }
@@ -198,11 +240,15 @@ enum Wake {
 
 impl Shared {
     fn answer(&self, answer: Answer) -> Wake {
-        let mut state = lock(&self.state);
-        match &mut *state {
+        let mut reply = lock(&self.state);
+        match &mut reply.state {
             State::Waiting(task) => {
                 let task = task.take();
-                *state = State::Answered(answer);
+                reply.progress = match &answer {
+                    Ok(appended) => Progress::Durable(appended.last_lsn),
+                    Err(_) => Progress::Failed,
+                };
+                reply.state = State::Answered(answer);
                 task.map_or(Wake::Thread, Wake::Task)
             }
             State::Answered(_) | State::Taken => Wake::Nobody,

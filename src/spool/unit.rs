@@ -1,5 +1,8 @@
 //! What goes into the spool and what comes out: transactions of drafts, and frames.
 
+use std::fmt;
+use std::io;
+
 use bytes::Bytes;
 
 use super::frame::{FrameVersion, OVERHEAD};
@@ -65,7 +68,7 @@ impl Draft {
     }
 
     /// The whole frame's length, counted the same way.
-    pub(super) fn counted_frame(&self) -> usize {
+    pub fn counted_frame(&self) -> usize {
         self.counted_payload().saturating_add(OVERHEAD)
     }
 }
@@ -110,4 +113,36 @@ impl Unit {
             sum.saturating_add(draft.counted_frame())
         })
     }
+}
+
+/// The frames of a transaction that need not fit into memory: fetched one by one while they are
+/// written.
+pub trait DraftSource: fmt::Debug + Send {
+    /// How many frames there are, at least one.
+    fn num_frames(&self) -> u64;
+
+    /// Bytes of all of them, each as [`Draft::counted_frame`] counts it.
+    fn counted_bytes(&self) -> u64;
+
+    /// The next frame, `None` after the last. An error stops the writer for good: what was
+    /// written of the transaction cannot be taken back, and the next start cuts it off.
+    fn next_draft(&mut self) -> io::Result<Option<Draft>>;
+}
+
+/// One transaction to append, whatever its size.
+#[derive(Debug)]
+pub struct StreamedUnit {
+    /// Term of its frames.
+    pub term: u64,
+    /// Commit time of its frames, unix milliseconds.
+    pub timestamp_ms: u64,
+    /// The frames.
+    pub drafts: Box<dyn DraftSource>,
+}
+
+/// What one append brings.
+#[derive(Debug)]
+pub(super) enum Work {
+    Units(Vec<Unit>),
+    Streamed(StreamedUnit),
 }

@@ -5,7 +5,15 @@
 //! [`BoundQuery`]. Types are decided here and nowhere else; in SQLite every value is in its stored
 //! form (see `datum`).
 
+mod expr;
+mod from;
+mod joins;
+mod order;
+mod query;
+mod rows;
 mod scope;
+mod select;
+mod setops;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -16,8 +24,12 @@ use crate::datum::PgType;
 use crate::pgerror::PgError;
 
 use super::Context;
+use super::functions::Function;
 use super::parse::Lines;
-pub(super) use scope::{Clause, Cte, Grouping, Scope, ScopeColumn, ScopeTable};
+pub(super) use expr::Coercion;
+/// What rewritten text calls beside PostgreSQL's functions.
+pub(super) use expr::runtime::FUNCTIONS as INTERNAL_FUNCTIONS;
+pub(super) use scope::{Clause, Cte, Grouping, Lifted, Scope, ScopeColumn, ScopeTable};
 
 /// A bound expression.
 #[derive(Debug, Clone)]
@@ -55,6 +67,8 @@ pub(super) struct Binder<'a> {
     pub(super) num_volatile: Cell<usize>,
     /// Where lines of the statement's text begin, for positions in errors.
     pub(super) lines: Lines,
+    /// How deep the expression that is being bound stands in others.
+    pub(super) depth: Cell<u32>,
 }
 
 /// A bound query: SQLite text and its columns, in SQLite named `c1`, `c2`, ...
@@ -62,6 +76,21 @@ pub(super) struct Binder<'a> {
 pub(super) struct BoundQuery {
     pub(super) sql: String,
     pub(super) columns: Vec<super::Column>,
+    /// For columns that are records with known fields: the column, from 0, and its fields, in
+    /// SQLite named `c1_1`, `c1_2`, ...
+    pub(super) fields: Vec<(usize, Vec<super::Column>)>,
+}
+
+/// A call of a function, resolved by the types of its arguments (`expr`).
+#[derive(Clone)]
+pub(super) struct FromCall {
+    pub(super) function: &'static Function,
+    /// Its arguments in SQLite's text: coerced, in order, defaults filled in.
+    pub(super) args: Vec<String>,
+    /// What ANYELEMENT stands for.
+    pub(super) element: Option<PgType>,
+    /// What it returns, pseudo-types resolved.
+    pub(super) returns: PgType,
 }
 
 impl<'a> Binder<'a> {
@@ -77,6 +106,7 @@ impl<'a> Binder<'a> {
             next_name: Cell::new(1),
             num_volatile: Cell::new(0),
             lines,
+            depth: Cell::new(0),
         }
     }
 

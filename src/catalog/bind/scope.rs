@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use sqlparser::ast::{Ident, Spanned};
+use sqlparser::ast::{Expr, Ident, Spanned};
 use sqlparser::tokenizer::Span;
 
 use crate::catalog::Column;
@@ -114,9 +114,8 @@ pub(in crate::catalog) struct Scope<'s> {
     pub(in crate::catalog) columns: Vec<ScopeColumn>,
     /// Common table expressions by name.
     pub(in crate::catalog) ctes: Vec<Cte>,
-    /// What an expression was replaced with, by its text: calls that return rows, and expressions
-    /// of GROUP BY.
-    pub(in crate::catalog) replaced: RefCell<Vec<(String, ScopeColumn)>>,
+    /// What an expression was replaced with, by its text: expressions of GROUP BY.
+    pub(in crate::catalog) replaced: RefCell<Vec<(String, Typed)>>,
     /// The part of the query that is being bound.
     pub(in crate::catalog) clause: Cell<Clause>,
     /// What grouping leaves of the columns.
@@ -125,6 +124,28 @@ pub(in crate::catalog) struct Scope<'s> {
     pub(in crate::catalog) in_aggregate: Cell<bool>,
     /// Aggregates met so far.
     pub(in crate::catalog) num_aggregates: Cell<usize>,
+    /// Window functions met so far.
+    pub(in crate::catalog) num_windows: Cell<usize>,
+    /// The first column outside of an aggregate, as the error that it is if rows are grouped.
+    pub(in crate::catalog) loose: RefCell<Option<PgError>>,
+    /// Windows by name (WINDOW).
+    pub(in crate::catalog) windows: Vec<(String, sqlparser::ast::WindowSpec)>,
+    /// Calls of the select list that return rows, to be joined to FROM; `None` where there is no
+    /// such place.
+    pub(in crate::catalog) lifted: RefCell<Option<Vec<Lifted>>>,
+}
+
+/// A call that returns rows, taken out of the select list.
+#[derive(Debug, Clone)]
+pub(in crate::catalog) struct Lifted {
+    /// The call in SQLite's text.
+    pub(in crate::catalog) call: String,
+    /// Its name in FROM.
+    pub(in crate::catalog) alias: String,
+    /// What the expression becomes.
+    pub(in crate::catalog) column: ScopeColumn,
+    /// Whether it does something beside answering.
+    pub(in crate::catalog) volatile: bool,
 }
 
 /// A table in FROM.
@@ -220,6 +241,7 @@ impl<'s> Scope<'s> {
             let message = "aggregate function calls cannot contain window function calls";
             return Err(PgError::error("42803", message));
         }
+        self.num_windows.set(self.num_windows.get() + 1);
         Ok(())
     }
 
@@ -235,7 +257,7 @@ impl<'s> Scope<'s> {
     pub(in crate::catalog) fn replacement(&self, text: &str) -> Option<Typed> {
         let replaced = self.replaced.borrow();
         let found = replaced.iter().find(|(expr, _)| expr == text);
-        found.map(|(_, column)| column.value.clone())
+        found.map(|(_, value)| value.clone())
     }
 
     /// Whether anything was replaced: otherwise no text needs to be made.
@@ -262,7 +284,7 @@ impl<'s> Scope<'s> {
     pub(in crate::catalog) fn field(
         &self,
         binder: &Binder<'_>,
-        root: &sqlparser::ast::Expr,
+        root: &Expr,
         field: &Ident,
     ) -> Result<Typed, PgError> {
         let record = self.record(binder, root)?;
@@ -282,9 +304,8 @@ impl<'s> Scope<'s> {
     pub(in crate::catalog) fn record(
         &self,
         binder: &Binder<'_>,
-        root: &sqlparser::ast::Expr,
+        root: &Expr,
     ) -> Result<Option<ScopeColumn>, PgError> {
-        use sqlparser::ast::Expr;
         if let Expr::Nested(inner) = root {
             return self.record(binder, inner);
         }
@@ -296,10 +317,21 @@ impl<'s> Scope<'s> {
         if let Expr::CompoundIdentifier(idents) = root {
             return self.scope_column(binder, idents).map(Some);
         }
-        let text = root.to_string();
-        let replaced = self.replaced.borrow();
-        let found = replaced.iter().find(|(expr, _)| *expr == text);
-        Ok(found.map(|(_, column)| column.clone()))
+        // Binding a call that returns rows leaves it among the lifted ones.
+        let bound = binder.expr(self, root)?;
+        Ok(self.lifted_as(&bound))
+    }
+
+    /// The lifted call that `bound` stands for.
+    pub(in crate::catalog) fn lifted_as(&self, bound: &Typed) -> Option<ScopeColumn> {
+        let Node::Sql(sql) = &bound.node else {
+            return None;
+        };
+        let lifted = self.lifted.borrow();
+        let mut columns = lifted.iter().flatten().map(|lifted| &lifted.column);
+        let found =
+            columns.find(|column| matches!(&column.value.node, Node::Sql(text) if text == sql));
+        found.cloned()
     }
 
     fn scope_column(&self, binder: &Binder<'_>, idents: &[Ident]) -> Result<ScopeColumn, PgError> {
@@ -329,7 +361,20 @@ impl<'s> Scope<'s> {
                 Err(PgError::error("42601", message))
             }
         };
+        self.place_loose(binder, span);
         found.map_err(|error| binder.at(span, error))
+    }
+
+    /// Gives the loose column met last its position, unless it has one.
+    pub(super) fn place_loose(&self, binder: &Binder<'_>, span: Span) {
+        let mut level = Some(self);
+        while let Some(scope) = level {
+            let mut loose = scope.loose.borrow_mut();
+            if let Some(error) = loose.take() {
+                *loose = Some(binder.at(span, error));
+            }
+            level = scope.outer;
+        }
     }
 
     /// A column by its bare name, in this query or one around it.
@@ -353,6 +398,11 @@ impl<'s> Scope<'s> {
         Err(self.with_column_hint(error, name))
     }
 
+    /// Whether a column of FROM has this name.
+    pub(super) fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name)
+    }
+
     fn bare_here(&self, name: &str) -> Found<'_> {
         let mut named = self.columns.iter().filter(|column| column.name == name);
         match (named.next(), named.next()) {
@@ -370,7 +420,7 @@ impl<'s> Scope<'s> {
         name: &str,
     ) -> Result<ScopeColumn, PgError> {
         let Some((scope, found)) = self.table(schema, table) else {
-            return Err(self.missing_table(schema, table));
+            return Err(self.missing_table(table));
         };
         let mut named = found.columns.iter().filter(|column| column.name == name);
         match (named.next(), named.next()) {
@@ -401,7 +451,7 @@ impl<'s> Scope<'s> {
         }
     }
 
-    fn missing_table(&self, schema: Option<&String>, name: &str) -> PgError {
+    pub(super) fn missing_table(&self, name: &str) -> PgError {
         let mut level = Some(self);
         while let Some(scope) = level {
             let hides = |table: &&ScopeTable| table.hidden_name.as_deref() == Some(name);
@@ -416,7 +466,6 @@ impl<'s> Scope<'s> {
             }
             level = scope.outer;
         }
-        let _ = schema;
         let message = format!("missing FROM-clause entry for table \"{name}\"");
         PgError::error("42P01", message)
     }
@@ -440,19 +489,27 @@ impl<'s> Scope<'s> {
     }
 
     /// `column`, if grouping leaves it usable.
-    fn checked(&self, column: &ScopeColumn, table: Option<&str>) -> Result<ScopeColumn, PgError> {
+    pub(super) fn checked(
+        &self,
+        column: &ScopeColumn,
+        table: Option<&str>,
+    ) -> Result<ScopeColumn, PgError> {
         let grouping = self.grouping.borrow();
-        let Grouping::Columns(grouped) = &*grouping else {
-            return Ok(column.clone());
-        };
         let Node::Sql(sql) = &column.value.node else {
             return Ok(column.clone());
         };
-        if self.in_aggregate.get() || grouped.contains(sql) {
+        let is_grouped = match &*grouping {
+            Grouping::Off => false,
+            Grouping::Columns(grouped) => grouped.contains(sql),
+        };
+        let is_free = matches!(
+            self.clause.get(),
+            Clause::Select | Clause::Having | Clause::OrderBy
+        );
+        if self.in_aggregate.get() || is_grouped || !is_free {
             return Ok(column.clone());
         }
-        let owner = table.or_else(|| self.owner(sql));
-        let name = match owner {
+        let name = match table.or_else(|| self.owner(sql)) {
             Some(owner) => format!("{owner}.{}", column.name),
             None => column.name.clone(),
         };
@@ -460,7 +517,14 @@ impl<'s> Scope<'s> {
             "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate \
              function"
         );
-        Err(PgError::error("42803", message))
+        let error = PgError::error("42803", message);
+        match &*grouping {
+            Grouping::Columns(_) => Err(error),
+            Grouping::Off => {
+                self.loose.borrow_mut().get_or_insert(error);
+                Ok(column.clone())
+            }
+        }
     }
 
     /// The table whose column has this SQLite text.

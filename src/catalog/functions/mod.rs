@@ -148,6 +148,14 @@ impl Function {
         self
     }
 
+    /// The columns of the rows that it returns; `None` when it returns one value.
+    pub(super) fn table_columns(&self) -> Option<&'static [(&'static str, PgType)]> {
+        match self.body {
+            Body::Table { columns, .. } | Body::Stream { columns, .. } => Some(columns),
+            Body::Scalar(_) | Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => None,
+        }
+    }
+
     /// Whether it is an aggregate.
     pub(super) fn is_aggregate(&self) -> bool {
         matches!(self.body, Body::Aggregate(_)) || self.kind() == 'a'

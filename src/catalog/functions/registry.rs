@@ -6,7 +6,13 @@ use std::sync::LazyLock;
 use super::{Function, decoding, ours, slots, wal};
 
 /// The tables of functions, each in the module that has their bodies.
-const TABLES: &[&[Function]] = &[slots::ALL, decoding::ALL, wal::ALL, ours::ALL];
+const TABLES: &[&[Function]] = &[
+    super::super::bind::INTERNAL_FUNCTIONS,
+    slots::ALL,
+    decoding::ALL,
+    wal::ALL,
+    ours::ALL,
+];
 
 static ALL: LazyLock<Vec<&'static Function>> =
     LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter()).collect());

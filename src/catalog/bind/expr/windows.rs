@@ -1,0 +1,80 @@
+//! OVER: partitions, order and frames.
+
+use sqlparser::ast::{WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType};
+
+use super::super::{Binder, Scope, unsupported};
+use super::coerce::Coercion;
+use crate::datum::PgType;
+use crate::pgerror::PgError;
+
+impl Binder<'_> {
+    /// ` OVER (...)`
+    pub(super) fn window(&self, scope: &Scope<'_>, window: &WindowType) -> Result<String, PgError> {
+        match window {
+            WindowType::WindowSpec(spec) => {
+                Ok(format!(" OVER ({})", self.window_spec(scope, spec)?))
+            }
+            WindowType::NamedWindow(_) => Err(unsupported("a named window")),
+        }
+    }
+
+    fn window_spec(&self, scope: &Scope<'_>, spec: &WindowSpec) -> Result<String, PgError> {
+        if spec.window_name.is_some() {
+            return Err(unsupported("a named window"));
+        }
+        let mut parts = Vec::new();
+        if !spec.partition_by.is_empty() {
+            let keys: Result<Vec<String>, PgError> = spec
+                .partition_by
+                .iter()
+                .map(|e| self.sort_key(&self.settled(self.expr(scope, e)?)?))
+                .collect();
+            parts.push(format!("PARTITION BY {}", keys?.join(", ")));
+        }
+        if !spec.order_by.is_empty() {
+            parts.push(format!(
+                "ORDER BY {}",
+                self.order(scope, &spec.order_by)?.join(", ")
+            ));
+        }
+        if let Some(frame) = &spec.window_frame {
+            let units = match frame.units {
+                WindowFrameUnits::Rows => "ROWS",
+                WindowFrameUnits::Range => "RANGE",
+                WindowFrameUnits::Groups => "GROUPS",
+            };
+            let offsets = frame.units != WindowFrameUnits::Range;
+            let start = self.bound(scope, &frame.start_bound, offsets)?;
+            parts.push(match &frame.end_bound {
+                Some(end) => {
+                    let end = self.bound(scope, end, offsets)?;
+                    format!("{units} BETWEEN {start} AND {end}")
+                }
+                None => format!("{units} {start}"),
+            });
+        }
+        Ok(parts.join(" "))
+    }
+
+    fn bound(
+        &self,
+        scope: &Scope<'_>,
+        bound: &WindowFrameBound,
+        offsets: bool,
+    ) -> Result<String, PgError> {
+        let (offset, word) = match bound {
+            WindowFrameBound::CurrentRow => return Ok("CURRENT ROW".to_owned()),
+            WindowFrameBound::Preceding(offset) => (offset, "PRECEDING"),
+            WindowFrameBound::Following(offset) => (offset, "FOLLOWING"),
+        };
+        let Some(offset) = offset else {
+            return Ok(format!("UNBOUNDED {word}"));
+        };
+        if !offsets {
+            return Err(unsupported("a RANGE with an offset"));
+        }
+        let value = self.expr(scope, offset)?;
+        let value = self.coerce(value, PgType::INT8, Coercion::Implicit)?;
+        Ok(format!("{} {word}", value.text()))
+    }
+}

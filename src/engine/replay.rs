@@ -1,0 +1,216 @@
+//! A transaction's records read back from their buffer, one by one, while they are written.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+
+use bytes::Bytes;
+
+use super::batch::{LSN_DIGITS, PART_PREFIX};
+use super::transaction::{ENTRY_HEAD, Numbers, Spill, size};
+use crate::change;
+use crate::spool::frame::OVERHEAD;
+use crate::spool::{Draft, DraftSource, Stamp};
+
+/// A transaction's records read back from their buffer.
+#[derive(Debug)]
+pub(super) struct Replay {
+    spill: Spill,
+    /// How many chunks of the file were read.
+    num_read: usize,
+    /// The entries behind the file's.
+    memory: Vec<u8>,
+    /// What was read and not fetched yet.
+    ready: VecDeque<Draft>,
+    num_frames: u64,
+    counted: u64,
+    /// Frames made ready.
+    num_ready: u64,
+    /// By producer: numbers up to this one are left out.
+    floors: Vec<Option<u64>>,
+    numbers: Vec<Numbers>,
+}
+
+/// Where an entry lies, and what its head says.
+struct Entry {
+    start: usize,
+    end: usize,
+    lsn_at: usize,
+    /// Place of the producer from 1, and number.
+    number: (u32, u64),
+}
+
+impl Replay {
+    pub(super) fn new(spill: Spill, memory: Vec<u8>, numbers: Vec<Numbers>) -> Self {
+        Self {
+            spill,
+            num_read: 0,
+            memory,
+            ready: VecDeque::new(),
+            num_frames: 0,
+            counted: 0,
+            num_ready: 0,
+            floors: Vec::new(),
+            numbers,
+        }
+    }
+
+    /// All records are kept, and this is how many.
+    pub(super) fn set_counts(&mut self, num_frames: u64, counted: u64) {
+        self.num_frames = num_frames;
+        self.counted = counted;
+    }
+
+    /// Leaves out the records with numbers up to `floors`, and counts what is kept. Reads all.
+    pub(super) fn count(&mut self, floors: &[Option<u64>]) -> io::Result<()> {
+        self.floors = floors.to_vec();
+        for numbers in &mut self.numbers {
+            numbers.kept = None;
+        }
+        for chunk in self.spill.chunks.clone() {
+            let bytes = self.spill.read(chunk)?;
+            self.count_entries(&bytes)?;
+        }
+        let memory = mem::take(&mut self.memory);
+        let counted = self.count_entries(&memory);
+        self.memory = memory;
+        counted
+    }
+
+    fn count_entries(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut at = 0;
+        while let Some(entry) = next_entry(bytes, at)? {
+            at = entry.end;
+            let repeated = self.is_repeated(&entry);
+            let (place, seq) = entry.number;
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
+            if let Some(numbers) = place.checked_sub(1).and_then(|at| self.numbers.get_mut(at)) {
+                if repeated {
+                    numbers.num_repeated += 1;
+                } else {
+                    let lowest = numbers.kept.map_or(seq, |(lowest, _)| lowest);
+                    numbers.kept = Some((lowest, seq));
+                }
+            }
+            if !repeated {
+                let payload = entry.end.saturating_sub(entry.start);
+                self.num_frames += 1;
+                self.counted += size(payload + LSN_DIGITS + OVERHEAD);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_repeated(&self, entry: &Entry) -> bool {
+        let (place, seq) = entry.number;
+        let place = usize::try_from(place)
+            .ok()
+            .and_then(|place| place.checked_sub(1));
+        let floor = place.and_then(|place| self.floors.get(place)).copied();
+        floor.flatten() >= Some(seq)
+    }
+
+    /// The numbers of its producers.
+    pub(super) fn take_numbers(&mut self) -> impl Iterator<Item = Numbers> + use<> {
+        mem::take(&mut self.numbers).into_iter()
+    }
+
+    /// The only record, as a transaction of its own.
+    pub(super) fn into_only(mut self) -> io::Result<Option<Draft>> {
+        Ok(self.next_draft()?.map(|draft| Draft {
+            bytes: draft.bytes.slice(PART_PREFIX.min(draft.bytes.len())..),
+            hole: draft
+                .hole
+                .map(|(at, _)| (at.saturating_sub(PART_PREFIX), Stamp::EndLsn)),
+        }))
+    }
+
+    /// Reads on; false when there is nothing more.
+    fn read_on(&mut self) -> io::Result<bool> {
+        let bytes = match self.spill.chunks.get(self.num_read) {
+            Some(chunk) => self.spill.read(*chunk)?,
+            None if self.memory.is_empty() => return Ok(false),
+            None => mem::take(&mut self.memory),
+        };
+        self.num_read += 1;
+        self.make_ready(bytes)?;
+        Ok(true)
+    }
+
+    /// Says each frame's place in its transaction, which was not known when it was encoded.
+    fn make_ready(&mut self, mut bytes: Vec<u8>) -> io::Result<()> {
+        let mut entries = Vec::new();
+        let mut at = 0;
+        while let Some(entry) = next_entry(&bytes, at)? {
+            at = entry.end;
+            if self.is_repeated(&entry) {
+                continue;
+            }
+            let first = self.num_ready == 0;
+            self.num_ready += 1;
+            let prefix = change::frame_part_prefix(first, self.num_ready == self.num_frames);
+            if let Some(room) = bytes.get_mut(entry.start..entry.start + PART_PREFIX) {
+                room.copy_from_slice(&prefix);
+            }
+            entries.push(entry);
+        }
+        let bytes = Bytes::from(bytes);
+        self.ready.extend(entries.into_iter().map(|entry| Draft {
+            bytes: bytes.slice(entry.start..entry.end),
+            hole: Some((entry.lsn_at, Stamp::OwnLsn)),
+        }));
+        Ok(())
+    }
+}
+
+impl DraftSource for Replay {
+    fn num_frames(&self) -> u64 {
+        self.num_frames
+    }
+
+    fn counted_bytes(&self) -> u64 {
+        self.counted
+    }
+
+    fn next_draft(&mut self) -> io::Result<Option<Draft>> {
+        while self.ready.is_empty() {
+            if !self.read_on()? {
+                return Ok(None);
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+/// The entry at `at`, nothing at the end of `bytes`.
+fn next_entry(bytes: &[u8], at: usize) -> io::Result<Option<Entry>> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let entry = parse_entry(rest, at).filter(|entry| entry.end <= bytes.len());
+    let broken = || io::Error::new(io::ErrorKind::InvalidData, "an entry is broken");
+    entry.map(Some).ok_or_else(broken)
+}
+
+fn parse_entry(rest: &[u8], at: usize) -> Option<Entry> {
+    let u32_at = |at: usize| {
+        rest.get(at..)?
+            .first_chunk()
+            .copied()
+            .map(u32::from_le_bytes)
+    };
+    let seq = rest
+        .get(12..)?
+        .first_chunk()
+        .copied()
+        .map(u64::from_le_bytes)?;
+    let len = usize::try_from(u32_at(0)?).ok()?;
+    let start = at.checked_add(ENTRY_HEAD)?;
+    Some(Entry {
+        start,
+        end: start.checked_add(len)?,
+        lsn_at: usize::try_from(u32_at(4)?).ok()?,
+        number: (u32_at(8)?, seq),
+    })
+}

@@ -1,0 +1,425 @@
+//! The records of an open transaction block, until its COMMIT.
+//!
+//! They are encoded as they come and kept in memory up to [`MAX_IN_MEMORY`] bytes, behind that in
+//! chunks of a temporary file whose name is removed at once: it goes with the session, however
+//! that ends. At COMMIT they are read back one by one while they are written to the spool, so
+//! memory stays bounded whatever the transaction's size. Until then nobody else sees anything of
+//! them, and dropping the buffer is a ROLLBACK.
+//!
+//! ```text
+//!       0          4          8            12        20         22
+//!       +----------+----------+------------+---------+----------+------- - -
+//! entry | length   | lsn at   | producer   | seq     | 02 flags | { JSON }      once a record
+//!       | u32      | u32      | u32        | u64     |          |
+//!       +----------+----------+------------+---------+----------+------- - -
+//!                                                    |<---- length bytes --->|
+//! ```
+//!
+//! `lsn at` counts from `02`; `producer` is 0, or 1 and the place in the buffer's list of producers.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::PublishError;
+use super::batch::{LSN_DIGITS, PART_PREFIX};
+use super::define::Collections;
+use super::producers::Producers;
+use super::replay::Replay;
+use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
+use crate::clock::Moment;
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::spool::frame::OVERHEAD;
+use crate::spool::{MAX_PAYLOAD, give_back_space};
+
+/// What is held in memory of a transaction, or one record, if that is larger.
+pub const MAX_IN_MEMORY: usize = 1 << 20;
+
+/// Bytes before an entry's payload.
+pub(super) const ENTRY_HEAD: usize = 20;
+
+/// Where transactions put what is too much for memory.
+#[derive(Debug, Clone)]
+pub(super) struct Scratch {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    next: Arc<AtomicU64>,
+}
+
+const SCRATCH_START: &str = "transaction.";
+const SCRATCH_END: &str = ".tmp";
+
+impl Scratch {
+    /// In the database's folder, after what a crash left there was removed.
+    pub(super) fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> io::Result<Self> {
+        for name in disk.list(&dir)? {
+            if name.starts_with(SCRATCH_START) && name.ends_with(SCRATCH_END) {
+                disk.remove(&dir.join(name))?;
+            }
+        }
+        Ok(Self {
+            disk,
+            dir,
+            next: Arc::default(),
+        })
+    }
+
+    /// A file that nobody else can open.
+    fn file(&self) -> io::Result<Spill> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("{SCRATCH_START}{n}{SCRATCH_END}"));
+        let file = self.disk.open(&path, OpenMode::CreateNew)?;
+        self.disk.remove(&path)?;
+        Ok(Spill {
+            file: Some(file),
+            chunks: Vec::new(),
+        })
+    }
+}
+
+/// The part of a transaction that is in a file.
+#[derive(Debug, Default)]
+pub(super) struct Spill {
+    file: Option<Arc<dyn DiskFile>>,
+    pub(super) chunks: Vec<Chunk>,
+}
+
+/// Whole entries, one behind the other, in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk {
+    start: u64,
+    end: u64,
+    crc: u32,
+}
+
+impl Spill {
+    fn end(&self) -> u64 {
+        self.chunks.last().map_or(0, |chunk| chunk.end)
+    }
+
+    fn append(&mut self, scratch: &Scratch, bytes: &[u8]) -> Result<(), PublishError> {
+        if self.file.is_none() {
+            *self = scratch.file().map_err(failed("create"))?;
+        }
+        let start = self.end();
+        if let Some(file) = &self.file {
+            file.write_all_at(bytes, start)
+                .map_err(failed("write to"))?;
+        }
+        self.chunks.push(Chunk {
+            start,
+            end: start.saturating_add(size(bytes.len())),
+            crc: crc32fast::hash(bytes),
+        });
+        Ok(())
+    }
+
+    /// The bytes of a chunk as they were written.
+    pub(super) fn read(&self, chunk: Chunk) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(chunk.end.saturating_sub(chunk.start));
+        let mut bytes = vec![0; len.unwrap_or(usize::MAX)];
+        let read = match &self.file {
+            Some(file) => file.read_full_at(&mut bytes, chunk.start)?,
+            None => 0,
+        };
+        if read < bytes.len() || crc32fast::hash(&bytes) != chunk.crc {
+            let words = "it does not read back as it was written";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        Ok(bytes)
+    }
+
+    /// The chunk that holds the position `at` and does not end there, and how many come before.
+    fn chunk_at(&self, at: u64) -> (usize, Option<Chunk>) {
+        let before = self.chunks.partition_point(|chunk| chunk.end <= at);
+        let holds = |chunk: &&Chunk| chunk.start < at;
+        (before, self.chunks.get(before).filter(holds).copied())
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            give_back_space(vec![file]);
+        }
+    }
+}
+
+/// Names what was tried, for `map_err`.
+pub(super) fn failed(action: &'static str) -> impl FnOnce(io::Error) -> PublishError {
+    move |error| PublishError::Buffer {
+        action,
+        kind: error.kind(),
+        error: error.to_string(),
+    }
+}
+
+/// How far the buffer is; a savepoint is one of these.
+#[derive(Debug, Clone, Default)]
+struct Mark {
+    /// Bytes of all entries, wherever they are.
+    bytes: u64,
+    num_records: u64,
+    /// Bytes of their frames, as the spool counts them.
+    counted: u64,
+    numbers: Vec<Numbers>,
+}
+
+/// The numbers of one producer in the buffer.
+#[derive(Debug, Clone)]
+pub(super) struct Numbers {
+    pub(super) producer: ProducerName,
+    /// Lowest and highest of the records that are kept.
+    pub(super) kept: Option<(u64, u64)>,
+    /// Records that came again and were not kept.
+    pub(super) num_repeated: u64,
+}
+
+/// The records of an open transaction block. Whatever may touch the disk says "blocking".
+pub struct TransactionBuffer {
+    term: u64,
+    scratch: Scratch,
+    producers: Arc<Producers>,
+    spill: Spill,
+    /// Entries behind those in the file.
+    memory: Vec<u8>,
+    at: Mark,
+    savepoints: Vec<Mark>,
+    collections: Collections,
+}
+
+impl fmt::Debug for TransactionBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionBuffer")
+            .field("num_records", &self.at.num_records)
+            .field("bytes", &self.at.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TransactionBuffer {
+    pub(super) fn new(term: u64, scratch: Scratch, producers: Arc<Producers>) -> Self {
+        Self {
+            term,
+            scratch,
+            producers,
+            spill: Spill::default(),
+            memory: Vec::new(),
+            at: Mark::default(),
+            savepoints: Vec::new(),
+            collections: Collections::default(),
+        }
+    }
+
+    /// The term its records get.
+    pub const fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// Records in it; repeated ones are not.
+    pub const fn num_records(&self) -> u64 {
+        self.at.num_records
+    }
+
+    /// Whether COMMIT has nothing to do: no record came, not even a repeated one.
+    pub const fn is_empty(&self) -> bool {
+        self.at.num_records == 0 && self.at.numbers.is_empty()
+    }
+
+    /// The collections of its records.
+    pub(super) const fn collections(&self) -> &Collections {
+        &self.collections
+    }
+
+    /// Whether producers number any of its records.
+    pub(super) const fn is_numbered(&self) -> bool {
+        !self.at.numbers.is_empty()
+    }
+
+    /// Adds a record. Its `lsn` and `term` are assigned by the engine; a `timestamp` of 0 becomes
+    /// `now`. One whose producer published its number before is counted and left out. On an error
+    /// nothing is added. Blocking.
+    pub fn push(&mut self, record: &ChangeRecord, now: Moment) -> Result<(), PublishError> {
+        let term = self.term;
+        self.push_open(|out| Ok(change::encode_open_into(record, term, now.unix_ms, out)?))
+    }
+
+    /// Adds a record that `encode` appends to the buffer, like [`TransactionBuffer::push`].
+    /// Blocking.
+    pub fn push_open<E: From<PublishError>>(
+        &mut self,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<OpenRecord, E>,
+    ) -> Result<(), E> {
+        let start = self.memory.len();
+        self.memory.resize(start + ENTRY_HEAD, 0);
+        let prefix = change::frame_part_prefix(false, false);
+        self.memory.extend_from_slice(&prefix);
+        let pushed = encode(&mut self.memory).and_then(|open| Ok(self.accept(start, open)?));
+        if pushed.is_err() {
+            self.memory.truncate(start);
+        }
+        pushed
+    }
+
+    /// Takes the record whose entry begins at `start` of the memory.
+    fn accept(&mut self, start: usize, open: OpenRecord) -> Result<(), PublishError> {
+        let payload = self.memory.len().saturating_sub(start + ENTRY_HEAD);
+        let counted = payload + LSN_DIGITS;
+        if counted > MAX_PAYLOAD {
+            return Err(PublishError::too_large(counted));
+        }
+        if open.stands_alone {
+            return Err(PublishError::StandsAlone);
+        }
+        let mut number = (0, 0);
+        if let Some(numbered) = &open.numbered {
+            let place = self.place_of_producer(numbered);
+            if self.is_repeated(place, numbered) {
+                self.memory.truncate(start);
+                return Ok(());
+            }
+            number = (u32::try_from(place + 1).unwrap_or(u32::MAX), numbered.seq);
+        }
+        let head = entry_head(payload, open.lsn_at + PART_PREFIX, number);
+        if let Some(room) = self.memory.get_mut(start..start + ENTRY_HEAD) {
+            room.copy_from_slice(&head);
+        }
+        let name = open.start + open.collection.start..open.start + open.collection.end;
+        if let Some(json) = self.memory.get(name) {
+            self.collections.note(json, self.at.bytes);
+        }
+        if self.memory.len() > MAX_IN_MEMORY {
+            self.spill.append(&self.scratch, &self.memory)?;
+            self.memory = Vec::new();
+        }
+        if let Some(numbered) = open.numbered {
+            self.keep_number(&numbered);
+        }
+        self.at.bytes += size(payload + ENTRY_HEAD);
+        self.at.num_records += 1;
+        self.at.counted += size(counted + OVERHEAD);
+        Ok(())
+    }
+
+    /// The place of a number's producer in the buffer's list.
+    fn place_of_producer(&mut self, numbered: &Numbered) -> usize {
+        let known = |numbers: &Numbers| numbers.producer == numbered.producer;
+        let place = self.at.numbers.iter().position(known);
+        place.unwrap_or_else(|| {
+            self.at.numbers.push(Numbers {
+                producer: numbered.producer.clone(),
+                kept: None,
+                num_repeated: 0,
+            });
+            self.at.numbers.len() - 1
+        })
+    }
+
+    /// Whether a number came before, here or anywhere; counts it then.
+    fn is_repeated(&mut self, place: usize, numbered: &Numbered) -> bool {
+        let submitted = self.producers.submitted(&numbered.producer);
+        let Some(numbers) = self.at.numbers.get_mut(place) else {
+            return false;
+        };
+        let highest = numbers.kept.map(|(_, highest)| highest);
+        let repeated = submitted.max(highest) >= Some(numbered.seq);
+        numbers.num_repeated += u64::from(repeated);
+        repeated
+    }
+
+    /// Notes the number of a record that is in.
+    fn keep_number(&mut self, numbered: &Numbered) {
+        let place = self.place_of_producer(numbered);
+        if let Some(numbers) = self.at.numbers.get_mut(place) {
+            let lowest = numbers.kept.map_or(numbered.seq, |(lowest, _)| lowest);
+            numbers.kept = Some((lowest, numbered.seq));
+        }
+    }
+
+    /// SAVEPOINT: the next one, counted from 1. Their names are the session's business.
+    pub fn savepoint(&mut self) {
+        self.savepoints.push(self.at.clone());
+    }
+
+    /// ROLLBACK TO SAVEPOINT: forgets what came behind the `n`th, which stays the last one.
+    /// Blocking.
+    pub fn rollback_to(&mut self, n: usize) -> Result<(), PublishError> {
+        let index = n.checked_sub(1);
+        if let Some(mark) = index.and_then(|index| self.savepoints.get(index)).cloned() {
+            self.cut(mark.bytes)?;
+            self.collections.cut(mark.bytes);
+            self.at = mark;
+            self.savepoints.truncate(n);
+        }
+        Ok(())
+    }
+
+    /// RELEASE SAVEPOINT: forgets the `n`th savepoint and those behind it, and no record.
+    pub fn release(&mut self, n: usize) {
+        self.savepoints.truncate(n.saturating_sub(1));
+    }
+
+    /// Forgets the entries behind the first `bytes`.
+    fn cut(&mut self, bytes: u64) -> Result<(), PublishError> {
+        let spilled = self.spill.end();
+        if bytes >= spilled {
+            let keep = usize::try_from(bytes - spilled).unwrap_or(usize::MAX);
+            self.memory.truncate(keep);
+            return Ok(());
+        }
+        let (before, within) = self.spill.chunk_at(bytes);
+        // A chunk that is cut comes back to memory.
+        let mut memory = Vec::new();
+        if let Some(chunk) = within {
+            memory = self.spill.read(chunk).map_err(failed("read"))?;
+            memory.truncate(usize::try_from(bytes - chunk.start).unwrap_or(usize::MAX));
+        }
+        self.memory = memory;
+        self.spill.chunks.truncate(before);
+        Ok(())
+    }
+
+    /// The records to be read back, those left out that were published since they were pushed.
+    /// Called with the producers' order held. Blocking.
+    pub(super) fn into_replay(self) -> Result<Replay, PublishError> {
+        let Self {
+            producers,
+            spill,
+            memory,
+            at,
+            ..
+        } = self;
+        let floor = |numbers: &Numbers| producers.submitted(&numbers.producer);
+        let floors: Vec<Option<u64>> = at.numbers.iter().map(floor).collect();
+        let overtaken = at.numbers.iter().zip(&floors).any(|(numbers, floor)| {
+            numbers
+                .kept
+                .is_some_and(|(lowest, _)| *floor >= Some(lowest))
+        });
+        let mut replay = Replay::new(spill, memory, at.numbers);
+        if overtaken {
+            replay.count(&floors).map_err(failed("read"))?;
+        } else {
+            replay.set_counts(at.num_records, at.counted);
+        }
+        Ok(replay)
+    }
+}
+
+fn entry_head(payload: usize, lsn_at: usize, (place, seq): (u32, u64)) -> [u8; ENTRY_HEAD] {
+    // Both fit: payloads end at 256 MiB.
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+    let mut head = [0; ENTRY_HEAD];
+    let parts = number(payload).into_iter().chain(number(lsn_at));
+    let parts = parts.chain(place.to_le_bytes()).chain(seq.to_le_bytes());
+    for (room, byte) in head.iter_mut().zip(parts) {
+        *room = byte;
+    }
+    head
+}
+
+pub(super) fn size(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
