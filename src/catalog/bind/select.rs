@@ -86,7 +86,7 @@ impl Binder<'_> {
         };
         scope.clause.set(Clause::Where);
         let condition = self.condition(scope, condition, "WHERE")?;
-        Ok(format!(" WHERE {}", condition.text()))
+        Ok(format!(" WHERE {}", condition))
     }
 
     fn having(&self, scope: &Scope<'_>, select: &ast::Select) -> Result<Option<String>, PgError> {
@@ -96,10 +96,7 @@ impl Binder<'_> {
         scope.clause.set(Clause::Having);
         let condition = self.condition(scope, condition, "HAVING")?;
         // SQLite wants an aggregate or GROUP BY beside it.
-        Ok(Some(format!(
-            " HAVING {} AND count(*) >= 0",
-            condition.text()
-        )))
+        Ok(Some(format!(" HAVING {} AND count(*) >= 0", condition)))
     }
 
     /// The select list, stars written out.
