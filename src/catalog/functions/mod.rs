@@ -1,7 +1,23 @@
 //! The functions that SQL may call, with their types.
 
+mod aggregates;
+mod args;
+mod arrays;
+mod definitions;
+mod fields;
+mod floats;
+mod ints;
+mod matching;
 mod names;
+mod numerics;
+mod privileges;
+mod quoting;
 mod registry;
+mod series;
+mod session;
+mod strings;
+mod times;
+mod to_char;
 
 use std::sync::Arc;
 

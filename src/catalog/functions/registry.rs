@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Function;
+use super::{
+    Function, aggregates, arrays, definitions, fields, floats, ints, matching, numerics,
+    privileges, quoting, series, session, strings, times,
+};
 
 /// The tables of functions, each in the module that has their bodies.
 const TABLES: &[&[Function]] = &[super::super::bind::INTERNAL_FUNCTIONS];

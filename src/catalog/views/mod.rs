@@ -40,7 +40,12 @@ use crate::datum::PgType;
 use super::Context;
 use super::functions::Row;
 
+pub(super) use listings::{constraint_definition, index_definition};
+pub(super) use publications::{published, published_columns};
 pub(super) use registry::{all, find};
+pub(super) use roles::roles_by_oid;
+pub(super) use schemas::{PUBLIC, fixed_schema, oid_of_schema};
+pub(super) use types::name_of_made_type;
 
 /// A view or system table.
 pub(super) struct View {
