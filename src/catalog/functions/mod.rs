@@ -7,6 +7,7 @@ mod definitions;
 mod fields;
 mod floats;
 mod ints;
+mod jsons;
 mod matching;
 mod names;
 mod numerics;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::{
-    Function, aggregates, arrays, definitions, fields, floats, ints, matching, numerics,
+    Function, aggregates, arrays, definitions, fields, floats, ints, jsons, matching, numerics,
     privileges, quoting, series, session, strings, times,
 };
 
