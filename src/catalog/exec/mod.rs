@@ -63,6 +63,8 @@ impl Executor {
                 ours.unwrap_or_else(|| translated(&error, context, &prepared.sql))
             })?
         };
+        // A reader that left took not all that was made: nothing of it counts as read.
+        context.check_cancelled()?;
         for finish in context.take_finish() {
             finish()?;
         }
