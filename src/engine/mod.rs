@@ -27,7 +27,7 @@ pub use error::{
 pub use options::{EngineOptions, boundary};
 pub use producers::{PRODUCERS_FILE, ProducerSnapshot};
 pub use retention::RetentionOutcome;
-pub use streams::{Subscriber, Subscription};
+pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};
 
 /// What a publish made durable here.
