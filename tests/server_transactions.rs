@@ -197,7 +197,7 @@ fn cursors_give_their_rows_piece_by_piece() {
     let mut client = server.session();
     assert_eq!(client.failure("DECLARE c CURSOR FOR SELECT 1"), "25P01");
     client.query("BEGIN");
-    client.query("DECLARE c CURSOR FOR SELECT * FROM generate_series(1, 5)");
+    client.query("DECLARE c CURSOR FOR VALUES (1), (2), (3), (4), (5)");
     assert_eq!(tags(&mut client, "FETCH 2 FROM c"), "TDDCZ");
     assert_eq!(text(&mut client, "FETCH c"), "3");
     assert_eq!(client.query("MOVE 1 IN c")[0].tag_text(), "MOVE 1");
@@ -215,11 +215,11 @@ fn prepared_statements_of_sql_and_of_the_protocol_share_their_names() {
     let server = TestServer::start();
     let mut client = server.session();
     assert_eq!(
-        tags(&mut client, "PREPARE p (int, text) AS SELECT $1 + 1, $2"),
+        tags(&mut client, "PREPARE p (int, text) AS SELECT $1, $2"),
         "CZ"
     );
     assert_eq!(client.failure("PREPARE p AS SELECT 1"), "42P05");
-    let row = client.row("EXECUTE p (1 + 1, 'a,b')");
+    let row = client.row("EXECUTE p ((3), 'a,b')");
     assert_eq!(row, [Some("3".to_owned()), Some("a,b".to_owned())]);
     let answer = client.query("EXECUTE p (1)");
     assert_eq!(answer[0].code(), "42601");
@@ -236,8 +236,8 @@ fn prepared_statements_of_sql_and_of_the_protocol_share_their_names() {
 }
 
 /// A query that runs for as long as nobody stops it.
-const ENDLESS: &str =
-    "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b";
+const ENDLESS: &str = "SELECT 1 FROM pg_type a, pg_type b, pg_type c, pg_type d, pg_type e \
+     WHERE a.typname = e.typname AND b.typname IS NULL";
 
 #[test]
 fn a_statement_ends_at_its_timeout() {
@@ -269,7 +269,7 @@ fn a_client_that_waits_in_a_block_for_too_long_is_let_go() {
 fn rows_are_sent_as_they_come_and_no_further_than_they_are_read() {
     let server = TestServer::start();
     let mut client = server.session();
-    client.send_query("SELECT a FROM generate_series(1, 3000000) a");
+    client.send_query("SELECT 1 FROM pg_type a, pg_type b, pg_type c, pg_type d");
     assert_eq!(client.read().unwrap().tag, 'T');
     assert_eq!(client.read().unwrap().values(), [Some("1".to_owned())]);
     // Nothing is read for a while, then the client leaves in the middle.
