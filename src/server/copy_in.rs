@@ -138,14 +138,14 @@ enum Decoder {
     Here(Box<Decoding>),
     Away(JoinHandle<Decoded>),
     /// The data is over: all of it was decoded, or an error ended it.
-    Finished(Option<TransactionBuffer>),
+    Finished(Option<Box<Decoding>>),
 }
 
 impl Decoder {
     fn into_block(self) -> Option<TransactionBuffer> {
         match self {
             Self::Here(decoding) => decoding.block,
-            Self::Finished(block) => block,
+            Self::Finished(decoding) => decoding?.block,
             // It was waited for before.
             Self::Away(_) => None,
         }
@@ -275,7 +275,7 @@ impl CopyIn {
                 }
                 self.failure = self.failure.take().or(decoded.failure);
                 self.decoder = if decoded.over {
-                    Decoder::Finished(decoded.decoding.block)
+                    Decoder::Finished(Some(decoded.decoding))
                 } else {
                     Decoder::Here(decoded.decoding)
                 };
