@@ -99,6 +99,12 @@ impl Interval {
         })
     }
 
+    /// Divided in the same way.
+    #[must_use]
+    pub fn checked_div(self, divisor: f64) -> Option<Self> {
+        self.checked_mul(1.0 / divisor)
+    }
+
     /// Rounded to so many digits of a second.
     pub(super) const fn rounded(self, digits: i32) -> Self {
         Self {

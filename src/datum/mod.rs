@@ -36,11 +36,17 @@ mod types;
 
 pub use array::{Array, parse_array, parse_stored_array, write_array};
 pub use binary::{binary_in, binary_out};
+pub(crate) use datetime::{
+    Civil, DAY_US, SECOND_US, check_date, check_timestamp, is_infinite, local_to_utc, offset_at,
+    split_us, utc_to_local,
+};
 pub use error::DatumError;
 pub use ident::{Keyword, is_plain_ident, keyword, quote_ident};
 pub use interval::{Interval, interval_compare};
 pub use json::Json;
+pub(crate) use numeric::divide_to_scale;
 pub use numeric::{Numeric, numeric_compare};
+pub(crate) use scalars::{cut_name, parse_escaped, parse_hex};
 pub use style::{IntervalStyle, Style};
 pub use text::{apply_typmod, text_in, text_out};
 pub use types::{ProcRef, TypeInfo, all_types, format_type, info, parse_type_name, type_by_name};

@@ -152,7 +152,8 @@ pub(crate) fn parse_hex(digits: &str) -> Result<Vec<u8>, DatumError> {
     Ok(bytes)
 }
 
-fn parse_escaped(text: &str) -> Result<Vec<u8>, DatumError> {
+/// Text with octal escapes.
+pub(crate) fn parse_escaped(text: &str) -> Result<Vec<u8>, DatumError> {
     let syntax = || DatumError::Malformed {
         message: "invalid input syntax for type bytea".to_owned(),
         detail: String::new(),

@@ -58,6 +58,13 @@ impl Style {
         }
     }
 
+    /// The time zone that `AT TIME ZONE` means: an abbreviation, or what `TimeZone` takes, but with
+    /// offsets counted westwards as POSIX does.
+    #[must_use]
+    pub fn time_zone_in_sql(name: &str) -> Option<TimeZone> {
+        super::datetime::zone_named(name).or_else(|| Self::time_zone_named(name))
+    }
+
     /// The time zone of that name: an IANA name, an offset as POSIX writes it, or hours.
     #[must_use]
     pub fn time_zone_named(name: &str) -> Option<TimeZone> {

@@ -122,8 +122,27 @@ fn mend(before: Option<&Token>, token: &Token, next: Option<&Token>) -> Mend {
         {
             Mend::with(vec![keyword(Keyword::IS), keyword(Keyword::NULL)])
         }
+        // `pg_lsn '0/0'`: sqlparser knows that of its own types only
+        Keyword::NoKeyword if is_type(word) => match next {
+            Some(text @ Token::SingleQuotedString(_)) => Mend::Replace {
+                with: vec![
+                    keyword(Keyword::CAST),
+                    Token::LParen,
+                    text.clone(),
+                    keyword(Keyword::AS),
+                    token.clone(),
+                    Token::RParen,
+                ],
+                num_more: 1,
+            },
+            _ => Mend::Keep,
+        },
         _ => Mend::Keep,
     }
+}
+
+fn is_type(word: &Word) -> bool {
+    crate::datum::type_by_name(&word.value.to_ascii_lowercase()).is_some()
 }
 
 fn name(value: &str) -> Token {

@@ -369,6 +369,7 @@ fn recorded() -> RelationSet {
         relation: 16384,
         columns,
         filter: filter.map(str::to_owned),
+        filter_columns: Vec::new(),
     };
     RelationSet {
         schemas: vec![

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::DatumError;
 
-pub(super) use parse::{Wanted, parse};
+pub(super) use parse::{Wanted, parse, zone_named};
 
 /// Microseconds in a second.
 pub(crate) const SECOND_US: i64 = 1_000_000;
@@ -277,4 +277,9 @@ pub(crate) fn check_date(days: i64) -> Result<i64, DatumError> {
     } else {
         Err(DatumError::DatetimeOverflow("date out of range".to_owned()))
     }
+}
+
+/// Whether a stored date or timestamp is `infinity` or `-infinity`.
+pub(crate) const fn is_infinite(value: i64) -> bool {
+    value == INFINITY || value == NEGATIVE_INFINITY
 }

@@ -514,7 +514,8 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("hst", -10),
 ];
 
-fn zone_named(name: &str) -> Option<TimeZone> {
+/// A zone by abbreviation or IANA name.
+pub(in crate::datum) fn zone_named(name: &str) -> Option<TimeZone> {
     let lower = name.to_ascii_lowercase();
     if let Some((_, hours)) = ABBREVIATIONS.iter().find(|(known, _)| *known == lower) {
         return Offset::from_seconds(hours * 3_600)

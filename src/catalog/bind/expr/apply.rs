@@ -196,11 +196,10 @@ impl Binder<'_> {
         self.write(symbol, operator, left, right)
     }
 
-    /// An operand as the operator wants it: "any" type of `||` is its text form.
+    /// An operand as the operator wants it: "any" type of `||` is cast to text.
     fn operand(&self, value: Typed, ty: PgType) -> Result<Typed, PgError> {
         if ty == PgType::ANYNONARRAY {
-            let value = self.settled(value)?;
-            return Ok(Typed::of(self.as_text(&value), PgType::TEXT));
+            return self.coerce(value, PgType::TEXT, Coercion::Explicit);
         }
         self.coerce(value, ty, Coercion::Implicit)
     }

@@ -1,9 +1,9 @@
 //! Arrays: constructors, subscripts, ANY and ALL, and the operators over them.
 
-use sqlparser::ast::{AccessExpr, BinaryOperator, Expr, Ident, Query, Spanned, Subscript};
+use sqlparser::ast::{AccessExpr, Expr, Ident, Query, Spanned, Subscript};
 
 use super::super::{Binder, Node, Scope, Typed, unsupported};
-use super::apply::{Applied, symbol_of};
+use super::apply::Applied;
 use super::coerce::Coercion;
 use super::constants::quoted;
 use super::operators;
@@ -210,14 +210,13 @@ impl Binder<'_> {
         &self,
         scope: &Scope<'_>,
         left: &Expr,
-        op: &BinaryOperator,
+        symbol: &str,
         right: &Expr,
         all: bool,
     ) -> Result<Typed, PgError> {
-        let symbol = symbol_of(op)?;
         let right = unnested(right);
         if let Expr::Subquery(query) = right {
-            return self.quantified_subquery(scope, left, &symbol, query, all);
+            return self.quantified_subquery(scope, left, symbol, query, all);
         }
         if let Expr::Array(array) = right
             && !array.elem.is_empty()
@@ -228,7 +227,7 @@ impl Binder<'_> {
         }
         let value = self.expr(scope, left)?;
         let array = self.expr(scope, right)?;
-        let bound = self.quantified_array(&symbol, value, array, all);
+        let bound = self.quantified_array(symbol, value, array, all);
         bound.map_err(|error| self.at(left.span(), error))
     }
 

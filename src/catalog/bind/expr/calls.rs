@@ -12,7 +12,7 @@ use super::coerce::{Coercion, filled};
 use super::resolve::{self, Choice};
 use super::types;
 use crate::catalog::functions::{self, Body, Function};
-use crate::datum::PgType;
+use crate::datum::{Names, PgType};
 use crate::pgerror::PgError;
 
 /// A call whose function is known.
@@ -248,6 +248,7 @@ impl Binder<'_> {
                 Ok(resolved)
             }
             Choice::None => {
+                self.schema_exists(schema)?;
                 let message = format!("function {} does not exist", described());
                 Err(PgError::error("42883", message).with_hint(
                     "No function matches the given name and argument types. \
@@ -262,6 +263,21 @@ impl Binder<'_> {
                 ))
             }
         }
+    }
+
+    fn schema_exists(&self, schema: Option<&str>) -> Result<(), PgError> {
+        let Some(schema) = schema else {
+            return Ok(());
+        };
+        let ours = ["pg_catalog", "information_schema", "public", "pgspool"];
+        let names = functions::CatalogNames::new(self.context);
+        if ours.contains(&schema) || names.oid_of(PgType::REGNAMESPACE, schema).is_some() {
+            return Ok(());
+        }
+        Err(PgError::error(
+            "3F000",
+            format!("schema \"{schema}\" does not exist"),
+        ))
     }
 
     /// What ANYELEMENT stands for, given what was passed.

@@ -1,6 +1,6 @@
 //! PostgreSQL's rule for the name of a column that was given none.
 
-use sqlparser::ast::{AccessExpr, Expr, FunctionArguments, SelectItem, SetExpr};
+use sqlparser::ast::{AccessExpr, Expr, SelectItem, SetExpr};
 
 use super::types;
 
@@ -72,11 +72,6 @@ fn named(e: &Expr) -> (Option<String>, bool) {
             Some(sqlparser::ast::TrimWhereField::Leading) => "ltrim",
             Some(sqlparser::ast::TrimWhereField::Trailing) => "rtrim",
         }),
-        Expr::Value(value) => match value.value {
-            // true and false are casts of 't' and 'f' to PostgreSQL
-            sqlparser::ast::Value::Boolean(_) => (Some("bool".to_owned()), false),
-            _ => (None, false),
-        },
         _ => (None, false),
     }
 }
@@ -91,9 +86,7 @@ fn called(function: &sqlparser::ast::Function) -> (Option<String>, bool) {
     let Some(name) = name else {
         return (None, false);
     };
-    if let FunctionArguments::Subquery(_) = function.args {
-        return (Some(name), true);
-    }
+    // A keyword's name is PostgreSQL's for the function behind it.
     (Some(name), true)
 }
 

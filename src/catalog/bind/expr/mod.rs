@@ -26,15 +26,19 @@ use sqlparser::ast::{BinaryOperator, Expr, Spanned};
 
 use super::{Binder, Scope, Typed, unsupported};
 use crate::pgerror::PgError;
+use apply::symbol_of;
 use compare::Is;
 
 pub(in crate::catalog) use coerce::Coercion;
 pub(in crate::catalog) use constants::{quoted, sql_of};
 pub(in crate::catalog) use heading::heading;
 
-/// How deep expressions may stand in each other: SQLite takes 1000 levels, and each of ours may
-/// be some of its.
-const MAX_DEPTH: u32 = 200;
+/// How deep expressions may stand in each other: SQLite takes 1000 levels.
+const MAX_DEPTH: u32 = 700;
+
+/// Stack that one level may need, and how much is added when less is left.
+const STACK_LEFT: usize = 256 << 10;
+const STACK_ADDED: usize = 4 << 20;
 
 impl Binder<'_> {
     /// Binds an expression.
@@ -47,12 +51,10 @@ impl Binder<'_> {
         }
         let depth = self.depth.get();
         if depth >= MAX_DEPTH {
-            let error = PgError::error("54001", "stack depth limit exceeded")
-                .with_hint("The expression is nested too deeply.");
-            return Err(error);
+            return Err(PgError::error("54001", "stack depth limit exceeded"));
         }
         self.depth.set(depth.saturating_add(1));
-        let bound = self.bind(scope, e);
+        let bound = stacker::maybe_grow(STACK_LEFT, STACK_ADDED, || self.bind(scope, e));
         self.depth.set(depth);
         bound
     }
@@ -145,17 +147,37 @@ impl Binder<'_> {
                 let symbol = if *negated { "!~~*" } else { "~~*" };
                 self.like(scope, symbol, (expr, pattern), escape_char.as_ref())
             }
+            Expr::Like {
+                negated,
+                any: true,
+                expr,
+                pattern,
+                escape_char: None,
+            } => {
+                let symbol = if *negated { "!~~" } else { "~~" };
+                self.quantified(scope, expr, symbol, pattern, false)
+            }
+            Expr::ILike {
+                negated,
+                any: true,
+                expr,
+                pattern,
+                escape_char: None,
+            } => {
+                let symbol = if *negated { "!~~*" } else { "~~*" };
+                self.quantified(scope, expr, symbol, pattern, false)
+            }
             Expr::AnyOp {
                 left,
                 compare_op,
                 right,
                 ..
-            } => self.quantified(scope, left, compare_op, right, false),
+            } => self.quantified(scope, left, &symbol_of(compare_op)?, right, false),
             Expr::AllOp {
                 left,
                 compare_op,
                 right,
-            } => self.quantified(scope, left, compare_op, right, true),
+            } => self.quantified(scope, left, &symbol_of(compare_op)?, right, true),
             _ => self.bind_syntax(scope, e),
         }
     }

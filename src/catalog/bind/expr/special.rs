@@ -129,7 +129,13 @@ impl Binder<'_> {
             let first = format!("coalesce({}, {})", value.text(), others.join(", "));
             filled.push(self.sort_key(&Typed::of(first, ty))?);
         }
-        let function = if name == "greatest" { "max" } else { "min" };
+        let function = if name == "greatest" {
+            "max"
+        } else {
+            // Of equal ones SQLite's min gives the last, PostgreSQL the first.
+            filled.reverse();
+            "min"
+        };
         Ok(Typed::of(format!("{function}({})", filled.join(", ")), ty))
     }
 

@@ -3,17 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
-
-use super::super::{Binder, Scope};
-use super::{heading, types};
+use super::types;
 use crate::catalog::exec::Executor;
 use crate::catalog::functions::CatalogNames;
-use crate::catalog::parse::Lines;
 use crate::catalog::test_host::TestHost;
-use crate::catalog::{Column, Context, Prepared};
-use crate::datum::{self, PgType};
+use crate::catalog::{Context, prepare};
+use crate::datum::{self, Datum};
 use crate::disk::FakeDisk;
 use crate::pgerror::PgError;
 
@@ -48,75 +43,46 @@ impl Bench {
     }
 
     fn answer(&self, text: &str) -> Answer {
-        let name = match Parser::new(&PostgreSqlDialect {})
-            .try_with_sql(text)
-            .and_then(|mut parser| parser.parse_expr())
-        {
-            Ok(e) => heading(&e),
-            Err(error) => format!("{error}"),
-        };
-        match self.value(text) {
-            Ok((ty, text)) => Answer::Value {
-                heading: name,
-                ty: types::display(ty),
-                text,
-            },
-            Err(error) => {
-                let fields = error.fields();
-                let field = |code| {
-                    let found = fields.iter().find(|(field, _)| *field == code);
-                    found.map(|(_, value)| value.clone()).unwrap_or_default()
-                };
-                Answer::Error {
-                    code: field(b'C'),
-                    message: field(b'M'),
-                    hint: field(b'H'),
-                    position: field(b'P').parse().unwrap_or(0),
-                }
+        self.run(text).unwrap_or_else(|error| {
+            let fields = error.fields();
+            let field = |code| {
+                let found = fields.iter().find(|(field, _)| *field == code);
+                found.map(|(_, value)| value.clone()).unwrap_or_default()
+            };
+            let position = field(b'P').parse::<u32>().unwrap_or(0);
+            Answer::Error {
+                code: field(b'C'),
+                message: field(b'M'),
+                hint: field(b'H'),
+                position: position.saturating_sub(7),
             }
-        }
+        })
     }
 
-    fn value(&self, text: &str) -> Result<(PgType, Option<String>), PgError> {
-        let e = Parser::new(&PostgreSqlDialect {})
-            .try_with_sql(text)
-            .and_then(|mut parser| parser.parse_expr())
-            .map_err(|error| PgError::syntax(&error.to_string()))?;
-        let binder = Binder::new(&self.context, Lines::of(text), Vec::new());
-        let value = binder.settled(binder.expr(&Scope::default(), &e)?)?;
-        let column = Column {
-            name: heading(&e),
-            column_type: value.ty,
-            typmod: value.typmod,
-            table_oid: 0,
-            attnum: 0,
-        };
-        let prepared = Prepared {
-            params: Vec::new(),
-            columns: vec![column],
-            sql: format!("SELECT {}", value.text()),
-        };
+    fn run(&self, text: &str) -> Result<Answer, PgError> {
+        let prepared = prepare(&self.context, &format!("SELECT {text}"), &[])?;
         let mut rows = Vec::new();
         let mut keep = |row| {
             rows.push(row);
             ControlFlow::Continue(())
         };
-        self.executor
-            .run(&self.context, &prepared, &[], &mut keep)
-            .map_err(|error| {
-                if error.code() == "XX000" {
-                    eprintln!("{}", prepared.sql)
-                }
-                error
-            })?;
-        let datum = rows[0][0].clone();
-        if datum == datum::Datum::Null {
-            return Ok((value.ty, None));
-        }
+        let ran = self.executor.run(&self.context, &prepared, &[], &mut keep);
+        ran.inspect_err(|error| {
+            if error.code() == "XX000" {
+                eprintln!("{}", prepared.sql);
+            }
+        })?;
+        let column = &prepared.columns[0];
         let mut out = String::new();
         let names = CatalogNames::new(&self.context);
-        datum::text_out(value.ty, &datum, &names, self.context.style(), &mut out)?;
-        Ok((value.ty, Some(out)))
+        let style = self.context.style();
+        let datum = &rows[0][0];
+        datum::text_out(column.column_type, datum, &names, style, &mut out)?;
+        Ok(Answer::Value {
+            heading: column.name.clone(),
+            ty: types::display(column.column_type),
+            text: (*datum != Datum::Null).then_some(out),
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::pgerror::PgError;
 const DELIM: char = ',';
 
 fn parsed(text: &str) -> Result<Array, PgError> {
-    Ok(datum::parse_array(text, DELIM)?)
+    Ok(datum::parse_stored_array(text, DELIM)?)
 }
 
 fn written(array: &Array) -> Datum {
