@@ -57,6 +57,20 @@ pub(super) fn blamed(tokens: &[TokenWithSpan], at: usize) -> Option<&TokenWithSp
     Some(token)
 }
 
+/// `tokens` without blanks, not mended.
+pub(super) fn checked(
+    source: &Source<'_>,
+    tokens: Vec<TokenWithSpan>,
+) -> Result<Vec<TokenWithSpan>, PgError> {
+    let tokens = joined_strings(source, tokens)?;
+    check_depth(&tokens)?;
+    let nexts = tokens.iter().skip(1).map(Some).chain([None]);
+    for (token, next) in tokens.iter().zip(nexts) {
+        check_number(source, token, next)?;
+    }
+    Ok(tokens)
+}
+
 /// What is to be done with a token.
 enum Mend {
     Keep,
