@@ -4,6 +4,7 @@
 //! (`tokens`), and then parsed. A statement that nests too deep is refused before it can cost a
 //! stack.
 
+mod open;
 mod tokens;
 
 use sqlparser::ast::Statement;
@@ -21,6 +22,7 @@ const MAX_NESTING: usize = 200;
 pub(super) struct Lines {
     /// Characters before each line.
     starts: Vec<u32>,
+    num_characters: u32,
     /// The text in lower case, for words and symbols of which the syntax tree keeps no place.
     text: Vec<char>,
 }
@@ -29,13 +31,24 @@ impl Lines {
     /// The lines of `text`.
     pub(super) fn of(text: &str) -> Self {
         let mut starts = vec![0];
+        let mut num_characters = 0;
         for (number, character) in (1u32..).zip(text.chars()) {
+            num_characters = number;
             if character == '\n' {
                 starts.push(number);
             }
         }
         let text = text.chars().map(|c| c.to_ascii_lowercase()).collect();
-        Self { starts, text }
+        Self {
+            starts,
+            num_characters,
+            text,
+        }
+    }
+
+    /// The position behind the last character.
+    pub(super) const fn end(&self) -> u32 {
+        self.num_characters.saturating_add(1)
     }
 
     /// Characters from 1; `None` for what was not in the text.
@@ -89,14 +102,14 @@ fn index(position: u32) -> Option<usize> {
 }
 
 /// The text of a statement, for errors that quote it.
-struct Source<'t> {
+pub(super) struct Source<'t> {
     text: &'t str,
     lines: Lines,
 }
 
 impl Source<'_> {
     /// What stands between two places of the text.
-    fn between(&self, start: Location, end: Location) -> String {
+    pub(super) fn between(&self, start: Location, end: Location) -> String {
         let (Some(start), Some(end)) = (self.lines.position(start), self.lines.position(end))
         else {
             return String::new();
@@ -107,7 +120,7 @@ impl Source<'_> {
     }
 
     /// A syntax error at `token`.
-    fn error_at(&self, token: &TokenWithSpan) -> PgError {
+    pub(super) fn error_at(&self, token: &TokenWithSpan) -> PgError {
         if token.token == Token::EOF {
             return self.error_at_end();
         }
@@ -115,17 +128,34 @@ impl Source<'_> {
         self.placed(PgError::syntax(&near), token.span.start)
     }
 
-    fn error_at_end(&self) -> PgError {
-        let length = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX);
-        PgError::syntax("").at(length.saturating_add(1))
+    pub(super) fn error_at_end(&self) -> PgError {
+        PgError::syntax("").at(self.lines.end())
     }
 
-    fn placed(&self, error: PgError, location: Location) -> PgError {
+    /// Characters from 1.
+    pub(super) fn position(&self, location: Location) -> Option<u32> {
+        self.lines.position(location)
+    }
+
+    pub(super) fn placed(&self, error: PgError, location: Location) -> PgError {
         match self.lines.position(location) {
             Some(position) => error.at(position),
             None => error,
         }
     }
+}
+
+/// The tokens of `text` without blanks, as PostgreSQL reads them: for a grammar of our own.
+pub(super) fn tokens_of(text: &str) -> Result<(Source<'_>, Vec<TokenWithSpan>), PgError> {
+    let source = Source {
+        text,
+        lines: Lines::of(text),
+    };
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
+        .tokenize_with_location()
+        .map_err(|error| unterminated(&source, &error.message, error.location))?;
+    let tokens = tokens::checked(&source, tokens)?;
+    Ok((source, tokens))
 }
 
 /// The statements of `text`.
@@ -137,7 +167,10 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
-        .map_err(|error| unterminated(&source, &error.message, error.location))?;
+        .map_err(|error| match open::unterminated(text) {
+            Some(error) => error,
+            None => source.placed(PgError::syntax(&error.message), error.location),
+        })?;
     let tokens = tokens::mended(&source, tokens)?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_NESTING)
@@ -145,10 +178,13 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
     parser.parse_statements().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => too_deep(),
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
-            let at = location_in(&message)
-                .and_then(|location| tokens.iter().find(|token| token.span.start == location));
-            match at {
+            let at = location_in(&message).and_then(|location| {
+                let mut tokens = tokens.iter();
+                tokens.position(|token| token.span.start == location)
+            });
+            match at.and_then(|at| tokens::blamed(&tokens, at)) {
                 Some(token) => source.error_at(token),
+                None if at.is_some() => source.error_at_end(),
                 None if message.contains("found: EOF") => source.error_at_end(),
                 None => source.error_at(&parser.peek_token()),
             }
@@ -181,33 +217,4 @@ fn location_in(message: &str) -> Option<Location> {
         line: line.parse().ok()?,
         column: column.trim_end().parse().ok()?,
     })
-}
-
-/// PostgreSQL's error for what does not end.
-fn unterminated(source: &Source<'_>, message: &str, location: Location) -> PgError {
-    let what = if message.contains("comment") {
-        "unterminated /* comment"
-    } else if message.contains('"') {
-        "unterminated quoted identifier"
-    } else if message.contains("dollar") {
-        "unterminated dollar-quoted string"
-    } else if message.to_ascii_lowercase().contains("string") || message.contains('\'') {
-        "unterminated quoted string"
-    } else {
-        "syntax error"
-    };
-    let end = Location {
-        line: u64::MAX,
-        column: 0,
-    };
-    let _ = end;
-    let near = match source.lines.position(location) {
-        Some(position) => {
-            let skipped = usize::try_from(position.saturating_sub(1)).unwrap_or(usize::MAX);
-            source.text.chars().skip(skipped).collect()
-        }
-        None => String::new(),
-    };
-    let error = PgError::error("42601", format!("{what} at or near \"{near}\""));
-    source.placed(error, location)
 }

@@ -1,7 +1,12 @@
 //! The functions that SQL may call, with their types.
 
+mod decoding;
+mod given;
 mod names;
+mod ours;
 mod registry;
+mod slots;
+mod wal;
 
 use std::sync::Arc;
 
@@ -170,3 +175,6 @@ impl Function {
 
 /// Rows that are made while they are asked for.
 pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send>;
+
+#[cfg(test)]
+mod slot_tests;

@@ -3,10 +3,17 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Function;
+use super::{Function, decoding, ours, slots, wal};
 
 /// The tables of functions, each in the module that has their bodies.
-const TABLES: &[&[Function]] = &[super::super::bind::INTERNAL_FUNCTIONS];
+const TABLES: &[&[Function]] = &[
+    super::super::bind::INTERNAL_FUNCTIONS,
+    super::super::bind::COUNT_FUNCTIONS,
+    slots::ALL,
+    decoding::ALL,
+    wal::ALL,
+    ours::ALL,
+];
 
 static ALL: LazyLock<Vec<&'static Function>> =
     LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter()).collect());

@@ -91,14 +91,14 @@ impl View {
     }
 
     /// One more column of a type that is no domain.
-    fn push(&mut self, name: &'static str, column_type: PgType) {
+    fn push(&mut self, name: &'static str, column_type: PgType, description: Option<&'static str>) {
         self.columns.push((name, column_type));
         self.attributes.push(Attribute {
             declared: column_type,
             typmod: -1,
             not_null: false,
             collation: cell::collation_of(column_type),
-            description: None,
+            description,
         });
     }
 }
