@@ -151,11 +151,17 @@ pub(super) fn tokens_of(text: &str) -> Result<(Source<'_>, Vec<TokenWithSpan>), 
         text,
         lines: Lines::of(text),
     };
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text)
-        .tokenize_with_location()
-        .map_err(|error| unterminated(&source, &error.message, error.location))?;
-    let tokens = tokens::checked(&source, tokens)?;
+    let tokens = tokens::checked(&source, tokenized(&source)?)?;
     Ok((source, tokens))
+}
+
+fn tokenized(source: &Source<'_>) -> Result<Vec<TokenWithSpan>, PgError> {
+    Tokenizer::new(&PostgreSqlDialect {}, source.text)
+        .tokenize_with_location()
+        .map_err(|error| match open::unterminated(source.text) {
+            Some(error) => error,
+            None => source.placed(PgError::syntax(&error.message), error.location),
+        })
 }
 
 /// The statements of `text`.
@@ -165,13 +171,7 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
         lines: Lines::of(text),
     };
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .tokenize_with_location()
-        .map_err(|error| match open::unterminated(text) {
-            Some(error) => error,
-            None => source.placed(PgError::syntax(&error.message), error.location),
-        })?;
-    let tokens = tokens::mended(&source, tokens)?;
+    let tokens = tokens::mended(&source, tokenized(&source)?)?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_NESTING)
         .with_tokens_with_locations(tokens.clone());
