@@ -187,3 +187,6 @@ impl Function {
 
 /// Rows that are made while they are asked for.
 pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send>;
+
+#[cfg(test)]
+mod tests;

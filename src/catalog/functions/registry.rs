@@ -9,7 +9,24 @@ use super::{
 };
 
 /// The tables of functions, each in the module that has their bodies.
-const TABLES: &[&[Function]] = &[super::super::bind::INTERNAL_FUNCTIONS];
+const TABLES: &[&[Function]] = &[
+    super::super::bind::INTERNAL_FUNCTIONS,
+    aggregates::FUNCTIONS,
+    arrays::FUNCTIONS,
+    definitions::FUNCTIONS,
+    fields::FUNCTIONS,
+    floats::FUNCTIONS,
+    ints::FUNCTIONS,
+    jsons::FUNCTIONS,
+    matching::FUNCTIONS,
+    numerics::FUNCTIONS,
+    privileges::FUNCTIONS,
+    quoting::FUNCTIONS,
+    series::FUNCTIONS,
+    session::FUNCTIONS,
+    strings::FUNCTIONS,
+    times::FUNCTIONS,
+];
 
 static ALL: LazyLock<Vec<&'static Function>> =
     LazyLock::new(|| TABLES.iter().flat_map(|table| table.iter()).collect());
