@@ -289,8 +289,11 @@ fn of_timestamp(field: &str, local: i64, utc: i64) -> Option<BigDecimal> {
     match field {
         "epoch" => Some(scaled(utc.into(), 6)),
         "julian" => {
-            let part = BigDecimal::from(time) / BigDecimal::from(DAY_US);
-            Some(whole(days + 2_440_588) + part)
+            let part = Numeric::from_int(time).divide(&Numeric::from_int(DAY_US));
+            match part {
+                Ok(Some(Numeric::Finite(part))) => Some(whole(days + 2_440_588) + part),
+                _ => None,
+            }
         }
         _ => of_day(field, days)
             .map(whole)
@@ -439,6 +442,9 @@ fn truncated(given: &str, local: i64, source: Source) -> Result<i64, PgError> {
         "decade" => start_of(civil.year.div_euclid(10) * 10, 1),
         "century" => since(100),
         "millennium" => since(1_000),
+        "dow" | "isodow" | "doy" | "isoyear" | "epoch" | "julian" => {
+            return Err(unknown(&lower, source));
+        }
         _ => return Err(unfit(&lower, source)),
     })
 }

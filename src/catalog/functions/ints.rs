@@ -1,6 +1,8 @@
 //! Arithmetic of integers and of positions in the log.
 
-use super::args::{division_by_zero, int, numeric, numeric_datum, out_of_range, text_datum};
+use super::args::{
+    division_by_zero, int, invalid, numeric, numeric_datum, out_of_range, text_datum,
+};
 use super::{Body, Call, Function as F};
 use crate::datum::{Datum, Numeric, PgType as T};
 use crate::pgerror::PgError;
@@ -380,7 +382,9 @@ fn position_datum(number: &Numeric) -> Result<Datum, PgError> {
     let rounded = number
         .round(0, bigdecimal::RoundingMode::HalfUp)
         .to_string();
-    let value: u64 = rounded.parse().map_err(|_| out_of_range("pg_lsn"))?;
+    let value: u64 = rounded
+        .parse()
+        .map_err(|_| invalid("pg_lsn out of range"))?;
     Ok(Datum::Int(value.cast_signed()))
 }
 

@@ -195,3 +195,5 @@ pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send
 
 #[cfg(test)]
 mod slot_tests;
+#[cfg(test)]
+mod tests;

@@ -433,10 +433,10 @@ fn power(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     if magnitude > 131_072 {
         return Err(PgError::error("22003", "value overflows numeric format"));
     }
-    let scale = (16 - magnitude)
-        .max(number.fractional_digit_count())
+    let scale = number
+        .fractional_digit_count()
         .max(exponent.scale())
-        .clamp(0, 1000);
+        .clamp(16, 1000);
     let times_abs = u32::try_from(times.unsigned_abs())
         .ok()
         .filter(|times| u64::from(*times) * number.digits() < 1_000_000)

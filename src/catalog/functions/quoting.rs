@@ -1,7 +1,7 @@
 //! Quoting names and literals; bytes as text and back.
 
-use base64::engine::general_purpose::STANDARD;
-use base64::{DecodeError, Engine};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine, alphabet};
 
 use super::args::{bytes, count_datum, int, invalid, text, text_datum, text_or_null};
 use super::strings::part;
@@ -171,6 +171,12 @@ fn md5_text(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 fn md5_bytes(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum(format!("{:x}", md5::compute(bytes(args, 0)?))))
 }
+
+/// What is left over of the last digit does not matter.
+const STANDARD: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// In lines of 76 characters.
 fn to_base64(bytes: &[u8]) -> String {

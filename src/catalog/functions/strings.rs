@@ -278,12 +278,28 @@ fn too_long() -> PgError {
     PgError::error("54000", "requested length too large")
 }
 
+/// Characters change their case one by one: what would become several stays as it is.
+fn single(mut mapped: impl Iterator<Item = char>, original: char) -> char {
+    match (mapped.next(), mapped.next()) {
+        (Some(one), None) => one,
+        _ => original,
+    }
+}
+
+fn cased(text: &str, change: impl Fn(char) -> char) -> String {
+    text.chars().map(change).collect()
+}
+
 fn lower(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(text_datum(text(args, 0)?.to_lowercase()))
+    Ok(text_datum(cased(text(args, 0)?, |c| {
+        single(c.to_lowercase(), c)
+    })))
 }
 
 fn upper(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(text_datum(text(args, 0)?.to_uppercase()))
+    Ok(text_datum(cased(text(args, 0)?, |c| {
+        single(c.to_uppercase(), c)
+    })))
 }
 
 fn initcap(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -291,9 +307,9 @@ fn initcap(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let mut inside = false;
     for character in text(args, 0)?.chars() {
         if inside {
-            out.extend(character.to_lowercase());
+            out.push(single(character.to_lowercase(), character));
         } else {
-            out.extend(character.to_uppercase());
+            out.push(single(character.to_uppercase(), character));
         }
         inside = character.is_alphanumeric();
     }
@@ -519,7 +535,7 @@ fn chr(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         return Err(PgError::error("54000", "null character not permitted"));
     }
     if code < 0 {
-        return Err(PgError::error("54000", "character number must be positive"));
+        return Err(invalid("character number must be positive"));
     }
     let found = u32::try_from(code).ok().and_then(char::from_u32);
     found.map(|c| text_datum(c.to_string())).ok_or_else(|| {
