@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{Function, decoding, ours, slots, wal};
+use super::{
+    Function, aggregates, arrays, decoding, definitions, fields, floats, ints, jsons, matching,
+    numerics, ours, privileges, quoting, series, session, slots, strings, times, wal,
+};
 
 /// The tables of functions, each in the module that has their bodies.
 const TABLES: &[&[Function]] = &[
@@ -13,6 +16,21 @@ const TABLES: &[&[Function]] = &[
     decoding::ALL,
     wal::ALL,
     ours::ALL,
+    aggregates::FUNCTIONS,
+    arrays::FUNCTIONS,
+    definitions::FUNCTIONS,
+    fields::FUNCTIONS,
+    floats::FUNCTIONS,
+    ints::FUNCTIONS,
+    jsons::FUNCTIONS,
+    matching::FUNCTIONS,
+    numerics::FUNCTIONS,
+    privileges::FUNCTIONS,
+    quoting::FUNCTIONS,
+    series::FUNCTIONS,
+    session::FUNCTIONS,
+    strings::FUNCTIONS,
+    times::FUNCTIONS,
 ];
 
 static ALL: LazyLock<Vec<&'static Function>> =
