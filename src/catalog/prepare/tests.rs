@@ -208,7 +208,9 @@ fn statements_of_clients_have_their_recorded_columns() {
 }
 
 /// Statements with parameters: what the client declares, what it is told, the columns' types.
-const WITH_PARAMETERS: &[(&str, &[u32], &[u32], &[u32])] = &[
+type WithParameters = (&'static str, &'static [u32], &'static [u32], &'static [u32]);
+
+const WITH_PARAMETERS: &[WithParameters] = &[
     ("SELECT $1", &[], &[25], &[25]),
     (
         "SELECT $1::int4 AS x, $2 WHERE $1 > 0",
