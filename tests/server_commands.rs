@@ -234,7 +234,7 @@ fn plain_statements_answer_or_say_that_they_cannot() {
     assert!(version.starts_with("PostgreSQL 15.18 (pgspool "));
     assert_eq!(tags(&mut client, ""), "IZ");
     assert_eq!(tags(&mut client, " ; -- nothing\n;"), "IZ");
-    assert_eq!(tags(&mut client, "SELECT 1; SELECT ';';"), "TDCEZ");
+    assert_eq!(tags(&mut client, "SELECT 1; SELECT ';';"), "TDCTDCZ");
     assert_eq!(tags(&mut client, "SELECT 1; foo"), "EZ");
     assert_eq!(tags(&mut client, "SET application_name = 'me'"), "CSZ");
     assert_eq!(client.row("SHOW application_name"), texts(&["me"]));
@@ -244,8 +244,7 @@ fn plain_statements_answer_or_say_that_they_cannot() {
     );
     assert_eq!(client.row("SHOW statement_timeout"), texts(&["90s"]));
     for (query, code) in [
-        ("SELECT 2", "0A000"),
-        ("CREATE PUBLICATION p FOR ALL TABLES", "0A000"),
+        ("CREATE EXTENSION p", "0A000"),
         ("SELECT 'open", "42601"),
         ("foo", "42601"),
         ("COPY orders FROM STDIN", "42P01"),
@@ -275,12 +274,6 @@ fn transactions_fail_and_end_as_postgresqls() {
         assert_eq!(commit[0].tag_text(), "ROLLBACK");
         assert_eq!(commit[1].body, b"I");
         assert_eq!(tags(&mut client, "COMMIT"), "NCZ");
-        client.query("BEGIN");
-        assert_eq!(
-            client.failure("COPY pgspool.changes FROM STDIN (FORMAT ndjson)"),
-            "0A000"
-        );
-        client.query("ROLLBACK");
     }
     let mut client = server.replication();
     client.query("BEGIN");

@@ -39,15 +39,6 @@ fn statements_that_are_not_answered_name_those_that_are() {
 }
 
 #[test]
-fn a_copy_in_a_transaction_is_told_of_autocommit() {
-    let server = TestServer::start();
-    let mut client = server.session();
-    client.query("BEGIN");
-    let query = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)";
-    assert!(hint(&mut client, query).contains("autocommit"));
-}
-
-#[test]
 fn settings_go_back_as_poolers_ask() {
     let server = TestServer::start();
     let mut client = server.session();

@@ -67,6 +67,7 @@ impl Binder<'_> {
     }
 
     /// `op operand`
+    #[allow(clippy::wildcard_enum_match_arm)] // the others are of other databases
     pub(super) fn unary(
         &self,
         scope: &Scope<'_>,
