@@ -80,9 +80,6 @@ impl Binder<'_> {
         if is_aggregate || is_window {
             return self.aggregate(scope, call, &name, is_window);
         }
-        if !candidates.is_empty() {
-            refuse_aggregate_syntax(call, &name)?;
-        }
         let values = self.values(scope, &arguments.exprs)?;
         if let Some(cast) = self.cast_by_name(schema.as_deref(), &name, &values)? {
             return Ok(cast);
@@ -94,6 +91,7 @@ impl Binder<'_> {
             spread: arguments.spread,
         };
         let resolved = self.resolve_call(&callee, &values)?;
+        refuse_aggregate_syntax(call, &name)?;
         let completed = self.completed(&resolved, values)?;
         if completed.function.table_columns().is_some() {
             return self.rows_in_expr(scope, &completed, call.name.span());
