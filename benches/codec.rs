@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use pgspool::change::{self, ChangeRecord, Operation};
+use pgspool::change::{self, ChangeRecord};
 use pgspool::lsn::Lsn;
 use pgspool::plugins::{FrameView, Messages, Plugin, Renderer};
 use pgspool::sources::ndjson::encode_line;
@@ -16,17 +16,10 @@ fn main() {
 
 fn record() -> ChangeRecord {
     ChangeRecord {
-        term: 1,
         lsn: 0x100_0100,
-        timestamp: 1_700_000_000_000,
-        operation: Operation::Insert,
-        collection: "orders".to_owned(),
-        entity_id: 1_000_042,
-        entity_kind: "row".to_owned(),
-        entity_bytes: Some(b"{\"qty\":42,\"price\":19.99}".to_vec()),
-        metadata: None,
-        refresh_records: None,
-        changed_columns: None,
+        ..ChangeRecord::insert("orders", 1_000_042)
+            .with_entity(b"{\"qty\":42,\"price\":19.99}".to_vec())
+            .with_timestamp(1_700_000_000_000)
     }
 }
 

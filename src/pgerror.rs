@@ -12,13 +12,14 @@ use pgwire::messages::response::ErrorResponse;
 
 use crate::change::EncodeError;
 use crate::datum::DatumError;
-use crate::engine::{CreateSlotError, PublishError, SubscribeError};
+use crate::engine::{AdvanceError, CreateSlotError, MaintainError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
 use crate::plugins::PluginError;
-use crate::replicas::{QuorumTimeout, QuorumUnmet};
+use crate::replicas::{BookmarkError, QuorumTimeout, QuorumUnmet};
 use crate::resume::AheadOfHead;
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
+    UnknownSlot,
 };
 use crate::sources::ndjson::{LineError, RecordError};
 use crate::spool::{AppendError, ReadError, WriterFailure};
@@ -342,6 +343,48 @@ impl From<SubscribeError> for PgError {
             SubscribeError::AheadOfHead(error) => error.into(),
             SubscribeError::Read(error) => error.into(),
             SubscribeError::Persist(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdvanceError> for PgError {
+    fn from(error: AdvanceError) -> Self {
+        let message = error.to_string();
+        match error {
+            AdvanceError::Acquire(error) => error.into(),
+            AdvanceError::Backwards { .. } => Self::error("55000", message),
+            AdvanceError::Invalidated { cause, .. } => Self::error("55000", message)
+                .with_detail(format!("The slot was invalidated ({cause})."))
+                .with_hint("Drop the slot and create it again."),
+            AdvanceError::Maintain(error) => error.into(),
+        }
+    }
+}
+
+impl From<MaintainError> for PgError {
+    fn from(error: MaintainError) -> Self {
+        match error {
+            MaintainError::Slots(error) => error.into(),
+            MaintainError::Producers(error) => Self::error("58030", error.to_string()),
+            MaintainError::Spool(error) => error.into(),
+        }
+    }
+}
+
+impl From<UnknownSlot> for PgError {
+    fn from(error: UnknownSlot) -> Self {
+        Self::error("42704", error.to_string())
+    }
+}
+
+impl From<BookmarkError> for PgError {
+    fn from(error: BookmarkError) -> Self {
+        let message = error.to_string();
+        match error {
+            BookmarkError::TermMismatch { .. } => Self::error("55000", message).with_hint(
+                "History went on under another leader; read what is there and write again.",
+            ),
+            BookmarkError::Timeout { .. } => Self::error("57014", message),
         }
     }
 }

@@ -7,7 +7,12 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use cli_support::*;
+use std::sync::Arc;
+
+use pgspool::change::{ChangeRecord, ProducerName};
+use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
+use pgspool::engine::{Engine, EngineOptions, PRODUCERS_FILE};
 use pgspool::lsn::Lsn;
 use pgspool::spool::NewSpool;
 use pgspool::spool::repair::{RepairOptions, repair};
@@ -411,4 +416,62 @@ fn lost_slots_are_a_fault_that_only_repair_settles() {
     assert!(slots.is_file());
     assert_eq!(succeed(&["check", &data]), "shop: ok\n");
     assert!(succeed(&export).contains("exported 600 records and 0 slots"));
+}
+
+#[test]
+fn repair_lets_a_database_open_again_whose_producers_are_lost() {
+    let home = Home::new();
+    let path = home.database("mine");
+    let open = || {
+        let options = EngineOptions {
+            segment_bytes: 1,
+            wal_keep_size: 0,
+            ..EngineOptions::default()
+        };
+        Engine::open(Arc::new(RealDisk), &path, "mine", options, Moment::now())
+    };
+    fs::create_dir_all(&path).unwrap();
+    let publish = |engine: &Engine, seq| {
+        let producer = ProducerName::parse("eu").unwrap();
+        let mut batch = engine.batch(Moment::now());
+        let record = ChangeRecord::insert("orders", seq).with_seq(producer, seq);
+        batch.push(&record).unwrap();
+        engine.publish(batch).unwrap().num_transactions
+    };
+    let engine = open().unwrap();
+    publish(&engine, 1);
+    engine.prune_retained(engine.head(), Moment::now()).unwrap();
+    publish(&engine, 2);
+    engine.close().unwrap();
+    drop(engine);
+    let data = home.data();
+    let file = path.join(PRODUCERS_FILE);
+    let repair = ["repair", "--data", &data, "--database", "mine", "--yes"];
+    assert_eq!(succeed(&["check", &data]), "mine: ok\n");
+    for damaged in [false, true] {
+        if damaged {
+            fs::write(&file, "{").unwrap();
+        } else {
+            fs::remove_file(&file).unwrap();
+        }
+        assert!(open().is_err());
+        let checked = pgspool(&["check", &data]);
+        assert_eq!(checked.status.code(), Some(1));
+        assert!(
+            String::from_utf8(checked.stdout)
+                .unwrap()
+                .contains(PRODUCERS_FILE)
+        );
+        let said = succeed(&repair);
+        assert!(said.contains("producers.json no longer counts"), "{said}");
+        assert_eq!(
+            said.contains("quarantine/producers.json"),
+            damaged,
+            "{said}"
+        );
+        assert_eq!(succeed(&["check", &data]), "mine: ok\n");
+        let engine = open().unwrap();
+        assert_eq!(publish(&engine, 2), 0, "what can be read is known");
+        engine.close().unwrap();
+    }
 }

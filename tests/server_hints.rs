@@ -24,8 +24,8 @@ fn an_unknown_plugin_is_answered_with_those_there_are() {
 fn statements_that_are_not_answered_name_those_that_are() {
     let server = TestServer::start();
     let mut client = server.session();
-    for query in ["SELECT 2", "CREATE TABLE a()", "SET LOCAL a = 1"] {
-        assert!(hint(&mut client, query).starts_with("pgspool answers SELECT 1"));
+    for query in ["VACUUM", "CREATE INDEX ON a (b)", "SET ROLE a"] {
+        assert!(hint(&mut client, query).starts_with("pgspool answers SELECT"));
     }
     let copy = "Publish with COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson).";
     for query in [

@@ -7,8 +7,10 @@
     missing_docs
 )]
 
-use pgspool::change::{ChangeRecord, Operation, decode, encode, encode_open};
-use pgspool::sources::ndjson::{LineError, RecordDecoder, encode_line};
+use pgspool::change::{ChangeRecord, Operation, ProducerName, decode, encode, encode_open};
+use pgspool::sources::ndjson::{
+    LineError, RecordDecoder, RecordError, encode_line, record_from_json,
+};
 use proptest::prelude::*;
 
 const TERM: u64 = 9;
@@ -64,6 +66,145 @@ fn a_line_becomes_the_canonical_record() {
         "changed_columns": ["a"], "metadata": {"z": 1.0, "a": 18446744073709551615}} "#;
     let wanted = r#"{"changed_columns":["a"],"collection":"users","entity_bytes_hex":"0102ff","kind":"row","lsn":64,"metadata":{"a":18446744073709551615,"z":1.0},"operation":"update","rid":42,"term":9,"timestamp":1700000000000}"#;
     assert_eq!(encoded(line).unwrap(), wanted);
+}
+
+#[test]
+fn the_row_before_is_an_object_or_digits() {
+    let line = |old: &str| {
+        format!(
+            r#"{{"operation":"update","collection":"u","rid":1,"timestamp":5,"old":{old},"unchanged":["b","a"]}}"#
+        )
+    };
+    let wanted = |old: &str| {
+        format!(
+            r#"{{"collection":"u","kind":"row","lsn":64,{old}"operation":"update","rid":1,"term":9,"timestamp":5,"unchanged":["b","a"]}}"#
+        )
+    };
+    let text = hex::encode(r#"{"id":1.50,"name":"x"}"#);
+    let object = r#"{"name": "x", "id": 1.50}"#;
+    assert_eq!(
+        encoded(&line(object)).unwrap(),
+        wanted(&format!("\"old\":\"{text}\","))
+    );
+    assert_eq!(
+        encoded(&line("\"0aFF\"")).unwrap(),
+        wanted("\"old\":\"0aff\",")
+    );
+    assert_eq!(encoded(&line("\"\"")).unwrap(), wanted("\"old\":\"\","));
+    assert_eq!(encoded(&line("null")).unwrap(), wanted(""));
+    for (old, words) in [
+        ("\"x\"", "invalid hexadecimal digits in old"),
+        ("[1]", "old is neither an object nor hexadecimal digits"),
+        ("7", "old is neither an object nor hexadecimal digits"),
+        ("true", "old is neither an object nor hexadecimal digits"),
+    ] {
+        assert_eq!(encoded(&line(old)).unwrap_err(), words);
+    }
+    let bad = r#"{"operation":"update","collection":"u","rid":1,"unchanged":"a"}"#;
+    assert_eq!(encoded(bad).unwrap_err(), "unchanged is not an array");
+}
+
+#[test]
+fn messages_and_truncates_have_what_they_need_and_nothing_else() {
+    let message =
+        r#"{"operation":"message","prefix":"p","entity_bytes_hex":"616263","timestamp":5}"#;
+    let wanted = r#"{"collection":"","entity_bytes_hex":"616263","kind":"item","lsn":64,"operation":"message","prefix":"p","rid":0,"term":9,"timestamp":5,"transactional":true}"#;
+    assert_eq!(encoded(message).unwrap(), wanted);
+    assert_eq!(
+        encoded(wanted).unwrap(),
+        wanted,
+        "what was read can be published again"
+    );
+    let truncate = r#"{"operation":"truncate","collection":"u","timestamp":5}"#;
+    let wanted = r#"{"collection":"u","kind":"row","lsn":64,"operation":"truncate","rid":0,"term":9,"timestamp":5}"#;
+    assert_eq!(encoded(truncate).unwrap(), wanted);
+    let rows = [
+        (r#"{"operation":"message"}"#, "prefix is missing"),
+        (
+            r#"{"operation":"message","prefix":"\u0000"}"#,
+            "prefix contains a null character",
+        ),
+        (
+            r#"{"operation":"message","prefix":"p","collection":"u"}"#,
+            "a message belongs to no collection",
+        ),
+        (
+            r#"{"operation":"message","prefix":"p","transactional":1}"#,
+            "transactional is not a boolean",
+        ),
+        (
+            r#"{"operation":"delete","collection":"u","rid":1,"prefix":"p"}"#,
+            "prefix and transactional are for messages only",
+        ),
+        (
+            r#"{"operation":"delete","collection":"u","rid":1,"transactional":true}"#,
+            "prefix and transactional are for messages only",
+        ),
+        (r#"{"operation":"truncate"}"#, "collection is missing"),
+    ];
+    for (line, words) in rows {
+        assert_eq!(encoded(line).unwrap_err(), words, "{line}");
+    }
+}
+
+#[test]
+fn a_number_is_there_if_and_only_if_the_session_has_a_producer() {
+    let producer = ProducerName::parse("eu").unwrap();
+    let line = |more: &str| format!(r#"{{"operation":"delete","collection":"u","rid":1{more}}}"#);
+    let read = |more: &str, producer| record_from_json(&line(more), producer);
+    let numbered = read(r#","seq":18446744073709551615"#, Some(&producer)).unwrap();
+    assert_eq!(
+        numbered,
+        ChangeRecord::delete("u", 1)
+            .with_kind("entity")
+            .with_seq(producer.clone(), u64::MAX)
+    );
+    let no_seq = read("", Some(&producer)).unwrap_err();
+    assert_eq!(no_seq, RecordError::NoSeq(producer.clone()));
+    assert_eq!(
+        no_seq.to_string(),
+        "record has no seq, but pgspool.producer is \"eu\""
+    );
+    let no_producer = read(r#","seq":1"#, None).unwrap_err();
+    assert_eq!(no_producer, RecordError::NoProducer);
+    let own = read(r#","seq":1,"producer":"us""#, Some(&producer)).unwrap_err();
+    assert_eq!(own.to_string(), "unknown key \"producer\"");
+    for seq in ["-1", "1.5", "\"1\"", "18446744073709551616"] {
+        let odd = read(&format!(",\"seq\":{seq}"), Some(&producer)).unwrap_err();
+        let words = "seq is not an integer from 0 to 18446744073709551615";
+        assert_eq!(odd.to_string(), words);
+    }
+    let mut decoder = RecordDecoder::new(TERM, 1000).of_producer(Some(producer));
+    let data = format!("{}\n{}\n", line(r#","seq":4"#), line(""));
+    let (mut piece, mut out) = (data.as_bytes(), Vec::new());
+    let open = decoder.next(&mut piece, NOW, &mut out).unwrap().unwrap();
+    assert_eq!(open.numbered.unwrap().seq, 4);
+    let error = decoder.next(&mut piece, NOW, &mut out).unwrap_err();
+    assert_eq!(error.line(), 2);
+    assert!(
+        error
+            .context()
+            .starts_with("COPY changes, line 2: \"{\"operation")
+    );
+}
+
+#[test]
+fn a_published_text_is_read_as_a_line_is() {
+    for line in [
+        r#"{"operation":"insert","collection":"u","rid":1,"metadata":{"a":1.0}}"#,
+        r#"{"operation":"insert","collection":"u"}"#,
+        r#"{"operation":"insert","colection":"u","rid":1}"#,
+        "[]",
+        "",
+        r#"{"operation":"refresh","collection":"mv","refresh_records_hex":["AA"],"timestamp":7}"#,
+    ] {
+        let published = record_from_json(line, None);
+        let published = published.map_err(|error| error.to_string()).map(|record| {
+            let open = encode_open(&record, TERM, NOW).unwrap();
+            filled(&open.bytes, open.lsn_at, 64)
+        });
+        assert_eq!(published, encoded(line), "{line}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ const ENTITY: usize = 64 << 10;
 const TRANSACTION: u64 = 2 * RECORDS * 65_536;
 /// The ring, what may be unsynced and a little.
 const MOST: u64 = 40 << 20;
+const _: () = assert!(TRANSACTION > 2 * MOST);
 
 /// The most memory that the process had until now.
 fn peak() -> u64 {
@@ -39,7 +40,6 @@ fn peak() -> u64 {
 
 #[test]
 fn a_transaction_larger_than_memory_goes_in_and_out() {
-    assert!(TRANSACTION > 2 * MOST);
     let home = Home::new();
     let engine = home.open(options());
     let since = engine.head();

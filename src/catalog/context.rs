@@ -97,6 +97,16 @@ pub(crate) trait Host: Send + Sync {
     fn terminate(&self, pid: u32) -> bool;
     /// Cancels what the session `pid` runs; false when there is none.
     fn cancel(&self, pid: u32) -> bool;
+    /// Sends the client a WARNING.
+    fn warn(&self, code: &'static str, message: String) {
+        tracing::debug!(code, message, "a warning for a client that takes none");
+    }
+    /// Reads the configuration again, as SIGHUP does; whether that was begun.
+    fn reload(&self) -> Result<bool, PgError> {
+        Err(PgError::unsupported(
+            "reloading the configuration is not supported here",
+        ))
+    }
 }
 
 /// One statement's surroundings: it sees one snapshot, taken piece by piece at first use.

@@ -30,7 +30,7 @@ impl Context {
             let taken = found.map(|(engine, oid)| DatabaseSnapshot {
                 oid,
                 state: engine.snapshot(),
-                relations: Arc::default(),
+                relations: engine.relations().current(),
                 engine,
             });
             taken.collect()

@@ -20,7 +20,10 @@ mod testing;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
+pub(crate) use exec::Executor;
 pub(crate) use prepare::prepare;
+
+use std::sync::Arc;
 
 use crate::datum::PgType;
 
@@ -48,4 +51,23 @@ pub(crate) struct Prepared {
     pub(crate) columns: Vec<Column>,
     /// The rewritten text, with parameters `?1`, `?2`, ...
     pub(super) sql: String,
+}
+
+impl Prepared {
+    pub(crate) fn interim(params: Vec<PgType>, columns: Vec<Column>, sql: String) -> Self {
+        Self {
+            params,
+            columns,
+            sql,
+        }
+    }
+
+    pub(crate) fn interim_sql(&self) -> &str {
+        &self.sql
+    }
+}
+
+/// The names that values print as, as a statement sees them.
+pub(crate) fn names(context: &Arc<Context>) -> impl crate::datum::Names + use<'_> {
+    functions::CatalogNames::new(context)
 }

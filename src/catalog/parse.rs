@@ -4,6 +4,7 @@
 //! (`tokens`), and then parsed. A statement that nests too deep is refused before it can cost a
 //! stack.
 
+mod open;
 mod tokens;
 
 use sqlparser::ast::Statement;
@@ -21,18 +22,33 @@ const MAX_NESTING: usize = 200;
 pub(super) struct Lines {
     /// Characters before each line.
     starts: Vec<u32>,
+    num_characters: u32,
+    /// The text in lower case, for words and symbols of which the syntax tree keeps no place.
+    text: Vec<char>,
 }
 
 impl Lines {
     /// The lines of `text`.
     pub(super) fn of(text: &str) -> Self {
         let mut starts = vec![0];
+        let mut num_characters = 0;
         for (number, character) in (1u32..).zip(text.chars()) {
+            num_characters = number;
             if character == '\n' {
                 starts.push(number);
             }
         }
-        Self { starts }
+        let text = text.chars().map(|c| c.to_ascii_lowercase()).collect();
+        Self {
+            starts,
+            num_characters,
+            text,
+        }
+    }
+
+    /// The position behind the last character.
+    pub(super) const fn end(&self) -> u32 {
+        self.num_characters.saturating_add(1)
     }
 
     /// Characters from 1; `None` for what was not in the text.
@@ -41,17 +57,59 @@ impl Lines {
         let column = u32::try_from(location.column).ok()?;
         Some(self.starts.get(line)?.saturating_add(column))
     }
+
+    /// Where `what` (in lower case) stands last before `to`, and not before `from`.
+    pub(super) fn find_last(
+        &self,
+        from: Option<Location>,
+        to: Location,
+        what: &str,
+    ) -> Option<u32> {
+        let start = from.map_or(Some(1), |from| self.position(from))?;
+        let (skipped, end) = (index(start)?, index(self.position(to)?)?);
+        let what: Vec<char> = what.chars().collect();
+        let found = self
+            .text
+            .get(skipped..end)?
+            .windows(what.len())
+            .rposition(|at| at == what)?;
+        u32::try_from(found).ok()?.checked_add(start)
+    }
+
+    /// Where `what` (in lower case) stands first behind `from`.
+    pub(super) fn find_first(&self, from: Location, what: &str) -> Option<u32> {
+        let start = self.position(from)?;
+        let what: Vec<char> = what.chars().collect();
+        let found = self
+            .text
+            .get(index(start)?..)?
+            .windows(what.len())
+            .position(|at| at == what)?;
+        u32::try_from(found).ok()?.checked_add(start)
+    }
+
+    /// The first place that is not blank, from `position` on.
+    pub(super) fn not_blank(&self, position: u32) -> Option<u32> {
+        let rest = self.text.get(index(position)?..)?;
+        let blanks = rest.iter().take_while(|c| c.is_whitespace()).count();
+        u32::try_from(blanks).ok()?.checked_add(position)
+    }
+}
+
+/// A position as an index.
+fn index(position: u32) -> Option<usize> {
+    usize::try_from(position.checked_sub(1)?).ok()
 }
 
 /// The text of a statement, for errors that quote it.
-struct Source<'t> {
+pub(super) struct Source<'t> {
     text: &'t str,
     lines: Lines,
 }
 
 impl Source<'_> {
     /// What stands between two places of the text.
-    fn between(&self, start: Location, end: Location) -> String {
+    pub(super) fn between(&self, start: Location, end: Location) -> String {
         let (Some(start), Some(end)) = (self.lines.position(start), self.lines.position(end))
         else {
             return String::new();
@@ -62,7 +120,7 @@ impl Source<'_> {
     }
 
     /// A syntax error at `token`.
-    fn error_at(&self, token: &TokenWithSpan) -> PgError {
+    pub(super) fn error_at(&self, token: &TokenWithSpan) -> PgError {
         if token.token == Token::EOF {
             return self.error_at_end();
         }
@@ -70,17 +128,40 @@ impl Source<'_> {
         self.placed(PgError::syntax(&near), token.span.start)
     }
 
-    fn error_at_end(&self) -> PgError {
-        let length = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX);
-        PgError::syntax("").at(length.saturating_add(1))
+    pub(super) fn error_at_end(&self) -> PgError {
+        PgError::syntax("").at(self.lines.end())
     }
 
-    fn placed(&self, error: PgError, location: Location) -> PgError {
+    /// Characters from 1.
+    pub(super) fn position(&self, location: Location) -> Option<u32> {
+        self.lines.position(location)
+    }
+
+    pub(super) fn placed(&self, error: PgError, location: Location) -> PgError {
         match self.lines.position(location) {
             Some(position) => error.at(position),
             None => error,
         }
     }
+}
+
+/// The tokens of `text` without blanks, as PostgreSQL reads them: for a grammar of our own.
+pub(super) fn tokens_of(text: &str) -> Result<(Source<'_>, Vec<TokenWithSpan>), PgError> {
+    let source = Source {
+        text,
+        lines: Lines::of(text),
+    };
+    let tokens = tokens::checked(&source, tokenized(&source)?)?;
+    Ok((source, tokens))
+}
+
+fn tokenized(source: &Source<'_>) -> Result<Vec<TokenWithSpan>, PgError> {
+    Tokenizer::new(&PostgreSqlDialect {}, source.text)
+        .tokenize_with_location()
+        .map_err(|error| match open::unterminated(source.text) {
+            Some(error) => error,
+            None => source.placed(PgError::syntax(&error.message), error.location),
+        })
 }
 
 /// The statements of `text`.
@@ -90,20 +171,20 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
         lines: Lines::of(text),
     };
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .tokenize_with_location()
-        .map_err(|error| unterminated(&source, &error.message, error.location))?;
-    let tokens = tokens::mended(&source, tokens)?;
+    let tokens = tokens::mended(&source, tokenized(&source)?)?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_NESTING)
         .with_tokens_with_locations(tokens.clone());
     parser.parse_statements().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => too_deep(),
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
-            let at = location_in(&message)
-                .and_then(|location| tokens.iter().find(|token| token.span.start == location));
-            match at {
+            let at = location_in(&message).and_then(|location| {
+                let mut tokens = tokens.iter();
+                tokens.position(|token| token.span.start == location)
+            });
+            match at.and_then(|at| tokens::blamed(&tokens, at)) {
                 Some(token) => source.error_at(token),
+                None if at.is_some() => source.error_at_end(),
                 None if message.contains("found: EOF") => source.error_at_end(),
                 None => source.error_at(&parser.peek_token()),
             }
@@ -136,33 +217,4 @@ fn location_in(message: &str) -> Option<Location> {
         line: line.parse().ok()?,
         column: column.trim_end().parse().ok()?,
     })
-}
-
-/// PostgreSQL's error for what does not end.
-fn unterminated(source: &Source<'_>, message: &str, location: Location) -> PgError {
-    let what = if message.contains("comment") {
-        "unterminated /* comment"
-    } else if message.contains('"') {
-        "unterminated quoted identifier"
-    } else if message.contains("dollar") {
-        "unterminated dollar-quoted string"
-    } else if message.to_ascii_lowercase().contains("string") || message.contains('\'') {
-        "unterminated quoted string"
-    } else {
-        "syntax error"
-    };
-    let end = Location {
-        line: u64::MAX,
-        column: 0,
-    };
-    let _ = end;
-    let near = match source.lines.position(location) {
-        Some(position) => {
-            let skipped = usize::try_from(position.saturating_sub(1)).unwrap_or(usize::MAX);
-            source.text.chars().skip(skipped).collect()
-        }
-        None => String::new(),
-    };
-    let error = PgError::error("42601", format!("{what} at or near \"{near}\""));
-    source.placed(error, location)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
-use crate::disk::FakeDisk;
+use crate::disk::{Disk, FakeDisk};
 use crate::engine::{Engine, EngineOptions};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
@@ -30,7 +30,7 @@ impl TestHost {
             let dir = Path::new("/data").join(name);
             let options = EngineOptions::default();
             let now = Moment::at_ms(NOW_MS);
-            let disk = Arc::clone(disk) as Arc<dyn crate::disk::Disk>;
+            let disk: Arc<dyn Disk> = disk.clone();
             Arc::new(Engine::open(disk, &dir, name, options, now).unwrap())
         };
         Self {
@@ -45,7 +45,7 @@ impl TestHost {
 
     /// The surroundings of one statement.
     pub(crate) fn context(self: &Arc<Self>) -> Arc<Context> {
-        let host: Arc<dyn Host> = Arc::clone(self) as Arc<dyn Host>;
+        let host: Arc<dyn Host> = self.clone();
         Arc::new(Context {
             host,
             now: Moment::at_ms(NOW_MS),

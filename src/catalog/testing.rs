@@ -1,12 +1,15 @@
 //! A session and a database for the catalog's tests.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{Context, Host, SessionInfo, SettingRow, Snapshot};
+use super::exec::Executor;
+use super::{Column, Context, Host, Prepared, SessionInfo, SettingRow, Snapshot};
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
+use crate::datum::{Datum, PgType};
 use crate::disk::FakeDisk;
 use crate::engine::{Engine, EngineOptions};
 use crate::lsn::Lsn;
@@ -52,6 +55,33 @@ pub(super) fn context_of(host: Arc<TestHost>) -> Arc<Context> {
         cancelled: Arc::new(AtomicBool::new(false)),
         snapshot: Snapshot::default(),
     })
+}
+
+/// Runs a rewritten statement whose columns have these types.
+pub(super) fn run(
+    context: &Arc<Context>,
+    sql: &str,
+    types: &[PgType],
+    params: &[Datum],
+) -> Result<Vec<Vec<Datum>>, PgError> {
+    let column = |ty: &PgType| Column {
+        name: "c".to_owned(),
+        column_type: *ty,
+        typmod: -1,
+        table_oid: 0,
+        attnum: 0,
+    };
+    let prepared = Prepared {
+        params: Vec::new(),
+        columns: types.iter().map(column).collect(),
+        sql: sql.to_owned(),
+    };
+    let mut rows = Vec::new();
+    Executor::new(2).run(context, &prepared, params, &mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
 }
 
 /// Asks the statement to stop.

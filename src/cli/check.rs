@@ -3,11 +3,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::disk::RealDisk;
-use crate::engine;
+use crate::engine::{self, PRODUCERS_FILE, ProducerStoreError, check_producers};
 use crate::slots::{SLOTS_FILE, SlotSnapshot, SlotStoreError};
 use crate::spool::check::{Fault, SlotPosition, check};
+use crate::spool::read_manifest;
 
 use super::data_dir::{DataDir, DataDirError};
 use super::offline::read_slots;
@@ -64,7 +66,24 @@ pub(super) fn look(folder: &Path) -> Findings {
     let lines = |of: Vec<&Fault>| of.into_iter().map(ToString::to_string).collect::<Vec<_>>();
     Findings {
         notes: lines(notes),
-        faults: broken_store.into_iter().chain(lines(faults)).collect(),
+        faults: broken_store
+            .into_iter()
+            .chain(producers_fault(folder))
+            .chain(lines(faults))
+            .collect(),
+    }
+}
+
+/// What is wrong with what is known of the producers. Without a manifest nothing can be said: that
+/// is a fault of its own.
+fn producers_fault(folder: &Path) -> Option<String> {
+    let manifest = read_manifest(&RealDisk, folder).ok()?;
+    let (removed, imported) = (manifest.removed_through, manifest.imported_through);
+    match check_producers(Arc::new(RealDisk), folder, removed, imported).err()? {
+        ProducerStoreError::Corrupt { reason, .. } => Some(format!("{PRODUCERS_FILE}: {reason}")),
+        error @ (ProducerStoreError::Io { .. } | ProducerStoreError::Read(_)) => {
+            Some(format!("{PRODUCERS_FILE}: {}", with_causes(&error)))
+        }
     }
 }
 

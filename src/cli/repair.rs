@@ -11,16 +11,22 @@ use std::sync::Arc;
 
 use crate::clock::Moment;
 use crate::disk::{Disk, RealDisk, replace_file};
-use crate::engine;
+use crate::engine::{
+    self, PRODUCERS_FILE, ProducerStoreError, producers_counted, repair_producers,
+};
 use crate::lsn::Lsn;
 use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError, reddb};
 use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
 use crate::spool::repair::{RepairOptions, RepairReport, quarantine_file, repair};
-use crate::spool::{NewSpool, OpenError, RecoveryMode};
+use crate::spool::{NewSpool, OpenError, RecoveryMode, read_manifest};
 
 use super::RepairArgs;
 use super::check::{Findings, look};
 use super::data_dir::{DataDir, DataDirError};
+
+/// What that means for producers that number their records.
+const NUMBERS_GONE: &str =
+    "a record whose number was only there is stored again when its producer sends it again";
 
 /// What an operator has to do when there is no slot any more.
 const SLOTS_GONE: &str = "all slots are gone: create them again and load their subscribers anew";
@@ -36,6 +42,8 @@ pub(super) enum RepairError {
     Slots(#[from] SlotStoreError),
     #[error(transparent)]
     Persist(#[from] PersistError),
+    #[error(transparent)]
+    Producers(#[from] ProducerStoreError),
     #[error("cannot move {} to the quarantine", path.display())]
     Quarantine {
         path: PathBuf,
@@ -81,9 +89,11 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
     }
     let now = Moment::now();
     let slots = open_slots(folder, now)?;
+    // A damaged one counts nothing.
+    let counted = producers_counted(Arc::new(RealDisk), folder).unwrap_or_default();
     let options = RepairOptions {
         boundary: engine::boundary,
-        persisted_position: slots.highest_persisted(),
+        persisted_position: slots.highest_persisted().max(counted),
         new: NewSpool {
             system_id: 0,
             imported_through: Lsn::ZERO,
@@ -93,6 +103,7 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
     let report = repair(&RealDisk, folder, &options)?;
     print_report(&report);
     invalidate(&slots, &report, now)?;
+    producers(folder)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -156,6 +167,32 @@ fn print_report(report: &RepairReport) {
         "readable from {}, head {}",
         report.removed_through, report.head
     );
+}
+
+/// Lets the database open with what is still known of its producers. A damaged file is set aside.
+fn producers(folder: &Path) -> Result<(), RepairError> {
+    let manifest = read_manifest(&RealDisk, folder)?;
+    let (removed, imported) = (manifest.removed_through, manifest.imported_through);
+    let repair = || repair_producers(Arc::new(RealDisk), folder, removed, imported);
+    let repaired = match repair() {
+        Err(ProducerStoreError::Corrupt { .. }) => {
+            let moved = quarantine_file(&RealDisk, folder, folder, PRODUCERS_FILE);
+            let kept_in = moved.map_err(|source| RepairError::Quarantine {
+                path: folder.join(PRODUCERS_FILE),
+                source,
+            })?;
+            if let Some(kept_in) = kept_in {
+                println!("moved {PRODUCERS_FILE} to {}", kept_in.display());
+            }
+            repair()?;
+            true
+        }
+        repaired => repaired?,
+    };
+    if repaired {
+        println!("{PRODUCERS_FILE} no longer counts what is not readable: {NUMBERS_GONE}");
+    }
+    Ok(())
 }
 
 /// Invalidates every slot that would miss something, also for what an earlier repair set aside and

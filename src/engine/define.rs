@@ -32,6 +32,11 @@ impl Engine {
         self.relations.apply(command, self.head())
     }
 
+    /// The same for the definitions of a transaction block, all or nothing. Blocking.
+    pub fn define_all(&self, commands: &[Command]) -> Result<(), DefineError> {
+        self.relations.apply_all(commands, self.head())
+    }
+
     /// Makes the collections of records known that are about to be stored.
     pub(super) fn note_collections(&self, collections: &Collections) -> Result<(), PublishError> {
         let names = collections.names();

@@ -25,9 +25,11 @@ pub use error::{
     PersistProducersError, ProducerStoreError, PublishError, SubscribeError,
 };
 pub use options::{EngineOptions, boundary};
-pub use producers::{PRODUCERS_FILE, ProducerSnapshot};
+pub use producers::{
+    PRODUCERS_FILE, ProducerSnapshot, check_producers, producers_counted, repair_producers,
+};
 pub use retention::RetentionOutcome;
-pub use streams::{Subscriber, Subscription};
+pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};
 
 /// What a publish made durable here.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Engine, SubscribeError};
+use super::{Engine, MaintainError, SubscribeError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::replicas::{Confirmed, ReplicaState, Replicas};
@@ -39,6 +39,31 @@ pub struct Subscription {
     _guard: SlotGuard,
 }
 
+/// A slot held to be read by hand (`pg_logical_slot_get_changes`): nobody else can use it until
+/// this is dropped. It is no replica: it confirms nothing for others' commits.
+#[derive(Debug)]
+pub struct SlotReader {
+    slot: SlotSnapshot,
+    slots: SlotStore,
+    _guard: SlotGuard,
+}
+
+impl SlotReader {
+    /// The slot as it was when it was taken.
+    pub const fn slot(&self) -> &SlotSnapshot {
+        &self.slot
+    }
+}
+
+/// A slot that was taken, and where it is read from.
+struct Taken {
+    guard: SlotGuard,
+    slot: SlotSnapshot,
+    start: Lsn,
+    cursor: Cursor,
+    plan: ResumePlan,
+}
+
 impl Engine {
     /// Starts a stream on a slot: after `from` where that lies above the slot's position, else
     /// after the slot's position (a start never rewinds). Blocking.
@@ -49,7 +74,69 @@ impl Engine {
         who: &Subscriber,
         now: Moment,
     ) -> Result<Subscription, SubscribeError> {
-        let guard = self.slots.acquire(name, who.pid, now)?;
+        let taken = self.take_slot(name, from, who.pid, now)?;
+        self.resumes.count(&taken.plan);
+        let restart_lsn = taken.slot.restart_lsn;
+        self.replicas
+            .register(name.as_str(), who.region.as_deref(), restart_lsn, now);
+        self.replicas
+            .note_session(name.as_str(), who.pid, &who.application_name);
+        Ok(Subscription {
+            cursor: taken.cursor,
+            start: taken.start,
+            sent: AtomicU64::new(taken.start.get()),
+            slot: taken.slot,
+            spool: self.spool.clone(),
+            slots: self.slots.clone(),
+            replicas: Arc::clone(&self.replicas),
+            _guard: taken.guard,
+        })
+    }
+
+    /// Takes a slot to read what it has not confirmed yet. Blocking.
+    pub fn read_slot(
+        &self,
+        name: &SlotName,
+        pid: u32,
+        now: Moment,
+    ) -> Result<(SlotReader, Cursor), SubscribeError> {
+        let taken = self.take_slot(name, Lsn::ZERO, pid, now)?;
+        let reader = SlotReader {
+            slot: taken.slot,
+            slots: self.slots.clone(),
+            _guard: taken.guard,
+        };
+        Ok((reader, taken.cursor))
+    }
+
+    /// Confirms everything up to `upto` (at most the head) for a slot that was read by hand,
+    /// durably before it returns. Blocking.
+    pub fn confirm_read(
+        &self,
+        reader: &SlotReader,
+        upto: Lsn,
+        now: Moment,
+    ) -> Result<(), MaintainError> {
+        let upto = upto.min(self.head());
+        if reader
+            .slots
+            .advance(&reader.slot.name, upto, upto, now)
+            .is_err()
+        {
+            // It went while it was read: there is nothing left to confirm.
+            return Ok(());
+        }
+        self.persist_slots()
+    }
+
+    fn take_slot(
+        &self,
+        name: &SlotName,
+        from: Lsn,
+        pid: u32,
+        now: Moment,
+    ) -> Result<Taken, SubscribeError> {
+        let guard = self.slots.acquire(name, pid, now)?;
         let slot = self.slots.slot(name).ok_or_else(|| unknown(name))?;
         let removed_through = self.spool.removed_through();
         let plan = plan_resume(ResumeRequest {
@@ -82,20 +169,12 @@ impl Engine {
                 return Err(self.must_rebootstrap(&slot, cause, removed_through, now)?);
             }
         };
-        self.resumes.count(&plan);
-        self.replicas
-            .register(name.as_str(), who.region.as_deref(), slot.restart_lsn, now);
-        self.replicas
-            .note_session(name.as_str(), who.pid, &who.application_name);
-        Ok(Subscription {
-            cursor,
-            start,
-            sent: AtomicU64::new(start.get()),
+        Ok(Taken {
+            guard,
             slot,
-            spool: self.spool.clone(),
-            slots: self.slots.clone(),
-            replicas: Arc::clone(&self.replicas),
-            _guard: guard,
+            start,
+            cursor,
+            plan,
         })
     }
 

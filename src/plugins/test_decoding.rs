@@ -27,26 +27,29 @@ use super::{FrameView, Messages, PluginError};
 pub(super) struct TestDecoding {
     include_xids: bool,
     include_timestamp: bool,
+    /// BEGIN comes with the first change of a row, and without one there is no COMMIT either.
+    skip_empty: bool,
     /// End LSN of the transaction whose BEGIN was written.
     begun: Option<Lsn>,
 }
 
 impl TestDecoding {
     /// Takes PostgreSQL 15's options. Those that change nothing here (every change is local and
-    /// nothing is rewritten, streamed or binary) are checked all the same; there are no empty
-    /// transactions to skip.
+    /// nothing is rewritten, streamed or binary) are checked all the same. A transaction of
+    /// messages only is one that `skip-empty-xacts` skips.
     pub(super) fn start(options: &[PluginOption]) -> Result<Self, PluginError> {
         let mut plugin = Self {
             include_xids: true,
             include_timestamp: false,
+            skip_empty: false,
             begun: None,
         };
         for option in options {
             match option.0.as_str() {
                 "include-xids" => plugin.include_xids = boolean(option)?,
                 "include-timestamp" => plugin.include_timestamp = boolean(option)?,
-                "force-binary" | "skip-empty-xacts" | "only-local" | "include-rewrites"
-                | "stream-changes" => {
+                "skip-empty-xacts" => plugin.skip_empty = boolean(option)?,
+                "force-binary" | "only-local" | "include-rewrites" | "stream-changes" => {
                     boolean(option)?;
                 }
                 _ => return Err(unknown(option)),
@@ -107,7 +110,9 @@ impl TestDecoding {
     }
 
     fn commit(&mut self, frame: FrameView<'_>, out: &mut Messages) {
-        self.begun = None;
+        if self.begun.take().is_none() {
+            return;
+        }
         out.push_with(frame.end_lsn, |text| {
             text.extend_from_slice(b"COMMIT");
             self.write_xid(frame, text);
@@ -127,7 +132,9 @@ impl TestDecoding {
     }
 
     fn record(&mut self, frame: FrameView<'_>, lsn: Lsn, fields: &Fields<'_>, out: &mut Messages) {
-        self.begin(frame, lsn, out);
+        if fields.operation != Operation::Message || !self.skip_empty {
+            self.begin(frame, lsn, out);
+        }
         let rid = Some(fields.entity_id);
         let entity = fields.entity_bytes.as_ref();
         let metadata = fields.metadata.as_deref();

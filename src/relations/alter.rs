@@ -27,8 +27,7 @@ impl Draft {
         }
         let found = self.table(table)?;
         let (oid, had_long_values) = (found.oid, has_long_values(&found.columns));
-        let only_identity =
-            |action: &TableAction| matches!(action, TableAction::ReplicaIdentity(_));
+        let only_identity = |action: &TableAction| Pass::of(action) == Pass::Other;
         if !found.declared && !actions.iter().all(only_identity) {
             return Err(DefineError::Undeclared(written(table)));
         }
@@ -68,6 +67,7 @@ impl Draft {
             }
             TableAction::AddKey(key) => self.add_keys(oid, std::slice::from_ref(key)),
             TableAction::ReplicaIdentity(identity) => self.set_replica_identity(oid, identity),
+            TableAction::KeepOwner => Ok(()),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Pass {
             TableAction::DropColumn { .. } | TableAction::DropConstraint { .. } => Self::Drop,
             TableAction::AddColumn { .. } | TableAction::SetNotNull { .. } => Self::Add,
             TableAction::AddKey(_) => Self::Keys,
-            TableAction::ReplicaIdentity(_) => Self::Other,
+            TableAction::ReplicaIdentity(_) | TableAction::KeepOwner => Self::Other,
         }
     }
 }

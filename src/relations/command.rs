@@ -113,6 +113,8 @@ pub enum TableAction {
     },
     /// REPLICA IDENTITY
     ReplicaIdentity(NewReplicaIdentity),
+    /// OWNER TO the one owner that there is.
+    KeepOwner,
 }
 
 /// A schema of a publication.
@@ -189,6 +191,8 @@ pub enum PublicationAction {
     SetOptions(PublicationOptions),
     /// RENAME TO
     RenameTo(String),
+    /// OWNER TO the one owner that there is.
+    KeepOwner,
 }
 
 /// One statement that defines something.

@@ -82,6 +82,7 @@ impl Draft {
                 new.clone_into(&mut self.publication_mut(name)?.name);
                 Ok(())
             }
+            PublicationAction::KeepOwner => Ok(()),
             PublicationAction::Add(objects) => self.add_objects(name, objects),
             PublicationAction::Set(objects) => self.set_objects(name, objects),
             PublicationAction::Drop(objects) => self.drop_objects(name, objects),

@@ -130,6 +130,31 @@ impl RelationStore {
         })
     }
 
+    /// Does what several commands ask, all or nothing, for records above `head`; durable before it
+    /// returns. Blocking.
+    pub fn apply_all(&self, commands: &[Command], head: Lsn) -> Result<(), DefineError> {
+        let mut writer = self.writer();
+        writer.check()?;
+        let mut draft = writer.draft();
+        for command in commands {
+            run(&mut draft, command)?;
+        }
+        self.commit(&mut writer, draft, head)
+    }
+
+    /// What the last of several commands would come to behind the others. Nothing is changed.
+    pub fn try_all(&self, commands: &[Command]) -> Result<Outcome, DefineError> {
+        let mut draft = self.writer().draft();
+        let mut tag = "";
+        for command in commands {
+            draft.notices.clear();
+            run(&mut draft, command)?;
+            tag = command.tag();
+        }
+        let notices = std::mem::take(&mut draft.notices);
+        Ok(Outcome { tag, notices })
+    }
+
     /// Whether each of `collections` is a table. Cheap.
     pub fn knows<'c>(&self, collections: impl IntoIterator<Item = &'c str>) -> bool {
         let visible = self.visible();

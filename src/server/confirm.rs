@@ -43,7 +43,6 @@ impl Confirmation {
     }
 
     /// The same on a blocking thread.
-    #[allow(dead_code)] // COMMIT and pgspool.publish wait on one.
     pub(super) fn block(self) -> Result<(), PgError> {
         let Self {
             engine,

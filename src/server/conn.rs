@@ -21,6 +21,7 @@ use pgwire::messages::startup::ParameterStatus;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::pgerror::PgError;
+use crate::relations::Notice;
 
 /// The largest startup packet, its length field included.
 pub(super) const MAX_STARTUP: usize = 10_000;
@@ -43,6 +44,8 @@ const READ_CHUNK: usize = 64 << 10;
 pub(super) enum Phase {
     /// Waiting for a command.
     Command,
+    /// The same on a replication connection, which has no extended protocol.
+    ReplicationCommand,
     /// Inside COPY FROM STDIN.
     CopyIn,
 }
@@ -60,18 +63,20 @@ enum Treatment {
 
 /// The guard: may a message of this type and length (length field included) come now?
 fn admit(phase: Phase, tag: u8, len: usize) -> Result<Treatment, PgError> {
+    use Phase::{Command, ReplicationCommand};
     let (lengths, treatment) = match (phase, tag) {
-        (Phase::Command, b'Q') => (5..=MAX_COMMAND, Treatment::Buffer),
-        (Phase::Command, b'X' | b'S' | b'H' | b'c') => (4..=4, Treatment::Discard),
-        (Phase::Command, b'P' | b'B' | b'D' | b'E' | b'C' | b'F') => {
+        (Command | ReplicationCommand, b'Q') => (5..=MAX_COMMAND, Treatment::Buffer),
+        (Command | ReplicationCommand, b'X' | b'S' | b'H' | b'c') => (4..=4, Treatment::Discard),
+        (Command, b'P' | b'B' | b'D' | b'E' | b'C') => (4..=MAX_COMMAND, Treatment::Buffer),
+        (Command, b'F') | (ReplicationCommand, b'P' | b'B' | b'D' | b'E' | b'C' | b'F') => {
             (4..=MAX_COMMAND, Treatment::Discard)
         }
         // What a client still sends of a COPY or stream that ended with an error here.
-        (Phase::Command, b'd' | b'f') => (4..=MAX_COPY_DATA, Treatment::Discard),
+        (Command | ReplicationCommand, b'd' | b'f') => (4..=MAX_COPY_DATA, Treatment::Discard),
         (Phase::CopyIn, b'd') => (4..=MAX_COPY_DATA, Treatment::Stream),
         (Phase::CopyIn, b'c' | b'X' | b'S' | b'H') => (4..=4, Treatment::Discard),
         (Phase::CopyIn, b'f') => (5..=MAX_COMMAND, Treatment::Buffer),
-        (Phase::Command, _) => {
+        (Command | ReplicationCommand, _) => {
             let message = format!("invalid frontend message type {tag}");
             return Err(PgError::fatal("08P01", message));
         }
@@ -265,7 +270,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         }
     }
 
-    fn next_message(&mut self, phase: Phase) -> Result<Option<Incoming>, PgError> {
+    /// The next message, if all that is to be had of it is here.
+    pub(super) fn next_message(&mut self, phase: Phase) -> Result<Option<Incoming>, PgError> {
         self.discard_body();
         let Some((tag, len)) = self.peek_header().filter(|_| self.body_left == 0) else {
             return Ok(None);
@@ -380,6 +386,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
     /// NoticeResponse of level WARNING.
     pub(super) fn send_warning(&mut self, code: &'static str, message: &str) {
         self.send(&NoticeResponse::new(PgError::warning_fields(code, message)));
+    }
+
+    /// NoticeResponse of level NOTICE.
+    pub(super) fn send_notice(&mut self, notice: &Notice) {
+        self.send(&NoticeResponse::new(PgError::notice_fields(notice)));
     }
 
     /// ParameterStatus.

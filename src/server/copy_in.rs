@@ -55,7 +55,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
 ) -> Result<(), Stop> {
     session.conn.send(&CopyInResponse::new(0, 1, vec![0]));
     session.conn.flush().await.map_err(io_end)?;
-    let synchronous = session.settings.synchronous_commit();
+    let synchronous = session
+        .state
+        .settings(|settings| settings.synchronous_commit());
     let mut copy = CopyIn::new(Arc::clone(&session.engine), synchronous, target);
     let outcome = take(session, &mut copy).await;
     target.block = copy.decoder.into_block();
@@ -91,13 +93,6 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
 
 fn io_end(error: std::io::Error) -> Stop {
     Stop::Session(SessionEnd::Io(error))
-}
-
-fn stopped_by(signal: Signal) -> Stop {
-    match signal {
-        Signal::Cancelled => PgError::cancelled().into(),
-        Signal::Stopping(_) => PgError::shutdown().into(),
-    }
 }
 
 /// What is durable of a COPY.
@@ -143,14 +138,14 @@ enum Decoder {
     Here(Box<Decoding>),
     Away(JoinHandle<Decoded>),
     /// The data is over: all of it was decoded, or an error ended it.
-    Finished(Option<TransactionBuffer>),
+    Finished(Option<Box<Decoding>>),
 }
 
 impl Decoder {
     fn into_block(self) -> Option<TransactionBuffer> {
         match self {
             Self::Here(decoding) => decoding.block,
-            Self::Finished(block) => block,
+            Self::Finished(decoding) => decoding?.block,
             // It was waited for before.
             Self::Away(_) => None,
         }
@@ -217,7 +212,7 @@ impl CopyIn {
                 }
                 decoded = join(&mut self.decoder) => self.queue(decoded),
                 appended = front(&mut self.in_flight) => self.note(appended),
-                signal = &mut signal => return Err(stopped_by(signal)),
+                signal = &mut signal => return Err(signal.into()),
             }
         }
         Ok(())
@@ -280,7 +275,7 @@ impl CopyIn {
                 }
                 self.failure = self.failure.take().or(decoded.failure);
                 self.decoder = if decoded.over {
-                    Decoder::Finished(decoded.decoding.block)
+                    Decoder::Finished(Some(decoded.decoding))
                 } else {
                     Decoder::Here(decoded.decoding)
                 };
@@ -333,7 +328,7 @@ impl CopyIn {
         };
         tokio::select! {
             outcome = confirmation.wait() => Ok(outcome?),
-            signal = signal => Err(stopped_by(signal)),
+            signal = signal => Err(signal.into()),
         }
     }
 }

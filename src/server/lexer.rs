@@ -1,5 +1,5 @@
-//! SQL text cut into tokens, enough to tell the few statements apart and to split a string of
-//! several. It knows no statement.
+//! SQL text cut into tokens with their places, enough to tell statements apart and to split a
+//! string of several. It knows no statement.
 
 use crate::pgerror::PgError;
 
@@ -44,17 +44,34 @@ impl Token {
     }
 }
 
+/// A token and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spanned {
+    pub(super) token: Token,
+    /// Bytes of the whole text before it.
+    pub(super) start: usize,
+    /// Bytes of the whole text up to its end.
+    pub(super) end: usize,
+}
+
 /// Cuts `text` into statements at the semicolons outside of quotes and comments. Empty ones are
 /// left out.
-pub(super) fn statements(text: &str) -> Result<Vec<Vec<Token>>, PgError> {
+pub(super) fn statements(text: &str) -> Result<Vec<Vec<Spanned>>, PgError> {
     let mut found = vec![];
     let mut statement = vec![];
     let mut rest = text;
-    while let Some((token, behind)) = next_token(rest)? {
+    loop {
+        rest = skip_blanks(rest).map_err(|error| error.at(position(text, rest)))?;
+        let start = text.len().saturating_sub(rest.len());
+        let next = next_token(rest).map_err(|error| error.at(position(text, rest)))?;
+        let Some((token, behind)) = next else {
+            break;
+        };
+        let end = text.len().saturating_sub(behind.len());
         if token == Token::Symbol(';') {
             found.push(std::mem::take(&mut statement));
         } else {
-            statement.push(token);
+            statement.push(Spanned { token, start, end });
         }
         rest = behind;
     }
@@ -63,8 +80,18 @@ pub(super) fn statements(text: &str) -> Result<Vec<Vec<Token>>, PgError> {
     Ok(found)
 }
 
+/// The place of `rest`, which ends `text`, in characters from 1.
+fn position(text: &str, rest: &str) -> u32 {
+    position_at(text, text.len().saturating_sub(rest.len()))
+}
+
+/// The place in characters from 1 behind the first `start` bytes of `text`.
+pub(super) fn position_at(text: &str, start: usize) -> u32 {
+    let before = text.get(..start).unwrap_or(text).chars().count();
+    u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
+}
+
 fn next_token(text: &str) -> Result<Option<(Token, &str)>, PgError> {
-    let text = skip_blanks(text)?;
     let mut chars = text.chars();
     let Some(first) = chars.next() else {
         return Ok(None);
@@ -167,7 +194,9 @@ fn quoted(text: &str, quote: char, escapes: bool) -> Option<(String, &str)> {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         if c == '\\' && escapes {
-            value.push(chars.next()?);
+            let (escaped, rest) = escape(chars.as_str())?;
+            value.push(escaped);
+            chars = rest.chars();
         } else if c != quote {
             value.push(c);
         } else if chars.as_str().starts_with(quote) {
@@ -178,6 +207,36 @@ fn quoted(text: &str, quote: char, escapes: bool) -> Option<(String, &str)> {
         }
     }
     None
+}
+
+/// What a backslash and the text behind it stand for.
+fn escape(text: &str) -> Option<(char, &str)> {
+    let mut chars = text.chars();
+    let (radix, max_digits) = match chars.next()? {
+        'b' => return Some(('\u{8}', chars.as_str())),
+        'f' => return Some(('\u{c}', chars.as_str())),
+        'n' => return Some(('\n', chars.as_str())),
+        'r' => return Some(('\r', chars.as_str())),
+        't' => return Some(('\t', chars.as_str())),
+        'x' => (16, 2),
+        'u' => (16, 4),
+        'U' => (16, 8),
+        '0'..='7' => {
+            chars = text.chars();
+            (8, 3)
+        }
+        other => return Some((other, chars.as_str())),
+    };
+    let text = chars.as_str();
+    let is_digit = |&(_, c): &(usize, char)| c.is_digit(radix);
+    let num_digits = text
+        .char_indices()
+        .take(max_digits)
+        .take_while(is_digit)
+        .count();
+    let (digits, rest) = text.split_at_checked(num_digits)?;
+    let code = u32::from_str_radix(digits, radix).ok()?;
+    Some((char::from_u32(code)?, rest))
 }
 
 /// `$tag$ ... $tag$`
@@ -201,8 +260,17 @@ mod tests {
         let text = "SELECT ';', E'\\';', \";\", $$;$$, $a$;$a$ -- ;\n /* ; /* ; */ */ ; ; b;";
         let found = statements(text).unwrap();
         assert_eq!(found.len(), 2);
-        assert!(found[0].contains(&Token::Literal("';".to_owned())));
-        assert_eq!(found[1], [Token::Word("b".to_owned())]);
+        let literal = Token::Literal("';".to_owned());
+        assert!(found[0].iter().any(|found| found.token == literal));
+        assert_eq!(found[1][0].token, Token::Word("b".to_owned()));
+        assert_eq!(&text[found[1][0].start..found[1][0].end], "b");
+    }
+
+    #[test]
+    fn escapes_mean_what_they_mean_in_postgresql() {
+        let found = statements(r"E'a\n\x41\101\u00e4\'\\q'").unwrap();
+        assert_eq!(found[0][0].token, Token::Literal("a\nAAä'\\q".to_owned()));
+        assert_eq!(position_at("äöü x", 7), 5);
     }
 
     #[test]

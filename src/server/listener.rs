@@ -124,6 +124,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot switch off delayed sending");
     }
+    let ends = (Some(peer), socket.local_addr().ok());
     let mut conn = Conn::new(socket);
     let startup = match negotiate(&mut conn, &shared).await {
         Ok(startup) => startup,
@@ -136,7 +137,7 @@ async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let (user, database) = (startup.user.clone(), startup.database.clone());
     match admit(&startup, &shared) {
         Ok((engine, permit)) => {
-            let session = Session::open(conn, startup, engine, shared, permit);
+            let session = Session::open(conn, ends, startup, engine, shared, permit);
             let (pid, end) = session.run().await;
             tracing::info!(%peer, pid, user, database, "connection ended: {end}");
         }
@@ -158,7 +159,7 @@ async fn negotiate(conn: &mut Conn<TcpStream>, shared: &Shared) -> Result<Startu
     let error = match negotiated {
         Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
         Ok(Ok(Negotiated::Cancel(pid, key))) => {
-            shared.cancels.cancel(pid, key);
+            shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
         Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
@@ -176,7 +177,7 @@ fn admit(
     startup: &Startup,
     shared: &Shared,
 ) -> Result<(Arc<Engine>, OwnedSemaphorePermit), PgError> {
-    let permit = Arc::clone(&shared.sessions)
+    let permit = Arc::clone(&shared.permits)
         .try_acquire_owned()
         .map_err(|_| PgError::fatal("53300", "sorry, too many clients already"))?;
     Ok((database_of(startup, shared)?, permit))

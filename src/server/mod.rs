@@ -1,24 +1,39 @@
 //! Sockets and sessions.
 //!
-//! [`Server`] listens, negotiates, and runs one task per connection; `session` answers commands,
-//! `stream` owns the socket while a subscriber streams, `copy_in` while a producer copies in.
+//! [`Server`] listens, negotiates, and runs one task per connection; `session` reads messages,
+//! `simple` and `pipeline` answer them, `stream` owns the socket while a subscriber streams,
+//! `copy_in` while a producer copies in.
 //! Until authentication exists it trusts every peer and therefore listens on loopback addresses
 //! only.
 
-mod cancel;
+mod activity;
+mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod extended;
+mod host;
 mod lexer;
 mod listener;
+mod pipeline;
+mod portal;
+mod prepared;
+mod queries;
 mod replication;
+mod rows;
+mod running;
 mod session;
 mod settings;
 mod shown;
+mod simple;
+mod sql;
 mod startup;
+mod statement;
 mod statements;
 mod stream;
+mod transaction;
 pub(crate) mod units;
+mod work;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,8 +43,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::clock::Moment;
 use crate::engine::Databases;
-use cancel::CancelRegistry;
+use activity::Sessions;
+use portal::MAX_RUNNING;
+use sql::Queries;
 
 pub use shown::{ShownSetting, ShownSettings};
 
@@ -116,9 +134,12 @@ pub struct Server {
 struct Shared {
     databases: Arc<Databases>,
     options: ServerOptions,
-    cancels: Arc<CancelRegistry>,
+    /// When the server started, unix milliseconds.
+    started_unix_ms: u64,
+    sessions: Arc<Sessions>,
+    queries: Arc<Queries>,
     /// One permit for each session.
-    sessions: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     stopping: watch::Receiver<Option<Duration>>,
 }
 
@@ -157,11 +178,15 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(None);
         let max_connections = options.max_connections.min(Semaphore::MAX_PERMITS);
+        // Each session may have one that runs and some that wait for their rows to be taken.
+        let max_queries = max_connections.saturating_mul(MAX_RUNNING + 1);
         let shared = Shared {
             databases,
             options,
-            cancels: Arc::new(CancelRegistry::default()),
-            sessions: Arc::new(Semaphore::new(max_connections)),
+            started_unix_ms: Moment::now().unix_ms,
+            sessions: Arc::new(Sessions::default()),
+            queries: Arc::new(Queries::new(max_queries)),
+            permits: Arc::new(Semaphore::new(max_connections)),
             stopping,
         };
         Ok(Self {

@@ -7,7 +7,7 @@ use pgwire::messages::copy::CopyBothResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::ColumnType::{Int4, Int8, Text};
-use super::session::{Session, SessionEnd, Signal, Stop, blocking};
+use super::session::{Session, SessionEnd, Stop, blocking};
 use super::stream::{self, StreamOutcome};
 use crate::clock::Moment;
 use crate::engine::{SlotRequest, SlotStart, Subscriber, Subscription};
@@ -98,7 +98,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let snapshot_name = match snapshot {
             SnapshotAction::Nothing => None,
             SnapshotAction::Export => {
-                self.check_no_transaction("CREATE_REPLICATION_SLOT ... (SNAPSHOT 'export')")?;
+                self.transaction
+                    .check_alone("CREATE_REPLICATION_SLOT ... (SNAPSHOT 'export')")?;
                 Some(self.next_snapshot_name())
             }
             SnapshotAction::Use => {
@@ -148,10 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             tokio::select! {
                 () = released => {}
                 () = self.conn.hung_up() => return Err(Stop::Session(SessionEnd::Closed)),
-                signal = &mut signal => return Err(match signal {
-                    Signal::Cancelled => PgError::cancelled().into(),
-                    Signal::Stopping(_) => PgError::shutdown().into(),
-                }),
+                signal = &mut signal => return Err(signal.into()),
             }
         }
         self.conn.send_complete("DROP_REPLICATION_SLOT");
@@ -181,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         start: Lsn,
         options: &[CommandOption],
     ) -> Result<(), Stop> {
-        self.check_no_transaction("START_REPLICATION")?;
+        self.transaction.check_alone("START_REPLICATION")?;
         self.check_logical()?;
         let name = existing_name(slot)?;
         let subscription = self.subscribe(name.clone(), start).await?;
@@ -192,15 +190,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             ))
         })?;
         self.conn.send(&CopyBothResponse::new(0, 0, vec![]));
-        let timeout = self.settings.wal_sender_timeout();
+        let timeout = self
+            .state
+            .settings(|settings| settings.wal_sender_timeout());
         let signal = self.signal();
         let outcome = stream::run(&mut self.conn, subscription, renderer, timeout, signal).await;
         self.finish_stream(outcome)
     }
 
     async fn subscribe(&self, name: SlotName, from: Lsn) -> Result<Box<Subscription>, Stop> {
-        let application_name = self.settings.value("application_name");
-        let region = self.settings.value(REGION);
+        let application_name = self
+            .state
+            .settings(|settings| settings.value("application_name"));
+        let region = self.state.settings(|settings| settings.value(REGION));
         let who = Subscriber {
             pid: self.pid(),
             application_name: if application_name.is_empty() {

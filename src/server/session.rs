@@ -1,27 +1,36 @@
-//! One session: the command loop and the plain statements.
+//! One session: its state and the loop over the client's messages.
 //!
-//! It reads one message at a time, answers it whole and flushes; while a stream runs, `stream`
-//! has the connection. Replication commands are in `replication`, COPY in `copy_in`.
+//! Messages are answered one after the other; what was answered is written when no further message
+//! is there, or when it is much. Query strings are answered in `simple`, the extended protocol in
+//! `pipeline`, statements are carried out in `statement`, transactions in `block`, replication
+//! commands in `replication`; while a stream or a COPY runs, `stream` or `copy_in` has the
+//! connection.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pgwire::messages::response::TransactionStatus;
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::Shared;
-use super::cancel::CancelGuard;
-use super::conn::{Broken, ColumnType, Conn, Incoming, Phase, text_of};
-use super::copy_in;
-use super::settings::{self, Settings};
+use super::activity::{SessionGuard, shown_query};
+use super::conn::{Broken, Conn, Incoming, Phase};
+use super::host::{SessionState, StatementHost};
+use super::portal::Portals;
+use super::prepared::PreparedStatements;
 use super::startup::{Replication, Startup};
-use super::statements::Statement;
+use super::transaction::Transaction;
+use crate::catalog::{Context, SessionInfo, Snapshot};
+use crate::clock::Moment;
 use crate::engine::{DEFAULT_DATABASE, Engine};
 use crate::pgerror::PgError;
-use crate::wire::ReplicationCommand;
+
+/// Answers are written when there are more bytes of them than this.
+pub(super) const MUCH: usize = 64 << 10;
 
 /// How a session ended.
 #[derive(Debug)]
@@ -65,21 +74,44 @@ impl<E: Into<PgError>> From<E> for Stop {
     }
 }
 
+impl From<Signal> for Stop {
+    fn from(signal: Signal) -> Self {
+        Self::Error(signal.error())
+    }
+}
+
+impl Stop {
+    /// The same with its position moved by the characters before its statement.
+    pub(super) fn moved_by(self, num_characters: u32) -> Self {
+        match self {
+            Self::Error(error) => Self::Error(error.moved_by(num_characters)),
+            Self::Session(end) => Self::Session(end),
+        }
+    }
+}
+
 /// What reaches a running statement from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
     /// A cancel request.
     Cancelled,
-    /// The server stops; streams have until this steady time.
+    /// `statement_timeout` is over.
+    TimedOut,
+    /// The server stops, or the session is to end; streams have until this steady time.
     Stopping(Duration),
 }
 
-/// Where the session stands between BEGIN and COMMIT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transaction {
-    None,
-    Open,
-    Failed,
+impl Signal {
+    /// What the client is told.
+    pub(super) fn error(self) -> PgError {
+        match self {
+            Self::Cancelled => PgError::cancelled(),
+            Self::TimedOut => {
+                PgError::error("57014", "canceling statement due to statement timeout")
+            }
+            Self::Stopping(_) => PgError::shutdown(),
+        }
+    }
 }
 
 /// One session.
@@ -89,17 +121,22 @@ pub(super) struct Session<S> {
     pub(super) engine: Arc<Engine>,
     /// The database's name; `None` on a physical replication connection.
     pub(super) database: Option<String>,
-    pub(super) settings: Settings,
     pub(super) num_snapshots: u32,
+    pub(super) state: Arc<SessionState>,
+    pub(super) replication: Replication,
+    pub(super) transaction: Transaction,
+    /// When the transaction and its present statement began.
+    pub(super) transaction_began: Moment,
+    pub(super) statement_began: Moment,
+    /// When the present statement has run for too long.
+    pub(super) deadline: Option<Instant>,
+    pub(super) statements: PreparedStatements,
+    pub(super) portals: Portals,
     shared: Arc<Shared>,
-    replication: Replication,
-    transaction: Transaction,
     /// Set between an extended-query error and the Sync behind it.
     skip_to_sync: bool,
-    /// Reported settings that changed in this query.
-    changed: Vec<(&'static str, String)>,
     temporary_slots: TemporarySlots,
-    cancel: CancelGuard,
+    guard: SessionGuard,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -128,15 +165,43 @@ pub(super) fn database_of(startup: &Startup, shared: &Shared) -> Result<Arc<Engi
     engine.ok_or_else(|| PgError::fatal("3D000", format!("database \"{name}\" does not exist")))
 }
 
+/// How a new session appears to others.
+fn appearance(startup: &Startup, conn: (Option<Peer>, Option<Peer>), pid: u32) -> SessionInfo {
+    let now = Moment::now().unix_ms;
+    SessionInfo {
+        pid,
+        user: startup.user.clone(),
+        database: startup.database.clone(),
+        application_name: startup.settings.value("application_name"),
+        client: conn.0,
+        server: conn.1,
+        started_unix_ms: now,
+        transaction_unix_ms: None,
+        query_unix_ms: None,
+        state_unix_ms: now,
+        state: "idle",
+        query: String::new(),
+        backend_type: match startup.replication {
+            Replication::No => "client backend",
+            Replication::Logical | Replication::Physical => "walsender",
+        },
+    }
+}
+
+type Peer = std::net::SocketAddr;
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
-    /// Opens a session on `engine`, the database that [`database_of`] found for it.
+    /// Opens a session on `engine`, the database that [`database_of`] found for it, between the
+    /// addresses `ends` (the client's, the server's).
     pub(super) fn open(
         conn: Conn<S>,
+        ends: (Option<Peer>, Option<Peer>),
         startup: Startup,
         engine: Arc<Engine>,
         shared: Arc<Shared>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
+        let guard = shared.sessions.enter(|pid| appearance(&startup, ends, pid));
         let Startup {
             database,
             replication,
@@ -144,23 +209,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             ..
         } = startup;
         settings.show_too(&shared.options.shown.current());
-        let cancel = shared.cancels.enter();
+        let state = SessionState::new(
+            guard.appearance(),
+            Arc::clone(&engine),
+            Arc::clone(&shared),
+            settings,
+        );
+        let now = Moment::now();
         Self {
             conn,
             temporary_slots: TemporarySlots {
                 engine: Arc::clone(&engine),
-                pid: cancel.pid(),
+                pid: guard.pid(),
             },
             engine,
             database: (replication != Replication::Physical).then_some(database),
-            settings,
             num_snapshots: 0,
-            shared,
+            state: Arc::new(state),
             replication,
             transaction: Transaction::None,
+            transaction_began: now,
+            statement_began: now,
+            deadline: None,
+            statements: PreparedStatements::default(),
+            portals: Portals::default(),
+            shared,
             skip_to_sync: false,
-            changed: vec![],
-            cancel,
+            guard,
             _permit: permit,
         }
     }
@@ -187,48 +262,90 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.temporary_slots.pid
     }
 
-    /// Completes at the next cancel request or when the server stops.
+    /// Completes when something ends what runs: a cancel request, the statement's timeout, or the
+    /// session's end.
     pub(super) fn signal(&self) -> impl Future<Output = Signal> + Send + use<S> {
-        let cancel = self.cancel.signal();
+        let cancelled = self.guard.cancelled();
+        let deadline = self.deadline;
+        let ended = self.ended();
+        async move {
+            tokio::select! {
+                () = cancelled => Signal::Cancelled,
+                () = sleep_until(deadline) => Signal::TimedOut,
+                deadline = ended => Signal::Stopping(deadline),
+            }
+        }
+    }
+
+    /// Completes when the server stops or the session is to end, with what streams still have.
+    fn ended(&self) -> impl Future<Output = Duration> + Send + use<S> {
+        let terminated = self.guard.terminated();
         let shared = Arc::clone(&self.shared);
         async move {
             tokio::select! {
-                () = cancel.notified() => Signal::Cancelled,
-                deadline = shared.stopped() => Signal::Stopping(deadline),
+                deadline = shared.stopped() => deadline,
+                () = terminated => Moment::now().steady,
             }
         }
     }
 
     fn greet(&mut self) {
         self.conn.send(&Authentication::Ok);
-        for (name, value) in self.settings.reported().collect::<Vec<_>>() {
-            self.conn.send_parameter(name, &value);
-        }
+        self.report_settings();
         let pid = i32::try_from(self.pid()).unwrap_or_default();
-        let key = i32::from_be_bytes(self.cancel.key().to_be_bytes());
+        let key = i32::from_be_bytes(self.guard.key().to_be_bytes());
         self.conn
             .send(&BackendKeyData::new(pid, SecretKey::I32(key)));
-        self.conn.send_ready(self.status());
+        self.ready();
     }
 
     /// One message and its answer.
     async fn step(&mut self) -> Result<(), SessionEnd> {
-        let shared = Arc::clone(&self.shared);
-        let message = tokio::select! {
-            message = async {
-                self.conn.flush().await.map_err(Broken::Io)?;
-                self.conn.read_message(Phase::Command).await
-            } => message?,
-            _deadline = shared.stopped() => return Err(SessionEnd::Fatal(PgError::shutdown())),
-        };
+        let message = self.next_message().await?;
         self.answer(message).await
     }
 
+    /// The next message. What was answered is written before it is waited for.
+    async fn next_message(&mut self) -> Result<Incoming, SessionEnd> {
+        let phase = match self.replication {
+            Replication::No => Phase::Command,
+            Replication::Logical | Replication::Physical => Phase::ReplicationCommand,
+        };
+        if self.conn.out.len() < MUCH
+            && let Some(message) = self.conn.next_message(phase).map_err(SessionEnd::Fatal)?
+        {
+            return Ok(message);
+        }
+        let (ended, idle) = (self.ended(), self.idle_deadline());
+        tokio::select! {
+            message = async {
+                self.conn.flush().await.map_err(Broken::Io)?;
+                self.conn.read_message(phase).await
+            } => Ok(message?),
+            _deadline = ended => Err(SessionEnd::Fatal(PgError::shutdown())),
+            () = sleep_until(idle) => {
+                let message = "terminating connection due to idle-in-transaction timeout";
+                Err(SessionEnd::Fatal(PgError::fatal("25P03", message)))
+            }
+        }
+    }
+
+    /// When a session that waits inside a transaction block has waited for too long.
+    fn idle_deadline(&self) -> Option<Instant> {
+        let name = "idle_in_transaction_session_timeout";
+        let timeout = self.state.settings(|settings| settings.timeout(name));
+        let timeout = timeout.filter(|_| self.transaction.is_block());
+        Instant::now().checked_add(timeout?)
+    }
+
     async fn answer(&mut self, message: Incoming) -> Result<(), SessionEnd> {
+        self.deadline = None;
         match message.tag {
             b'X' => return Err(SessionEnd::Terminated),
             b'S' => {
                 self.skip_to_sync = false;
+                let outcome = self.finish_implicit().await;
+                self.settle(outcome)?;
                 self.ready();
             }
             _ if self.skip_to_sync => {}
@@ -238,33 +355,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 self.ready();
             }
             b'P' | b'B' | b'D' | b'E' | b'C' => {
-                self.skip_to_sync = true;
-                let error = self.extended_query_refusal("extended query protocol");
-                self.settle(Err(error.into()))?;
+                let outcome = self.extended(message).await;
+                self.skip_to_sync = outcome.is_err();
+                self.settle(outcome)?;
             }
             b'F' => {
-                let error = self.extended_query_refusal("fastpath function calls");
+                let error = if self.replication == Replication::No {
+                    PgError::unsupported("fastpath function calls are not supported")
+                } else {
+                    let message = "fastpath function calls not supported in a replication \
+                                   connection";
+                    PgError::error("08P01", message)
+                };
                 self.settle(Err(error.into()))?;
                 self.ready();
             }
-            // Flush: every answer is flushed anyway. CopyData, CopyDone, CopyFail: the rest of a
-            // copy that ended here with an error.
+            // Flush: every answer is written before the next message is waited for. CopyData,
+            // CopyDone, CopyFail: the rest of a copy that ended here with an error.
             _ => {}
         }
         Ok(())
     }
 
-    fn extended_query_refusal(&self, what: &str) -> PgError {
-        if self.replication == Replication::No {
-            PgError::unsupported(format!("{what} not supported yet"))
-                .with_hint("Use the simple query protocol.")
-        } else {
-            let message = format!("{what} not supported in a replication connection");
-            PgError::error("08P01", message)
-        }
-    }
-
-    /// Reports a statement's error, or ends the session with it.
+    /// Reports a statement's error and what it does to the transaction, or ends the session with
+    /// it.
     fn settle(&mut self, outcome: Result<(), Stop>) -> Result<(), SessionEnd> {
         match outcome {
             Ok(()) => Ok(()),
@@ -273,159 +387,93 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Err(Stop::Error(error)) => {
                 tracing::debug!(pid = self.pid(), %error, "statement failed");
                 self.conn.send_error(&error);
-                if self.transaction == Transaction::Open {
-                    self.transaction = Transaction::Failed;
-                }
+                self.fail();
                 Ok(())
             }
         }
     }
 
-    fn ready(&mut self) {
-        for (name, value) in std::mem::take(&mut self.changed) {
+    /// Tells the client what settings changed.
+    fn report_settings(&mut self) {
+        for (name, value) in self.state.settings(|settings| settings.changes()) {
             self.conn.send_parameter(name, &value);
-        }
-        self.conn.send_ready(self.status());
-    }
-
-    const fn status(&self) -> TransactionStatus {
-        match self.transaction {
-            Transaction::None => TransactionStatus::Idle,
-            Transaction::Open => TransactionStatus::Transaction,
-            Transaction::Failed => TransactionStatus::Error,
-        }
-    }
-
-    async fn query(&mut self, body: &[u8]) -> Result<(), Stop> {
-        let text = text_of(body).ok_or_else(|| {
-            PgError::error("22021", "invalid byte sequence for encoding \"UTF8\"")
-        })?;
-        if self.replication != Replication::No {
-            if let Some(command) = ReplicationCommand::parse(text)? {
-                self.check_not_failed()?;
-                return self.replication_command(command).await;
-            }
-            if self.replication == Replication::Physical && !text.trim().is_empty() {
-                let message = "cannot execute SQL commands in WAL sender for physical replication";
-                return Err(PgError::unsupported(message).into());
+            if name == "application_name" {
+                self.state
+                    .appearance
+                    .update(|info| info.application_name = value);
             }
         }
-        let statements = Statement::parse_all(text)?;
-        if statements.is_empty() {
-            self.conn.send_empty_query();
-        }
-        for statement in statements {
-            self.execute(statement).await?;
-        }
-        Ok(())
     }
 
-    fn check_not_failed(&self) -> Result<(), PgError> {
-        if self.transaction == Transaction::Failed {
-            let message = "current transaction is aborted, commands ignored until end of \
-                           transaction block";
-            return Err(PgError::error("25P02", message));
+    /// Tells the client that the next command may come.
+    fn ready(&mut self) {
+        self.report_settings();
+        self.conn.send_ready(self.transaction.status());
+        let state = self.transaction.idle_state();
+        let transaction =
+            (self.transaction != Transaction::None).then_some(self.transaction_began.unix_ms);
+        self.state.appearance.update(|info| {
+            info.state = state;
+            info.state_unix_ms = Moment::now().unix_ms;
+            info.transaction_unix_ms = transaction;
+        });
+    }
+
+    /// Shows others what runs from now on.
+    pub(super) fn show_active(&self, text: &str) {
+        let now = Moment::now().unix_ms;
+        self.state.appearance.update(|info| {
+            info.state = "active";
+            info.query = shown_query(text);
+            info.query_unix_ms = Some(now);
+            info.state_unix_ms = now;
+        });
+    }
+
+    /// The surroundings of a statement that begins now.
+    pub(super) fn context(&self) -> Context {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let host = StatementHost {
+            state: Arc::clone(&self.state),
+            cancelled: Arc::clone(&cancelled),
+        };
+        let began_ms = self.transaction_began.unix_ms;
+        Context {
+            host: Arc::new(host),
+            now: self.statement_began,
+            transaction_unix_us: i64::try_from(began_ms.saturating_mul(1000)).unwrap_or(i64::MAX),
+            cancelled,
+            snapshot: Snapshot::default(),
         }
-        Ok(())
     }
 
-    /// An error inside a transaction block, for what cannot run there.
-    pub(super) fn check_no_transaction(&self, what: &str) -> Result<(), PgError> {
-        if self.transaction == Transaction::None {
-            Ok(())
-        } else {
-            let message = format!("{what} cannot run inside a transaction block");
-            Err(PgError::error("25001", message))
+    /// Runs work on a thread where it may block. It is told to stop when the statement is to, and
+    /// waited for in any case.
+    pub(super) async fn on_thread<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(Context) -> Result<T, PgError> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let context = self.context();
+        let cancelled = Arc::clone(&context.cancelled);
+        let mut done = std::pin::pin!(blocking(move || work(context)));
+        let told = tokio::select! {
+            biased;
+            done = &mut done => return Ok(done??),
+            signal = self.signal() => signal,
+        };
+        cancelled.store(true, Ordering::Relaxed);
+        match done.await? {
+            Ok(done) => Ok(done),
+            Err(error) if error.code() == "57014" => Err(told.into()),
+            Err(error) => Err(error.into()),
         }
     }
+}
 
-    async fn execute(&mut self, statement: Statement) -> Result<(), Stop> {
-        if !matches!(statement, Statement::Commit | Statement::Rollback) {
-            self.check_not_failed()?;
-        }
-        match statement {
-            Statement::SelectOne => self.select("?column?", ColumnType::Int4, "1"),
-            Statement::SelectVersion => {
-                self.select("version", ColumnType::Text, &settings::version_text());
-            }
-            Statement::SetConfig { name, value } => {
-                self.set(&name, Some(&value))?;
-                self.select("set_config", ColumnType::Text, &self.settings.value(&name));
-            }
-            Statement::Show(name) => self.show(&name)?,
-            Statement::Set { name, value } => {
-                self.set(&name, value.as_deref())?;
-                self.conn.send_complete("SET");
-            }
-            Statement::Reset(name) => {
-                self.set(&name, None)?;
-                self.conn.send_complete("RESET");
-            }
-            Statement::ResetAll => {
-                self.changed.extend(self.settings.reset_all());
-                self.conn.send_complete("RESET");
-            }
-            Statement::DiscardAll => {
-                self.check_no_transaction("DISCARD ALL")?;
-                self.changed.extend(self.settings.reset_all());
-                self.conn.send_complete("DISCARD ALL");
-            }
-            Statement::Begin(tag) => self.begin(tag),
-            Statement::Commit => self.end_transaction("COMMIT"),
-            Statement::Rollback => self.end_transaction("ROLLBACK"),
-            Statement::CopyChanges => {
-                if self.transaction != Transaction::None {
-                    let message =
-                        "COPY pgspool.changes inside a transaction block is not supported";
-                    let hint = "Each record is a transaction of its own: COPY outside of BEGIN, \
-                                with the client in autocommit mode.";
-                    return Err(PgError::unsupported(message).with_hint(hint).into());
-                }
-                copy_in::run(self, &mut copy_in::Target::default()).await?;
-            }
-            Statement::Refused(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    fn select(&mut self, column: &str, column_type: ColumnType, value: &str) {
-        self.conn.send_row(&[(column, column_type, Some(value))]);
-        self.conn.send_complete("SELECT 1");
-    }
-
-    fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), PgError> {
-        let changed = self.settings.set(name, value)?;
-        self.changed.extend(changed);
-        Ok(())
-    }
-
-    /// SHOW, the same on both kinds of connections.
-    pub(super) fn show(&mut self, name: &str) -> Result<(), PgError> {
-        let (name, value) = self.settings.show(name)?;
-        self.conn
-            .send_row(&[(&name, ColumnType::Text, Some(&value))]);
-        self.conn.send_complete("SHOW");
-        Ok(())
-    }
-
-    fn begin(&mut self, tag: &str) {
-        if self.transaction == Transaction::Open {
-            self.conn
-                .send_warning("25001", "there is already a transaction in progress");
-        }
-        self.transaction = Transaction::Open;
-        self.conn.send_complete(tag);
-    }
-
-    fn end_transaction(&mut self, tag: &str) {
-        let before = std::mem::replace(&mut self.transaction, Transaction::None);
-        if before == Transaction::None {
-            self.conn
-                .send_warning("25P01", "there is no transaction in progress");
-        }
-        let rolled_back = before == Transaction::Failed;
-        self.conn
-            .send_complete(if rolled_back { "ROLLBACK" } else { tag });
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

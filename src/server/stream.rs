@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
             });
             match woken.await {
                 Ok(None) => {}
-                Ok(Some(Signal::Cancelled)) => return StreamOutcome::Cancelled,
+                Ok(Some(Signal::Cancelled | Signal::TimedOut)) => return StreamOutcome::Cancelled,
                 Ok(Some(Signal::Stopping(deadline))) => {
                     signalled = true;
                     self.session.begin_shutdown(deadline);

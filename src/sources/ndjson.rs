@@ -217,7 +217,14 @@ fn read<'a>(
                 return Err(DecodeError("rid is missing".to_owned()).into());
             }
         },
-        entity_kind: kind.unwrap_or(Cow::Borrowed("entity")),
+        entity_kind: kind.unwrap_or(Cow::Borrowed(match operation {
+            Operation::Message => "message",
+            Operation::Insert
+            | Operation::Update
+            | Operation::Delete
+            | Operation::Refresh
+            | Operation::Truncate => "entity",
+        })),
         entity_bytes: entity
             .map(|digits| Hex::parse(digits, "entity_bytes_hex"))
             .transpose()?,

@@ -26,6 +26,8 @@ pub(super) struct Source {
     pub(super) columns: Vec<ScopeColumn>,
     /// The names of its tables in SQLite's text.
     pub(super) aliases: Vec<String>,
+    /// Names of tables that an alias of their join hides.
+    pub(super) concealed: Vec<String>,
 }
 
 impl Source {
@@ -36,16 +38,12 @@ impl Source {
             columns: table.columns.clone(),
             tables: vec![table],
             aliases: vec![alias],
+            concealed: Vec::new(),
         }
     }
 
     /// This and `other` side by side; a table's name may stand for one only.
-    pub(super) fn beside(
-        &mut self,
-        binder: &Binder<'_>,
-        other: Self,
-        span: Span,
-    ) -> Result<(), PgError> {
+    pub(super) fn beside(&mut self, other: Self) -> Result<(), PgError> {
         let names: BTreeSet<&str> = self
             .tables
             .iter()
@@ -54,11 +52,12 @@ impl Source {
         let twice = |table: &&ScopeTable| names.contains(table.name.as_str());
         if let Some(table) = other.tables.iter().find(twice) {
             let message = format!("table name \"{}\" specified more than once", table.name);
-            return Err(binder.at(span, PgError::error("42712", message)));
+            return Err(PgError::error("42712", message));
         }
         self.tables.extend(other.tables);
         self.columns.extend(other.columns);
         self.aliases.extend(other.aliases);
+        self.concealed.extend(other.concealed);
         Ok(())
     }
 
@@ -67,6 +66,7 @@ impl Source {
         let mut scope = Scope::inside(outer);
         scope.tables.clone_from(&self.tables);
         scope.columns.clone_from(&self.columns);
+        scope.concealed.clone_from(&self.concealed);
         scope
     }
 }
@@ -99,7 +99,7 @@ impl Binder<'_> {
             } else {
                 format!("{}, {}", all.sql, right.sql)
             };
-            all.beside(self, right, item.relation.span())?;
+            all.beside(right)?;
             all.sql = separated;
         }
         Ok(all)
@@ -198,6 +198,11 @@ impl Binder<'_> {
         alias: Option<&TableAlias>,
     ) -> Result<Source, PgError> {
         let span = Span::union_iter(idents.iter().map(|ident| ident.span));
+        if let [ident] = idents
+            && is_reserved(ident)
+        {
+            return Err(self.at(span, PgError::syntax(&ident.value)));
+        }
         let names: Vec<String> = idents.iter().map(folded).collect();
         let (schema, name) = match names.as_slice() {
             [name] => (None, name),
@@ -308,10 +313,16 @@ impl Binder<'_> {
         let Some(alias) = alias else {
             let error = PgError::error("42601", "subquery in FROM must have an alias");
             let hint = "For example, FROM (SELECT ...) [AS] foo.";
-            return Err(self.at(subquery.span(), error.with_hint(hint)));
+            let mut span = subquery.span();
+            // the parenthesis before it
+            span.start.column = span.start.column.saturating_sub(1);
+            return Err(self.at(span, error.with_hint(hint)));
         };
         let before = self.num_volatile.get();
-        let bound = self.query(outer, subquery);
+        let mut around = Scope::inside(outer);
+        let others = left.tables.iter().map(|table| table.name.clone());
+        around.concealed.extend(others);
+        let bound = self.query(&around, subquery);
         let mut query = match bound {
             Err(_) if lateral => return self.lateral(outer, left, subquery, alias),
             bound => bound?,
@@ -413,6 +424,7 @@ impl Binder<'_> {
         };
         Ok(Source {
             aliases: inner.aliases,
+            concealed: inner.tables.into_iter().map(|table| table.name).collect(),
             ..Source::table(inner.sql, table, String::new())
         })
     }
@@ -428,17 +440,13 @@ impl Binder<'_> {
             return Ok(());
         };
         if alias.columns.len() > columns.len() {
-            let name = if name.is_empty() {
-                folded(&alias.name)
-            } else {
-                name.to_owned()
-            };
             let message = format!(
-                "table \"{name}\" has {} columns available but {} columns specified",
+                "table \"{}\" has {} columns available but {} columns specified",
+                folded(&alias.name),
                 columns.len(),
                 alias.columns.len()
             );
-            return Err(self.at(alias.name.span, PgError::error("42P10", message)));
+            return Err(PgError::error("42P10", message));
         }
         for (column, new) in columns.iter_mut().zip(&alias.columns) {
             if new.data_type.is_some() {
@@ -556,6 +564,44 @@ impl Source {
 
 /// Where a name without a schema is looked for.
 const SEARCHED: [&str; 2] = ["pg_catalog", "public"];
+
+/// Words that name no table unless they are quoted: those that the parser takes for one.
+fn is_reserved(ident: &Ident) -> bool {
+    const RESERVED: [&str; 28] = [
+        "all",
+        "and",
+        "as",
+        "asc",
+        "case",
+        "check",
+        "constraint",
+        "create",
+        "default",
+        "desc",
+        "distinct",
+        "else",
+        "end",
+        "except",
+        "for",
+        "from",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "intersect",
+        "limit",
+        "not",
+        "null",
+        "or",
+        "select",
+        "union",
+        "where",
+    ];
+    ident.quote_style.is_none()
+        && RESERVED
+            .iter()
+            .any(|word| ident.value.eq_ignore_ascii_case(word))
+}
 
 /// `name` as an identifier of SQLite.
 pub(super) fn quoted(name: &str) -> String {

@@ -68,14 +68,14 @@ impl Binder<'_> {
             visible.columns.extend(left.columns.iter().cloned());
             visible.aliases.extend(left.aliases.iter().cloned());
             let right = self.factor(outer, &visible, &join.relation)?;
-            left = self.join(outer, left, right, join)?;
+            left = self.join((outer, before), left, right, join)?;
         }
         Ok(left)
     }
 
     fn join(
         &self,
-        outer: &Scope<'_>,
+        (outer, before): (&Scope<'_>, &Source),
         left: Source,
         right: Source,
         join: &Join,
@@ -86,14 +86,14 @@ impl Binder<'_> {
         };
         let names = match constraint {
             JoinConstraint::On(condition) => {
-                return self.join_on(outer, left, right, (kind, span), condition);
+                return self.join_on((outer, before), left, right, (kind, span), condition);
             }
             JoinConstraint::None => {
                 if !matches!(join.join_operator, JoinOperator::CrossJoin(_)) {
-                    return Err(PgError::syntax(""));
+                    return Err(PgError::syntax("").at(self.lines.end()));
                 }
                 let sql = format!("{} JOIN {}", left.sql, right.sql);
-                return self.side_by_side(left, right, sql, span);
+                return side_by_side(left, right, sql);
             }
             JoinConstraint::Using(names) => {
                 let mut idents = Vec::new();
@@ -107,29 +107,19 @@ impl Binder<'_> {
         self.join_using(outer, left, right, (kind, span), &names)
     }
 
-    fn side_by_side(
-        &self,
-        mut left: Source,
-        right: Source,
-        sql: String,
-        span: Span,
-    ) -> Result<Source, PgError> {
-        left.beside(self, right, span)?;
-        left.sql = sql;
-        Ok(left)
-    }
-
     fn join_on(
         &self,
-        outer: &Scope<'_>,
+        (outer, before): (&Scope<'_>, &Source),
         left: Source,
         right: Source,
         (kind, span): (Kind, Span),
         condition: &Expr,
     ) -> Result<Source, PgError> {
         let join = format!("{} {} {}", left.sql, kind.word(), right.sql);
-        let mut both = self.side_by_side(left, right, join, span)?;
-        let scope = both.scope(outer);
+        let mut both = side_by_side(left, right, join)?;
+        let mut scope = both.scope(outer);
+        let others = before.tables.iter().map(|table| table.name.clone());
+        scope.concealed.extend(others);
         scope.clause.set(Clause::On);
         let condition = self.condition(&scope, condition, "JOIN/ON")?;
         both.sql = format!("{} ON {condition}", both.sql);
@@ -149,8 +139,8 @@ impl Binder<'_> {
         for ident in names {
             let ours = self.using_column(&left, ident, "left")?;
             let theirs = self.using_column(&right, ident, "right")?;
-            conditions.push(self.equal(outer, &ours, &theirs)?.text().to_owned());
             merged.push(self.merged(kind, &ours, &theirs)?);
+            conditions.push(self.equal(outer, &ours, &theirs)?.text().to_owned());
         }
         let mut sql = format!("{} {} {}", left.sql, kind.word(), right.sql);
         if conditions.is_empty() {
@@ -162,7 +152,7 @@ impl Binder<'_> {
         };
         let rest = left.columns.iter().chain(&right.columns).filter(is_rest);
         let columns = merged.iter().chain(rest).cloned().collect();
-        let mut both = self.side_by_side(left, right, sql, span)?;
+        let mut both = side_by_side(left, right, sql)?;
         both.columns = columns;
         Ok(both)
     }
@@ -182,13 +172,13 @@ impl Binder<'_> {
                 let message = format!(
                     "common column name \"{name}\" appears more than once in {which} table"
                 );
-                Err(self.at(ident.span, PgError::error("42702", message)))
+                Err(PgError::error("42702", message))
             }
             (None, _) => {
                 let message = format!(
                     "column \"{name}\" specified in USING clause does not exist in {which} table"
                 );
-                Err(self.at(ident.span, PgError::error("42703", message)))
+                Err(PgError::error("42703", message))
             }
         }
     }
@@ -240,6 +230,13 @@ impl Binder<'_> {
         column.value.origin = origin;
         Ok(column)
     }
+}
+
+/// Both sides of a join under their names.
+fn side_by_side(mut left: Source, right: Source, sql: String) -> Result<Source, PgError> {
+    left.beside(right)?;
+    left.sql = sql;
+    Ok(left)
 }
 
 /// The names that both sides have.

@@ -5,6 +5,7 @@
 //! [`BoundQuery`]. Types are decided here and nowhere else; in SQLite every value is in its stored
 //! form (see `datum`).
 
+mod counts;
 mod expr;
 mod from;
 mod joins;
@@ -26,8 +27,9 @@ use crate::pgerror::PgError;
 use super::Context;
 use super::functions::Function;
 use super::parse::Lines;
-pub(super) use expr::Coercion;
 /// What rewritten text calls beside PostgreSQL's functions.
+pub(super) use counts::FUNCTIONS as COUNT_FUNCTIONS;
+pub(super) use expr::Coercion;
 pub(super) use expr::runtime::FUNCTIONS as INTERNAL_FUNCTIONS;
 pub(super) use scope::{Clause, Cte, Grouping, Lifted, Scope, ScopeColumn, ScopeTable};
 

@@ -7,9 +7,10 @@ use sqlparser::ast::{self, Expr, LimitClause, OrderByExpr, OrderByKind, Spanned,
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
+use super::counts;
 use super::query::{Draft, Target};
 use super::scope::folded;
-use super::{Binder, Clause, Coercion, Scope, Typed};
+use super::{Binder, Clause, Coercion, Scope, ScopeColumn, Typed};
 
 /// What may stand at the end of a query.
 #[derive(Debug, Clone, Copy, Default)]
@@ -161,6 +162,10 @@ impl Binder<'_> {
         let mut keys = Vec::new();
         for item in tail.order_by {
             let Some(target) = self.target_named(&draft.targets, &item.expr)? else {
+                // What names no column of the answer is said first.
+                let mut inner = Scope::inside(scope);
+                inner.columns = draft.targets.iter().map(column_of).collect();
+                self.expr(&inner, &item.expr)?;
                 let message = "invalid UNION/INTERSECT/EXCEPT ORDER BY clause";
                 let error = PgError::unsupported(message)
                     .with_detail(
@@ -300,19 +305,22 @@ impl Binder<'_> {
     /// The number of LIMIT or OFFSET.
     fn count(&self, scope: &Scope<'_>, expr: &Expr, clause: Clause) -> Result<String, PgError> {
         let (name, code, function) = match clause {
-            Clause::Offset => ("OFFSET", "2201X", "pg_offset"),
-            _ => ("LIMIT", "2201W", "pg_limit"),
+            Clause::Offset => ("OFFSET", "2201X", counts::OFFSET),
+            _ => ("LIMIT", "2201W", counts::LIMIT),
         };
-        // No FROM of this query: a column here is one of a query around.
-        let inner = Scope::inside(scope);
-        inner.clause.set(clause);
-        let value = self.expr(&inner, expr)?;
+        scope.clause.set(clause);
+        let before = scope.num_columns.get();
+        let value = self.expr(scope, expr)?;
+        if scope.num_columns.get() > before {
+            let message = format!("argument of {name} must not contain variables");
+            return Err(self.at(expr.span(), PgError::error("42P10", message)));
+        }
         let from = value.ty;
         let value = self
             .coerce(value, PgType::INT8, Coercion::Assignment)
             .map_err(|error| {
                 if error.code() != "42846" {
-                    return error;
+                    return self.at(expr.span(), error);
                 }
                 let from = super::expr::types::display(from);
                 let message = format!("argument of {name} must be type bigint, not type {from}");
@@ -326,6 +334,16 @@ impl Binder<'_> {
             Ok(_) => Ok(sql.to_owned()),
             Err(_) => Ok(format!("{function}({sql})")),
         }
+    }
+}
+
+/// A column of the answer as one that names may mean.
+fn column_of(target: &Target) -> ScopeColumn {
+    ScopeColumn {
+        name: target.name.clone(),
+        value: target.value.clone(),
+        fields: Vec::new(),
+        system: false,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use sqlparser::ast::{self, CteAsMaterialized, SetExpr, Spanned};
+use sqlparser::tokenizer::Span;
 
 use crate::catalog::Column;
 use crate::datum::PgType;
@@ -22,6 +23,8 @@ pub(in crate::catalog) struct Target {
     pub(in crate::catalog) value: Typed,
     /// Of a record whose fields are known.
     pub(in crate::catalog) fields: Vec<ScopeColumn>,
+    /// Where it was written.
+    pub(in crate::catalog) span: Span,
 }
 
 /// A bound query whose text is still to be made.
@@ -49,6 +52,7 @@ impl Draft {
                 name: column.name.clone(),
                 value: column_value("", index, column),
                 fields: fields_of("", index, &query.fields),
+                span: Span::empty(),
             });
         Self {
             head: "SELECT".to_owned(),
@@ -67,7 +71,8 @@ impl Draft {
     ) -> Result<(), PgError> {
         for (target, ty) in self.targets.iter_mut().zip(types) {
             let value = target.value.clone();
-            target.value = binder.coerce(value, *ty, super::Coercion::Implicit)?;
+            let coerced = binder.coerce(value, *ty, super::Coercion::Implicit);
+            target.value = coerced.map_err(|error| binder.at(target.span, error))?;
         }
         Ok(())
     }
@@ -292,7 +297,7 @@ impl Binder<'_> {
     ) -> Result<Vec<Column>, PgError> {
         if alias.columns.len() > columns.len() {
             let message = format!(
-                "table \"{}\" has {} columns available but {} columns specified",
+                "WITH query \"{}\" has {} columns available but {} columns specified",
                 folded(&alias.name),
                 columns.len(),
                 alias.columns.len()
@@ -328,12 +333,14 @@ impl Binder<'_> {
         }
         let mut rows = vec![Vec::new(); values.rows.len()];
         let mut targets = Vec::new();
-        for (number, column) in (1u32..).zip(columns) {
+        for (index, column) in columns.into_iter().enumerate() {
+            let number = index.saturating_add(1);
             let (ty, column) = if let [only] = column.as_slice() {
                 let only = self.settled(only.clone())?;
                 (only.ty, vec![only])
             } else {
-                self.unify("VALUES", column)?
+                self.unify("VALUES", column.clone())
+                    .map_err(|error| self.at_odd_one(values, index, &column, error))?
             };
             for (row, value) in rows.iter_mut().zip(&column) {
                 row.push(value.text().to_owned());
@@ -352,6 +359,7 @@ impl Binder<'_> {
                     ..Typed::of(format!("column{number}"), ty)
                 },
                 fields: Vec::new(),
+                span: Span::empty(),
             });
         }
         let rows: Vec<String> = rows
@@ -368,6 +376,30 @@ impl Binder<'_> {
     }
 }
 
+impl Binder<'_> {
+    /// `error` at the first value of a VALUES column that does not go with those above it.
+    fn at_odd_one(
+        &self,
+        values: &ast::Values,
+        index: usize,
+        column: &[Typed],
+        error: PgError,
+    ) -> PgError {
+        let fits = |count: usize| {
+            let above = column.iter().take(count).map(|value| value.ty);
+            self.common_type("VALUES", above).is_ok()
+        };
+        let odd = (1..column.len()).find(|row| !fits(row.saturating_add(1)));
+        let value = odd
+            .and_then(|row| values.rows.get(row))
+            .and_then(|row| row.content.get(index));
+        match value {
+            Some(value) => self.at(value.span(), error),
+            None => error,
+        }
+    }
+}
+
 /// Left on the stack before more is made, and how much that is: queries nest deep.
 const RED_ZONE: usize = 256 << 10;
 const STACK: usize = 4 << 20;
@@ -378,6 +410,7 @@ pub(in crate::catalog) fn target_of(column: &ScopeColumn) -> Target {
         name: column.name.clone(),
         value: column.value.clone(),
         fields: column.fields.clone(),
+        span: Span::empty(),
     }
 }
 

@@ -124,6 +124,10 @@ pub(in crate::catalog) struct Scope<'s> {
     pub(in crate::catalog) in_aggregate: Cell<bool>,
     /// Aggregates met so far.
     pub(in crate::catalog) num_aggregates: Cell<usize>,
+    /// Columns of its own met so far.
+    pub(in crate::catalog) num_columns: Cell<usize>,
+    /// Names of tables that are there and cannot be referred to.
+    pub(in crate::catalog) concealed: Vec<String>,
     /// Window functions met so far.
     pub(in crate::catalog) num_windows: Cell<usize>,
     /// The first column outside of an aggregate, as the error that it is if rows are grouped.
@@ -295,7 +299,7 @@ impl<'s> Scope<'s> {
         let name = folded(field);
         let found = record.fields.iter().find(|column| column.name == name);
         found.map(|column| column.value.clone()).ok_or_else(|| {
-            let message = format!("column \"{name}\" not found in data type record");
+            let message = format!("could not identify column \"{name}\" in record data type");
             binder.at(root.span(), PgError::error("42703", message))
         })
     }
@@ -464,6 +468,17 @@ impl<'s> Scope<'s> {
                 );
                 return PgError::error("42P01", message).with_hint(hint);
             }
+            let concealed = scope.concealed.iter().map(String::as_str);
+            let mut names = concealed.chain(scope.tables.iter().map(|table| table.name.as_str()));
+            if names.any(|other| other == name) {
+                let message =
+                    format!("invalid reference to FROM-clause entry for table \"{name}\"");
+                let hint = format!(
+                    "There is an entry for table \"{name}\", but it cannot be referenced from \
+                     this part of the query."
+                );
+                return PgError::error("42P01", message).with_hint(hint);
+            }
             level = scope.outer;
         }
         let message = format!("missing FROM-clause entry for table \"{name}\"");
@@ -494,6 +509,7 @@ impl<'s> Scope<'s> {
         column: &ScopeColumn,
         table: Option<&str>,
     ) -> Result<ScopeColumn, PgError> {
+        self.num_columns.set(self.num_columns.get() + 1);
         let grouping = self.grouping.borrow();
         let Node::Sql(sql) = &column.value.node else {
             return Ok(column.clone());

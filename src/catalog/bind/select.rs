@@ -61,6 +61,11 @@ impl Binder<'_> {
         check_lifted(&scope, groups.is_some(), &lifted)?;
         let from = self.join_lifted(&source.sql, &lifted)?;
         let mut body = String::new();
+        // SQLite wants an aggregate or GROUP BY beside HAVING.
+        let lone_having = having.is_some() && groups.is_none();
+        if lone_having {
+            body.push_str(", count(*) AS n");
+        }
         if !from.is_empty() {
             let _ = write!(body, " FROM {from}");
         }
@@ -71,13 +76,15 @@ impl Binder<'_> {
             targets,
             body,
             keys,
-            limit: self.limit(outer, tail)?,
+            limit: self.limit(&scope, tail)?,
         };
-        match (&select.distinct, distinct_on) {
-            (_, Some(on)) => self.first_of_each(parts, &on),
-            (Some(Distinct::Distinct), None) => self.distinct(parts, tail),
-            (Some(Distinct::All | Distinct::On(_)) | None, None) => plain(parts),
-        }
+        let mut draft = match (&select.distinct, distinct_on) {
+            (_, Some(on)) => self.first_of_each(parts, &on)?,
+            (Some(Distinct::Distinct), None) => self.distinct(parts, tail)?,
+            (Some(Distinct::All | Distinct::On(_)) | None, None) => plain(parts)?,
+        };
+        draft.simple &= !lone_having;
+        Ok(draft)
     }
 
     fn filter(&self, scope: &Scope<'_>, select: &ast::Select) -> Result<String, PgError> {
@@ -86,7 +93,7 @@ impl Binder<'_> {
         };
         scope.clause.set(Clause::Where);
         let condition = self.condition(scope, condition, "WHERE")?;
-        Ok(format!(" WHERE {}", condition))
+        Ok(format!(" WHERE {condition}"))
     }
 
     fn having(&self, scope: &Scope<'_>, select: &ast::Select) -> Result<Option<String>, PgError> {
@@ -95,8 +102,7 @@ impl Binder<'_> {
         };
         scope.clause.set(Clause::Having);
         let condition = self.condition(scope, condition, "HAVING")?;
-        // SQLite wants an aggregate or GROUP BY beside it.
-        Ok(Some(format!(" HAVING {} AND count(*) >= 0", condition)))
+        Ok(Some(format!(" HAVING {condition}")))
     }
 
     /// The select list, stars written out.
@@ -164,6 +170,7 @@ impl Binder<'_> {
             name,
             fields: self.fields_behind(scope, expr, &value)?,
             value,
+            span: expr.span(),
         })
     }
 
@@ -350,6 +357,7 @@ impl Binder<'_> {
                 name: String::new(),
                 value: Typed::of("NULL", crate::datum::PgType::TEXT),
                 fields: Vec::new(),
+                span: Span::empty(),
             };
             items.push((target, Some(expr)));
         }

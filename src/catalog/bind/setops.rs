@@ -6,7 +6,7 @@ use crate::catalog::Column;
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
-use super::order::Tail;
+use super::order::{Tail, equality_collation};
 use super::query::Draft;
 use super::{Binder, BoundQuery, Cte, Scope};
 
@@ -31,7 +31,21 @@ impl Binder<'_> {
         left.compared |= !all || op != SetOperator::Union;
         right.compared |= !all || op != SetOperator::Union;
         let (left, right) = (self.compound_operand(left)?, self.compound_operand(right)?);
-        let sql = if all && op != SetOperator::Union {
+        let mut collated = false;
+        for ty in &types {
+            collated |= !equality_collation(*ty).unwrap_or_default().is_empty();
+        }
+        let sql = if !all && op == SetOperator::Union && collated {
+            // Of equal values that look different the first stays.
+            let both = BoundQuery {
+                sql: format!("{} UNION ALL {}", left.sql, right.sql),
+                ..left.clone()
+            };
+            let mut draft = Draft::over(&both);
+            draft.head = "SELECT DISTINCT".to_owned();
+            draft.compared = true;
+            draft.render(self)?.sql
+        } else if all && op != SetOperator::Union {
             counted(name, &left, &right)
         } else {
             let all = if all { " ALL" } else { "" };
@@ -61,11 +75,18 @@ impl Binder<'_> {
     ) -> Result<Vec<PgType>, PgError> {
         if left.targets.len() != right.targets.len() {
             let message = format!("each {name} query must have the same number of columns");
-            return Err(PgError::error("42601", message));
+            let error = PgError::error("42601", message);
+            return Err(match right.targets.first() {
+                Some(first) => self.at(first.span, error),
+                None => error,
+            });
         }
         let pairs = left.targets.iter().zip(&right.targets);
         pairs
-            .map(|(left, right)| self.common_type(name, [left.value.ty, right.value.ty]))
+            .map(|(left, right)| {
+                let common = self.common_type(name, [left.value.ty, right.value.ty]);
+                common.map_err(|error| self.at(right.span, error))
+            })
             .collect()
     }
 

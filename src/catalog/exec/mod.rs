@@ -57,10 +57,14 @@ impl Executor {
             let _seated = connection.seat.sit(context);
             let ran = query(&connection.sqlite, prepared, params, sink);
             ran.map_err(|error| {
+                // What was left for success is not done; it may hold a slot.
+                drop(context.take_finish());
                 let ours = connection.seat.take_error();
                 ours.unwrap_or_else(|| translated(&error, context, &prepared.sql))
             })?
         };
+        // A reader that left took not all that was made: nothing of it counts as read.
+        context.check_cancelled()?;
         for finish in context.take_finish() {
             finish()?;
         }

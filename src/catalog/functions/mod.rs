@@ -3,22 +3,27 @@
 mod aggregates;
 mod args;
 mod arrays;
+mod decoding;
 mod definitions;
 mod fields;
 mod floats;
+mod given;
 mod ints;
 mod jsons;
 mod matching;
 mod names;
 mod numerics;
+mod ours;
 mod privileges;
 mod quoting;
 mod registry;
 mod series;
 mod session;
+mod slots;
 mod strings;
 mod times;
 mod to_char;
+mod wal;
 
 use std::sync::Arc;
 
@@ -188,5 +193,7 @@ impl Function {
 /// Rows that are made while they are asked for.
 pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send>;
 
+#[cfg(test)]
+mod slot_tests;
 #[cfg(test)]
 mod tests;

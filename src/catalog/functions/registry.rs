@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::{
-    Function, aggregates, arrays, definitions, fields, floats, ints, jsons, matching, numerics,
-    privileges, quoting, series, session, strings, times,
+    Function, aggregates, arrays, decoding, definitions, fields, floats, ints, jsons, matching,
+    numerics, ours, privileges, quoting, series, session, slots, strings, times, wal,
 };
 
 /// The tables of functions, each in the module that has their bodies.
@@ -26,6 +26,11 @@ const TABLES: &[&[Function]] = &[
     session::FUNCTIONS,
     strings::FUNCTIONS,
     times::FUNCTIONS,
+    super::super::bind::COUNT_FUNCTIONS,
+    slots::ALL,
+    decoding::ALL,
+    wal::ALL,
+    ours::ALL,
 ];
 
 static ALL: LazyLock<Vec<&'static Function>> =

@@ -43,6 +43,34 @@ pub(super) fn mended(
     Ok(out)
 }
 
+/// The token that PostgreSQL blames when the parser stops at the one at `at`; `None` for the end.
+pub(super) fn blamed(tokens: &[TokenWithSpan], at: usize) -> Option<&TokenWithSpan> {
+    let token = tokens.get(at)?;
+    let next = tokens.get(at.saturating_add(1));
+    let begins = [Keyword::GROUP, Keyword::ORDER]
+        .iter()
+        .any(|word| is_keyword(Some(&token.token), *word));
+    // PostgreSQL reads on to what should be BY.
+    if begins && !is_keyword(next.map(|next| &next.token), Keyword::BY) {
+        return next;
+    }
+    Some(token)
+}
+
+/// `tokens` without blanks, not mended.
+pub(super) fn checked(
+    source: &Source<'_>,
+    tokens: Vec<TokenWithSpan>,
+) -> Result<Vec<TokenWithSpan>, PgError> {
+    let tokens = joined_strings(source, tokens)?;
+    check_depth(&tokens)?;
+    let nexts = tokens.iter().skip(1).map(Some).chain([None]);
+    for (token, next) in tokens.iter().zip(nexts) {
+        check_number(source, token, next)?;
+    }
+    Ok(tokens)
+}
+
 /// What is to be done with a token.
 enum Mend {
     Keep,
@@ -262,8 +290,7 @@ fn check_number(
             if word.quote_style.is_none()
                 && next.is_some_and(|next| next.span.start == token.span.end) =>
         {
-            let first: String = word.value.chars().take(1).collect();
-            format!("{}{first}", text())
+            format!("{}{}", text(), word.value)
         }
         _ => return Ok(()),
     };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::catalog::Context;
 use crate::catalog::functions::Row;
-use crate::relations::{Relation, RelationKey};
 
 use super::cell::{NULL, row};
 use super::{Rows, all};
@@ -62,54 +61,9 @@ pub(super) fn indexes(context: &Arc<Context>) -> Rows {
                 relation.name.as_str(),
                 key.name.as_str(),
                 NULL,
-                index_definition(relation, key, Some(&relation.schema)),
+                relation.index_definition(key, false),
             ]
         }));
     }
     rows.into()
-}
-
-/// `CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)`; without a schema where PostgreSQL
-/// leaves it out.
-pub(in crate::catalog) fn index_definition(
-    relation: &Relation,
-    key: &RelationKey,
-    schema: Option<&str>,
-) -> String {
-    let name = quoted_identifier(&key.name);
-    let table = quoted_identifier(&relation.name);
-    let on = match schema {
-        Some(schema) => format!("{}.{table}", quoted_identifier(schema)),
-        None => table,
-    };
-    let columns = key_columns(relation, key);
-    format!("CREATE UNIQUE INDEX {name} ON {on} USING btree ({columns})")
-}
-
-/// `PRIMARY KEY (id)`
-pub(in crate::catalog) fn constraint_definition(relation: &Relation, key: &RelationKey) -> String {
-    let kind = if key.primary { "PRIMARY KEY" } else { "UNIQUE" };
-    format!("{kind} ({})", key_columns(relation, key))
-}
-
-fn key_columns(relation: &Relation, key: &RelationKey) -> String {
-    let columns = key.columns.iter().filter_map(|attnum| {
-        let column = relation
-            .columns
-            .iter()
-            .find(|column| column.attnum == *attnum)?;
-        Some(quoted_identifier(&column.name))
-    });
-    columns.collect::<Vec<_>>().join(", ")
-}
-
-/// A name in quotes where it needs them.
-fn quoted_identifier(name: &str) -> String {
-    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    if starts && name.bytes().all(plain) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
 }

@@ -40,8 +40,6 @@ use crate::datum::PgType;
 use super::Context;
 use super::functions::Row;
 
-pub(super) use listings::{constraint_definition, index_definition};
-pub(super) use publications::{published, published_columns};
 pub(super) use registry::{all, find};
 pub(super) use roles::roles_by_oid;
 pub(super) use schemas::{PUBLIC, fixed_schema, oid_of_schema};
@@ -96,14 +94,14 @@ impl View {
     }
 
     /// One more column of a type that is no domain.
-    fn push(&mut self, name: &'static str, column_type: PgType) {
+    fn push(&mut self, name: &'static str, column_type: PgType, description: Option<&'static str>) {
         self.columns.push((name, column_type));
         self.attributes.push(Attribute {
             declared: column_type,
             typmod: -1,
             not_null: false,
             collation: cell::collation_of(column_type),
-            description: None,
+            description,
         });
     }
 }

@@ -56,7 +56,7 @@ fn recorded() -> Vec<View> {
     }
     for view in &mut views {
         for (name, column_type) in rows::later_columns(view.schema, view.name) {
-            view.push(name, *column_type);
+            view.push(name, *column_type, None);
         }
     }
     views

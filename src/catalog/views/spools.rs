@@ -122,3 +122,20 @@ fn segment_row(
         state,
     ]
 }
+
+/// `pgspool.producers`
+pub(super) fn producers(context: &Arc<Context>) -> Rows {
+    let mut rows: Vec<Row> = Vec::new();
+    for database in context.databases() {
+        rows.extend(database.engine.producers().into_iter().map(|producer| {
+            row![
+                database.state.database.as_str(),
+                producer.name.as_str(),
+                producer.last_seq.map(|seq| seq.to_string()),
+                (producer.last_lsn > Lsn::ZERO).then_some(producer.last_lsn),
+                producer.num_duplicates,
+            ]
+        }));
+    }
+    rows.into()
+}

@@ -6,6 +6,7 @@
 //! counted up to a position. A start reads it and the records behind that position.
 
 mod file;
+mod offline;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::spool::{FIRST_LSN, MemoryRead, Probe, Spool};
 use file::Checkpoint;
 use table::Table;
 
+pub use offline::{check_producers, producers_counted, repair_producers};
 pub use table::ProducerSnapshot;
 pub(super) use table::{Numbering, Screen};
 
@@ -86,32 +88,41 @@ impl ReadCheckpoint {
         self.store.through.unwrap_or_default()
     }
 
-    /// What is known of the producers: the checkpoint and the records behind it. Blocking.
-    pub(super) fn open(self, spool: &Spool) -> Result<Producers, ProducerStoreError> {
-        let Self { store, checkpoint } = self;
-        let state = spool.state();
-        let removed_through = state.removed_through;
+    /// Where reading begins: behind the checkpoint, or without one at the first record that may
+    /// have a number. An error when something behind that was removed and counted nowhere.
+    fn reads_from(
+        &self,
+        removed_through: Lsn,
+        imported_through: Lsn,
+    ) -> Result<Lsn, ProducerStoreError> {
         // Nothing at or below this has a number.
-        let numbers_above = FIRST_LSN.max(state.imported_through);
-        let from = match store.through {
+        let numbers_above = FIRST_LSN.max(imported_through);
+        match self.store.through {
             Some(through) if through < removed_through => {
                 let reason = format!(
                     "it counts through {through}, but records up to {removed_through} are removed"
                 );
-                return Err(corrupt(&store.path, reason));
+                Err(corrupt(&self.store.path, reason))
             }
-            Some(through) => through,
+            Some(through) => Ok(through),
             None if removed_through > numbers_above => {
                 let reason = format!(
                     "it is missing, and records up to {removed_through} are removed, so that it \
                      cannot be made again"
                 );
-                return Err(corrupt(&store.path, reason));
+                Err(corrupt(&self.store.path, reason))
             }
-            None => removed_through.max(numbers_above.min(state.head)),
-        };
+            None => Ok(removed_through.max(numbers_above)),
+        }
+    }
+
+    /// What is known of the producers: the checkpoint and the records behind it. Blocking.
+    pub(super) fn open(self, spool: &Spool) -> Result<Producers, ProducerStoreError> {
+        let state = spool.state();
+        let from = self.reads_from(state.removed_through, state.imported_through)?;
+        let Self { store, checkpoint } = self;
         let mut table = Table::new(checkpoint.unwrap_or_default());
-        read_behind(spool, from, &mut table)?;
+        read_behind(spool, from.min(state.head), &mut table)?;
         Ok(Producers {
             order: Mutex::default(),
             table: Mutex::new(table),

@@ -60,30 +60,10 @@ impl Binder<'_> {
         }
         let one = self.expr(scope, left)?;
         let other = self.expr(scope, right)?;
-        let at = if one.is_unknown() {
-            left.span()
-        } else {
-            right.span()
-        };
         let applied = self.operator(&symbol, Some(one), other);
         Ok(applied
-            .map_err(|error| self.operand_error(left, at, error))?
+            .map_err(|error| self.at_operator(left, &symbol, right, error))?
             .typed())
-    }
-
-    /// Bad literals are where they stand; the rest is about the whole.
-    fn operand_error(
-        &self,
-        left: &Expr,
-        literal: sqlparser::tokenizer::Span,
-        error: PgError,
-    ) -> PgError {
-        let span = if error.code().starts_with("22") {
-            literal
-        } else {
-            left.span()
-        };
-        self.at(span, error)
     }
 
     /// `op operand`
@@ -108,7 +88,7 @@ impl Binder<'_> {
         let value = self.expr(scope, operand)?;
         let applied = self.operator(symbol, None, value);
         Ok(applied
-            .map_err(|error| self.at(operand.span(), error))?
+            .map_err(|error| self.at_prefix(symbol, operand, error))?
             .typed())
     }
 

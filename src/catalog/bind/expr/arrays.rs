@@ -27,7 +27,8 @@ impl Binder<'_> {
         }
         let items: Vec<&Expr> = items.iter().collect();
         let values = self.values(scope, &items)?;
-        let (element, values) = self.unify("ARRAY", values)?;
+        let places: Vec<Option<&Expr>> = items.iter().copied().map(Some).collect();
+        let (element, values) = self.unify_at("ARRAY", values, &places)?;
         self.array_of_values(element, &values)
     }
 
@@ -193,16 +194,17 @@ impl Binder<'_> {
 
     fn subscript(&self, scope: &Scope<'_>, index: &Expr) -> Result<String, PgError> {
         let value = self.expr(scope, index)?;
-        let from = value.ty;
-        let index = self
+        let bound = self
             .coerce(value, PgType::INT4, Coercion::Assignment)
             .map_err(|error| {
-                if error.code() == "42846" && from != PgType::UNKNOWN {
-                    return PgError::error("42804", "array subscript must have type integer");
-                }
-                error
+                let error = if error.code() == "42846" {
+                    PgError::error("42804", "array subscript must have type integer")
+                } else {
+                    error
+                };
+                self.at(index.span(), error)
             })?;
-        Ok(index.text().to_owned())
+        Ok(bound.text().to_owned())
     }
 
     /// `left op ANY (right)` and `left op ALL (right)`
@@ -228,7 +230,7 @@ impl Binder<'_> {
         let value = self.expr(scope, left)?;
         let array = self.expr(scope, right)?;
         let bound = self.quantified_array(symbol, value, array, all);
-        bound.map_err(|error| self.at(left.span(), error))
+        bound.map_err(|error| self.at_operator(left, symbol, right, error))
     }
 
     fn quantified_array(
@@ -306,7 +308,9 @@ impl Binder<'_> {
         let table = self.fresh("q");
         let item = Typed::of(format!("{table}.c1"), column.column_type);
         let applied = self.operator(symbol, Some(value), item);
-        let compared = applied.map_err(|error| self.at(left.span(), error))?.sql;
+        let compared = applied
+            .map_err(|error| self.at_word_behind(left, symbol, error))?
+            .sql;
         // Decided by one row, unknown where a row is, else what it is over no row.
         let (decided, answer, otherwise) = if all {
             ("min", "0", "1")

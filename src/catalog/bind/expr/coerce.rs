@@ -1,6 +1,6 @@
 //! Give an expression the type that its surroundings ask for.
 
-use sqlparser::ast;
+use sqlparser::ast::{CastKind, DataType, Expr, Spanned};
 
 use super::super::{Binder, Node, Scope, Typed};
 use super::casts::{self, Method};
@@ -108,19 +108,30 @@ impl Binder<'_> {
     pub(super) fn cast(
         &self,
         scope: &Scope<'_>,
-        e: &ast::Expr,
-        data_type: &ast::DataType,
+        kind: &CastKind,
+        e: &Expr,
+        data_type: &DataType,
     ) -> Result<Typed, PgError> {
-        use sqlparser::ast::Spanned;
-        let (to, typmod) = types::named(data_type)?;
-        if let ast::Expr::Array(array) = e
+        let colons = *kind == CastKind::DoubleColon;
+        let word = if colons { "::" } else { "as" };
+        let named = types::named(data_type);
+        let (to, typmod) = named.map_err(|error| self.at_cast_type(e, word, error))?;
+        if let Expr::Array(array) = e
             && let Some(element) = types::element_of(to)
         {
             return self.array_of_type(scope, &array.elem, element);
         }
         let value = self.expr(scope, e)?;
-        let cast = self.cast_to(value, to, typmod);
-        cast.map_err(|error| self.at(e.span(), error))
+        self.cast_to(value, to, typmod).map_err(|error| {
+            if error.code() != "42846" {
+                return self.at(e.span(), error);
+            }
+            if colons {
+                self.at_word_behind(e, "::", error)
+            } else {
+                self.at_prefix("cast", e, error)
+            }
+        })
     }
 
     /// An explicit cast to a type with its modifier.
@@ -216,25 +227,7 @@ impl Binder<'_> {
         what: &str,
         values: Vec<Typed>,
     ) -> Result<(PgType, Vec<Typed>), PgError> {
-        let ty = self.common_type(what, values.iter().map(|value| value.ty))?;
-        let values: Result<Vec<Typed>, PgError> = values
-            .into_iter()
-            .map(|value| {
-                let from = value.ty;
-                self.coerce(value, ty, Coercion::Implicit).map_err(|error| {
-                    if error.code() != "42846" {
-                        return error;
-                    }
-                    let message = format!(
-                        "{what} could not convert type {} to {}",
-                        types::display(from),
-                        types::display(ty)
-                    );
-                    PgError::error("42846", message)
-                })
-            })
-            .collect();
-        Ok((ty, values?))
+        self.unify_at(what, values, &[])
     }
 }
 

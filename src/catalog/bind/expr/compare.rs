@@ -42,7 +42,7 @@ impl Binder<'_> {
         let one = self.expr(scope, left)?;
         let other = self.expr(scope, right)?;
         let applied = self.operator("=", Some(one), other);
-        let applied = applied.map_err(|error| self.at(left.span(), error))?;
+        let applied = applied.map_err(|error| self.at_operator(left, "is", right, error))?;
         let right_text = applied.right.text();
         let sql = if applied.native.is_some() {
             let word = if negated { "IS" } else { "IS NOT" };
@@ -73,7 +73,7 @@ impl Binder<'_> {
         let compare = |symbol: &str, bound: &Expr| {
             let bound_value = self.expr(scope, bound)?;
             let applied = self.operator(symbol, Some(value.clone()), bound_value);
-            applied.map_err(|error| self.at(bound.span(), error))
+            applied.map_err(|error| self.at_operator(e, "between", bound, error))
         };
         let low = compare(">=", bounds.0)?;
         let high = compare("<=", bounds.1)?;
@@ -130,12 +130,7 @@ impl Binder<'_> {
         let mut equals: Vec<Applied> = Vec::with_capacity(items.len());
         for (item, expr) in items.into_iter().zip(list) {
             let equal = self.operator("=", Some(value.clone()), item);
-            let span = if value.is_unknown() {
-                e.span()
-            } else {
-                expr.span()
-            };
-            equals.push(equal.map_err(|error| self.at(span, error))?);
+            equals.push(equal.map_err(|error| self.at_operator(e, "in", expr, error))?);
         }
         self.any_equal(&equals, repeated, not)
     }
@@ -179,7 +174,7 @@ impl Binder<'_> {
         };
         if one.len() != other.len() {
             let message = "unequal number of entries in row expressions";
-            return Err(self.at(left.span(), PgError::error("42601", message)));
+            return Err(self.at_operator(left, symbol, right, PgError::error("42601", message)));
         }
         let strict = match symbol {
             "=" | "<>" => symbol,
@@ -251,7 +246,7 @@ impl Binder<'_> {
         for ((value, column), number) in values.into_iter().zip(&found.columns).zip(1..) {
             let item = Typed::of(format!("{table}.c{number}"), column.column_type);
             let equal = self.operator("=", Some(value), item);
-            let equal = equal.map_err(|error| self.at(e.span(), error))?;
+            let equal = equal.map_err(|error| self.at_word_behind(e, "in", error))?;
             if equal.native.is_none() {
                 return Err(unsupported("IN over a subquery of this type"));
             }
@@ -291,7 +286,9 @@ impl Binder<'_> {
             pattern_value = Typed::of(self.internal("like_escape", &[text, text], &args)?, text);
         }
         let applied = self.operator(symbol, Some(value), pattern_value);
-        Ok(applied.map_err(|error| self.at(e.span(), error))?.typed())
+        Ok(applied
+            .map_err(|error| self.at_operator(e, "like", pattern, error))?
+            .typed())
     }
 }
 

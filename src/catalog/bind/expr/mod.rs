@@ -13,6 +13,7 @@ mod compare;
 mod constants;
 mod heading;
 mod operators;
+mod places;
 mod resolve;
 pub(in crate::catalog) mod runtime;
 mod special;
@@ -82,11 +83,11 @@ impl Binder<'_> {
             Expr::BinaryOp { left, op, right } => self.binary(scope, left, op, right),
             Expr::UnaryOp { op, expr } => self.unary(scope, *op, expr),
             Expr::Cast {
-                expr, data_type, ..
-            } => {
-                let cast = self.cast(scope, expr, data_type);
-                cast.map_err(|error| self.at(e.span(), error))
-            }
+                kind,
+                expr,
+                data_type,
+                ..
+            } => self.cast(scope, kind, expr, data_type),
             Expr::Function(function) => self.call(scope, function),
             Expr::Subquery(query) => self.scalar_subquery(scope, query),
             Expr::Exists { subquery, negated } => self.exists(scope, subquery, *negated),

@@ -45,7 +45,9 @@ impl Binder<'_> {
         for when in conditions {
             results.push(self.expr(scope, &when.result)?);
         }
-        let (ty, results) = self.unify("CASE", results)?;
+        let mut places = vec![else_result.as_deref()];
+        places.extend(conditions.iter().map(|when| Some(&when.result)));
+        let (ty, results) = self.unify_at("CASE", results, &places)?;
         let mut results = results.iter();
         let otherwise = results.next().map_or("NULL", Typed::text);
         let mut sql = format!("CASE{}", whens.operand);
@@ -110,7 +112,8 @@ impl Binder<'_> {
         for arg in args {
             values.push(self.expr(scope, arg)?);
         }
-        let (ty, values) = self.unify(&what, values)?;
+        let places: Vec<Option<&Expr>> = args.iter().copied().map(Some).collect();
+        let (ty, values) = self.unify_at(&what, values, &places)?;
         if let [one] = values.as_slice() {
             return Ok(Typed::of(one.text(), ty));
         }
@@ -151,7 +154,7 @@ impl Binder<'_> {
         let repeated = self.num_volatile.get() > volatile;
         let item = self.expr(scope, other)?;
         let equal = self.operator("=", Some(value), item);
-        let equal = equal.map_err(|error| self.at(one.span(), error))?;
+        let equal = equal.map_err(|error| self.at_operator(one, ",", other, error))?;
         let ty = equal.left.as_ref().map_or(PgType::TEXT, |left| left.ty);
         let left = equal.left.as_ref().map_or("NULL", Typed::text);
         let sql = if equal.native.is_some() {
@@ -173,7 +176,11 @@ impl Binder<'_> {
         let bound = self.query(scope, query)?;
         let [column] = bound.columns.as_slice() else {
             let message = "subquery must return only one column";
-            return Err(self.at(query.span(), PgError::error("42601", message)));
+            let error = PgError::error("42601", message);
+            return Err(match self.lines.find_last(None, query.span().start, "(") {
+                Some(position) => error.at(position),
+                None => error,
+            });
         };
         // What is without FROM in the end cannot have many rows.
         let sql = if !bound.sql.contains("FROM") {
@@ -351,7 +358,7 @@ impl Binder<'_> {
         );
         if !known || parts.last().is_some_and(|schema| schema != "pg_catalog") {
             let message = format!("collation \"{name}\" for encoding \"UTF8\" does not exist");
-            return Err(self.at(collation.span(), PgError::error("42704", message)));
+            return Err(self.at_word_behind(e, "collate", PgError::error("42704", message)));
         }
         let value = self.expr(scope, e)?;
         let collatable = matches!(
@@ -365,7 +372,7 @@ impl Binder<'_> {
             "collations are not supported by type {}",
             types::display(value.ty)
         );
-        Err(self.at(e.span(), PgError::error("42804", message)))
+        Err(self.at_word_behind(e, "collate", PgError::error("42804", message)))
     }
 }
 

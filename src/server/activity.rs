@@ -1,0 +1,233 @@
+//! The sessions that there are: who they are, what they do, and how to reach them.
+//!
+//! Each is known by its process id; a cancel request from outside needs its secret key too.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use crate::catalog::SessionInfo;
+
+/// `track_activity_query_size`: most bytes of a statement that are shown.
+pub(super) const MAX_QUERY: usize = 1024;
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    last_pid: AtomicU32,
+    /// Keyed from the operating system's randomness; keys made with it cannot be foretold.
+    keys: RandomState,
+    entries: Mutex<BTreeMap<u32, Arc<Entry>>>,
+}
+
+/// One session as others see it.
+#[derive(Debug)]
+struct Entry {
+    key: u32,
+    cancelled: Notify,
+    terminated: watch::Sender<bool>,
+    info: Mutex<SessionInfo>,
+}
+
+impl Sessions {
+    /// Enters a new session; `describe` is told its process id.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        describe: impl FnOnce(u32) -> SessionInfo,
+    ) -> SessionGuard {
+        let mut entries = lock(&self.entries);
+        let pid = loop {
+            // Process ids are positive 32-bit integers for the clients.
+            let next = self.last_pid.fetch_add(1, Ordering::Relaxed) % 0x7FFF_FFFF + 1;
+            if !entries.contains_key(&next) {
+                break next;
+            }
+        };
+        let key = u32::try_from(self.keys.hash_one(pid) & 0xFFFF_FFFF).unwrap_or_default();
+        let entry = Arc::new(Entry {
+            key,
+            cancelled: Notify::new(),
+            terminated: watch::Sender::new(false),
+            info: Mutex::new(describe(pid)),
+        });
+        entries.insert(pid, Arc::clone(&entry));
+        SessionGuard {
+            sessions: Arc::clone(self),
+            pid,
+            entry,
+        }
+    }
+
+    /// Cancels what the session runs at this moment; nothing when pid and key do not match.
+    pub(super) fn cancel_with_key(&self, pid: u32, key: u32) {
+        if let Some(entry) = self.entry(pid).filter(|entry| entry.key == key) {
+            entry.cancelled.notify_waiters();
+        }
+    }
+
+    /// Cancels what the session runs at this moment; false when there is no such session.
+    pub(super) fn cancel(&self, pid: u32) -> bool {
+        let entry = self.entry(pid);
+        entry
+            .map(|entry| entry.cancelled.notify_waiters())
+            .is_some()
+    }
+
+    /// Ends the session; false when there is no such session.
+    pub(super) fn terminate(&self, pid: u32) -> bool {
+        let entry = self.entry(pid);
+        entry
+            .map(|entry| entry.terminated.send_replace(true))
+            .is_some()
+    }
+
+    /// All sessions, by process id.
+    pub(super) fn all(&self) -> Vec<SessionInfo> {
+        let entries: Vec<Arc<Entry>> = lock(&self.entries).values().map(Arc::clone).collect();
+        entries
+            .iter()
+            .map(|entry| lock(&entry.info).clone())
+            .collect()
+    }
+
+    fn entry(&self, pid: u32) -> Option<Arc<Entry>> {
+        lock(&self.entries).get(&pid).map(Arc::clone)
+    }
+}
+
+/// A session's entry; it is gone when this is dropped.
+#[derive(Debug)]
+pub(super) struct SessionGuard {
+    sessions: Arc<Sessions>,
+    pid: u32,
+    entry: Arc<Entry>,
+}
+
+impl SessionGuard {
+    /// The session's process id.
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The secret that a cancel request must show.
+    pub(super) fn key(&self) -> u32 {
+        self.entry.key
+    }
+
+    /// Completes at the next cancel request.
+    pub(super) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let entry = Arc::clone(&self.entry);
+        async move { entry.cancelled.notified().await }
+    }
+
+    /// Completes when the session is to end.
+    pub(super) fn terminated(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut told = self.entry.terminated.subscribe();
+        async move {
+            if told.wait_for(|&ended| ended).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How the session appears.
+    pub(super) fn appearance(&self) -> Appearance {
+        Appearance(Arc::clone(&self.entry))
+    }
+}
+
+/// What others see of a session. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Appearance(Arc<Entry>);
+
+impl Appearance {
+    /// As it is now.
+    pub(super) fn info(&self) -> SessionInfo {
+        lock(&self.0.info).clone()
+    }
+
+    /// Changes it.
+    pub(super) fn update(&self, change: impl FnOnce(&mut SessionInfo)) {
+        change(&mut lock(&self.0.info));
+    }
+}
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        lock(&self.sessions.entries).remove(&self.pid);
+    }
+}
+
+/// A statement's text as others see it.
+pub(super) fn shown_query(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_QUERY))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Locks what a panic elsewhere cannot leave half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(pid: u32) -> SessionInfo {
+        SessionInfo {
+            pid,
+            user: "ann".to_owned(),
+            database: "pgspool".to_owned(),
+            application_name: String::new(),
+            client: None,
+            server: None,
+            started_unix_ms: 0,
+            transaction_unix_ms: None,
+            query_unix_ms: None,
+            state_unix_ms: 0,
+            state: "idle",
+            query: String::new(),
+            backend_type: "client backend",
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_right_key_cancels() {
+        let sessions = Arc::new(Sessions::default());
+        let (one, two) = (sessions.enter(info), sessions.enter(info));
+        assert_ne!(one.pid(), two.pid());
+        let waiting = one.cancelled();
+        tokio::pin!(waiting);
+        assert!(futures_poll(&mut waiting).await);
+        sessions.cancel_with_key(one.pid(), one.key().wrapping_add(1));
+        sessions.cancel_with_key(two.pid(), two.key());
+        assert!(futures_poll(&mut waiting).await);
+        sessions.cancel_with_key(one.pid(), one.key());
+        waiting.await;
+        assert!(sessions.terminate(two.pid()));
+        two.terminated().await;
+        drop(one);
+        assert_eq!(sessions.all().len(), 1);
+        assert!(!sessions.cancel(1) && sessions.cancel(2));
+    }
+
+    /// Whether it is still pending.
+    async fn futures_poll(future: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+        let moment = std::time::Duration::from_millis(10);
+        tokio::time::timeout(moment, future).await.is_err()
+    }
+
+    #[test]
+    fn long_statements_are_cut_between_characters() {
+        assert_eq!(shown_query(&"ä".repeat(600)).len(), MAX_QUERY);
+        assert_eq!(
+            shown_query(&format!("x{}", "ä".repeat(600))).len(),
+            MAX_QUERY - 1
+        );
+    }
+}

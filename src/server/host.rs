@@ -1,0 +1,132 @@
+//! What a statement may ask of its session, on whatever thread it runs.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use super::Shared;
+use super::activity::{Appearance, lock};
+use super::confirm::Confirmation;
+use super::settings::Settings;
+use super::work::{self, Work};
+use crate::catalog::{Host, SessionInfo, SettingRow};
+use crate::change::ChangeRecord;
+use crate::engine::Engine;
+use crate::lsn::Lsn;
+use crate::pgerror::PgError;
+
+/// What the session's task and its statements' threads share.
+#[derive(Debug)]
+pub(super) struct SessionState {
+    pub(super) appearance: Appearance,
+    pub(super) engine: Arc<Engine>,
+    pub(super) shared: Arc<Shared>,
+    settings: Mutex<Settings>,
+    work: Mutex<Work>,
+}
+
+impl SessionState {
+    /// That of a new session.
+    pub(super) fn new(
+        appearance: Appearance,
+        engine: Arc<Engine>,
+        shared: Arc<Shared>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            appearance,
+            engine,
+            shared,
+            settings: Mutex::new(settings),
+            work: Mutex::default(),
+        }
+    }
+
+    /// Looks at or changes the settings.
+    pub(super) fn settings<T>(&self, look: impl FnOnce(&mut Settings) -> T) -> T {
+        look(&mut lock(&self.settings))
+    }
+
+    /// Looks at or changes the open transaction's work.
+    pub(super) fn work<T>(&self, look: impl FnOnce(&mut Work) -> T) -> T {
+        look(&mut lock(&self.work))
+    }
+
+    /// The error for `what` in a transaction that is read-only.
+    pub(super) fn check_writable(&self, what: &str) -> Result<(), PgError> {
+        if self.settings(|settings| settings.is_on("transaction_read_only")) {
+            let message = format!("cannot execute {what} in a read-only transaction");
+            return Err(PgError::error("25006", message));
+        }
+        Ok(())
+    }
+}
+
+/// The session as one of its statements sees it.
+#[derive(Debug)]
+#[allow(dead_code)] // `cancelled` and the functions behind it: SQL functions publish.
+pub(super) struct StatementHost {
+    pub(super) state: Arc<SessionState>,
+    /// Set when the statement is to stop.
+    pub(super) cancelled: Arc<AtomicBool>,
+}
+
+impl Host for StatementHost {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.state.engine
+    }
+
+    fn databases(&self) -> Vec<Arc<Engine>> {
+        self.state.shared.databases.all().map(Arc::clone).collect()
+    }
+
+    fn session(&self) -> SessionInfo {
+        self.state.appearance.info()
+    }
+
+    fn sessions(&self) -> Vec<SessionInfo> {
+        self.state.shared.sessions.all()
+    }
+
+    fn server_started_unix_ms(&self) -> u64 {
+        self.state.shared.started_unix_ms
+    }
+
+    fn setting(&self, name: &str) -> Result<String, PgError> {
+        let shown = self.state.settings(|settings| settings.show(name));
+        shown.map(|(_, value)| value)
+    }
+
+    fn set_config(&self, name: &str, value: &str, is_local: bool) -> Result<String, PgError> {
+        self.state
+            .settings(|settings| settings.set(name, Some(value), is_local))
+    }
+
+    fn settings(&self) -> Vec<SettingRow> {
+        self.state.settings(|settings| settings.rows())
+    }
+
+    fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError> {
+        self.state.check_writable("publish()")?;
+        let engine = &self.state.engine;
+        if transactional && self.state.work(|work| work.is_together()) {
+            self.state.work(|work| work.publish(&records))?;
+            return Ok(engine.head());
+        }
+        let end = work::publish_each(engine, &records)?;
+        let synchronous = self
+            .state
+            .settings(|settings| settings.synchronous_commit());
+        if let Some(confirmation) = Confirmation::begin(engine, end, synchronous) {
+            work::wait(confirmation, &self.cancelled)?;
+        }
+        Ok(end)
+    }
+
+    fn terminate(&self, pid: u32) -> bool {
+        self.state.shared.sessions.terminate(pid)
+    }
+
+    fn cancel(&self, pid: u32) -> bool {
+        self.state.shared.sessions.cancel(pid)
+    }
+}

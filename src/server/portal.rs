@@ -1,0 +1,93 @@
+//! Portals: statements with their parameters, ready to run or running, of the protocol and of
+//! DECLARE. They end with their transaction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::extended::Format;
+use super::prepared::PreparedStatement;
+use super::running::RunningQuery;
+use crate::datum::Datum;
+use crate::pgerror::PgError;
+
+/// Most portals of a session whose rows are not all taken: each may hold a thread.
+pub(super) const MAX_RUNNING: usize = 4;
+
+/// A portal.
+#[derive(Debug)]
+pub(super) struct Portal {
+    /// The statement.
+    pub(super) statement: Arc<PreparedStatement>,
+    /// Its parameters.
+    pub(super) params: Vec<Datum>,
+    /// How its columns are written.
+    pub(super) formats: Vec<Format>,
+    /// How far it is.
+    pub(super) progress: Progress,
+}
+
+/// How far a portal is.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// It was not executed yet.
+    New,
+    /// It has more rows, or may have.
+    Running(Box<RunningQuery>),
+    /// It ran to its end.
+    Finished,
+}
+
+/// A session's portals by name; the unnamed one's is empty.
+#[derive(Debug, Default)]
+pub(super) struct Portals(BTreeMap<String, Portal>);
+
+impl Portals {
+    /// An error when the name is taken. The unnamed one is replaced.
+    pub(super) fn check_new(&self, name: &str) -> Result<(), PgError> {
+        if !name.is_empty() && self.0.contains_key(name) {
+            let message = format!("cursor \"{name}\" already exists");
+            return Err(PgError::error("42P03", message));
+        }
+        Ok(())
+    }
+
+    /// Adds a portal, over an older one of the name.
+    pub(super) fn insert(&mut self, name: String, portal: Portal) {
+        self.0.insert(name, portal);
+    }
+
+    /// The portal of that name.
+    pub(super) fn find(&self, name: &str) -> Option<&Portal> {
+        self.0.get(name)
+    }
+
+    /// Takes out the portal of that name.
+    pub(super) fn take(&mut self, name: &str) -> Option<Portal> {
+        self.0.remove(name)
+    }
+
+    /// Removes all.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// An error when no further portal may be left unfinished.
+    pub(super) fn check_room(&self) -> Result<(), PgError> {
+        let is_running = |portal: &&Portal| matches!(portal.progress, Progress::Running(_));
+        if self.0.values().filter(is_running).count() < MAX_RUNNING {
+            return Ok(());
+        }
+        let message = format!("more than {MAX_RUNNING} portals with rows left in one session");
+        Err(PgError::error("54000", message).with_hint("Fetch their rows or close them first."))
+    }
+}
+
+/// The error for a portal that is not there.
+pub(super) fn no_portal(name: &str) -> PgError {
+    PgError::error("34000", format!("portal \"{name}\" does not exist"))
+}
+
+/// The error for a cursor that is not there.
+pub(super) fn no_cursor(name: &str) -> PgError {
+    PgError::error("34000", format!("cursor \"{name}\" does not exist"))
+}

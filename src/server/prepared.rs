@@ -1,0 +1,75 @@
+//! Prepared statements, of the protocol and of PREPARE: one set of names for both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::statements::Part;
+use crate::catalog::{Column, Prepared};
+use crate::datum::PgType;
+use crate::pgerror::PgError;
+
+/// A statement that was parsed, and bound as far as it is a query.
+#[derive(Debug, Default)]
+pub(super) struct PreparedStatement {
+    /// The statement; `None` for an empty text.
+    pub(super) part: Option<Part>,
+    /// The query, when it is one.
+    pub(super) query: Option<Arc<Prepared>>,
+    /// Columns of its answer; `None` when it has no rows.
+    pub(super) columns: Option<Vec<Column>>,
+}
+
+impl PreparedStatement {
+    /// Types of its parameters.
+    pub(super) fn params(&self) -> &[PgType] {
+        self.query.as_ref().map_or(&[], |query| &query.params)
+    }
+
+    /// Whether it may run in a transaction that failed.
+    pub(super) fn may_end_a_failed_transaction(&self) -> bool {
+        let part = self.part.as_ref();
+        part.is_none_or(|part| part.statement.may_end_a_failed_transaction())
+    }
+}
+
+/// A session's prepared statements by name; the unnamed one's is empty.
+#[derive(Debug, Default)]
+pub(super) struct PreparedStatements(BTreeMap<String, Arc<PreparedStatement>>);
+
+impl PreparedStatements {
+    /// An error when the name is taken. The unnamed one is replaced.
+    pub(super) fn check_new(&self, name: &str) -> Result<(), PgError> {
+        if !name.is_empty() && self.0.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(PgError::error("42P05", message));
+        }
+        Ok(())
+    }
+
+    /// Adds a statement, over an older one of the name.
+    pub(super) fn insert(&mut self, name: String, statement: PreparedStatement) {
+        self.0.insert(name, Arc::new(statement));
+    }
+
+    /// The statement of that name.
+    pub(super) fn find(&self, name: &str) -> Result<Arc<PreparedStatement>, PgError> {
+        self.0.get(name).map(Arc::clone).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "unnamed prepared statement does not exist".to_owned()
+            } else {
+                format!("prepared statement \"{name}\" does not exist")
+            };
+            PgError::error("26000", message)
+        })
+    }
+
+    /// Removes the statement of that name, if there is one.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Removes all but the unnamed one.
+    pub(super) fn clear(&mut self) {
+        self.0.retain(|name, _| name.is_empty());
+    }
+}

@@ -1,0 +1,322 @@
+//! Queries of a session: run, prepared, through cursors.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::portal::{Portal, Progress, no_cursor};
+use super::prepared::PreparedStatement;
+use super::rows::describe;
+use super::running::{Query, RunningQuery, Source, Taken};
+use super::session::{MUCH, Session, SessionEnd, Stop};
+use super::sql::{self, Queries};
+use super::statements::{Declare, Fetch, Part, Statement};
+use super::transaction::no_block;
+use crate::datum::{Datum, PgType, format_type, parse_type_name};
+use crate::pgerror::PgError;
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
+    /// Carries out a query that is not prepared, with its description; returns the tag.
+    pub(super) async fn select(&mut self, text: String) -> Result<String, Stop> {
+        let query = Query {
+            queries: self.queries(),
+            source: Source::Text(text),
+            params: vec![],
+            formats: vec![],
+        };
+        let mut running = RunningQuery::start(self.context(), query);
+        let columns = {
+            let signal = self.signal();
+            let mut prepared = std::pin::pin!(running.prepared());
+            tokio::select! {
+                biased;
+                prepared = &mut prepared => Ok(prepared?),
+                signal = signal => Err(Stop::from(signal)),
+            }
+        };
+        match columns {
+            Ok(prepared) => describe(&prepared.columns, &[], &mut self.conn.out),
+            Err(stop) => {
+                running.stop().await;
+                return Err(stop);
+            }
+        }
+        self.all_rows(running).await
+    }
+
+    fn queries(&self) -> Arc<Queries> {
+        Arc::clone(&self.state.shared.queries)
+    }
+
+    /// Sends the rows of a query; returns the tag.
+    async fn all_rows(&mut self, running: RunningQuery) -> Result<String, Stop> {
+        let (taken, _) = self.rows(running, None, true).await?;
+        Ok(format!("SELECT {}", taken.num_rows))
+    }
+
+    /// Takes up to `limit` rows of a query, and sends them when they are to be shown. Returns the
+    /// query when it may have more.
+    pub(super) async fn rows(
+        &mut self,
+        mut running: RunningQuery,
+        limit: Option<u64>,
+        shown: bool,
+    ) -> Result<(Taken, Option<Box<RunningQuery>>), Stop> {
+        match self.take_rows(&mut running, limit, shown).await {
+            Ok(taken) if taken.finished => Ok((taken, None)),
+            Ok(taken) => Ok((taken, Some(Box::new(running)))),
+            Err(stop) => {
+                running.stop().await;
+                Err(stop)
+            }
+        }
+    }
+
+    async fn take_rows(
+        &mut self,
+        running: &mut RunningQuery,
+        limit: Option<u64>,
+        shown: bool,
+    ) -> Result<Taken, Stop> {
+        let mut signal = std::pin::pin!(self.signal());
+        let mut left = limit.unwrap_or(u64::MAX);
+        let mut num_rows = 0_u64;
+        let mut unseen = BytesMut::new();
+        loop {
+            tokio::select! {
+                biased;
+                ready = running.ready() => ready?,
+                signal = &mut signal => return Err(signal.into()),
+                () = self.conn.hung_up() => return Err(Stop::Session(SessionEnd::Closed)),
+            }
+            let out = if shown {
+                &mut self.conn.out
+            } else {
+                &mut unseen
+            };
+            let taken = running.take(left, out);
+            unseen.clear();
+            num_rows = num_rows.saturating_add(taken.num_rows);
+            left = left.saturating_sub(taken.num_rows);
+            if self.conn.out.len() >= MUCH {
+                tokio::select! {
+                    written = self.conn.flush() => written.map_err(io_end)?,
+                    signal = &mut signal => return Err(signal.into()),
+                }
+            }
+            // As PostgreSQL: a limit that is met exactly leaves open whether there is more.
+            if left == 0 || taken.finished {
+                let finished = taken.finished && left > 0;
+                return Ok(Taken { num_rows, finished });
+            }
+        }
+    }
+
+    /// Makes a statement ready, in whichever way it came.
+    pub(super) async fn make_ready(
+        &mut self,
+        part: Part,
+        types: Vec<Option<PgType>>,
+    ) -> Result<PreparedStatement, Stop> {
+        if part.statement != Statement::Query {
+            let columns = self.columns_of(&part.statement)?;
+            return Ok(PreparedStatement {
+                part: Some(part),
+                query: None,
+                columns,
+            });
+        }
+        let (text, num_before) = (part.text.clone(), part.num_before);
+        let prepared = self
+            .on_thread(move |context| sql::prepare(&Arc::new(context), &text, &types))
+            .await
+            .map_err(|stop| stop.moved_by(num_before))?;
+        Ok(PreparedStatement {
+            columns: Some(prepared.columns.clone()),
+            query: Some(Arc::new(prepared)),
+            part: Some(part),
+        })
+    }
+
+    pub(super) async fn prepare(
+        &mut self,
+        name: &str,
+        types: &[String],
+        text: &str,
+    ) -> Result<(), Stop> {
+        self.statements.check_new(name)?;
+        let mut declared = vec![];
+        for name in types {
+            let (found, _) = parse_type_name(name).map_err(PgError::from)?;
+            declared.push((found != PgType::UNKNOWN).then_some(found));
+        }
+        let part = Part::parse_one(text)?.ok_or_else(|| PgError::syntax(""))?;
+        if part.statement != Statement::Query {
+            let message = "PREPARE of a statement that is no query is not supported";
+            return Err(PgError::unsupported(message).into());
+        }
+        let ready = self.make_ready(part, declared).await?;
+        self.statements.insert(name.to_owned(), ready);
+        Ok(())
+    }
+
+    pub(super) async fn execute_prepared(
+        &mut self,
+        name: &str,
+        values: &[String],
+        described: bool,
+    ) -> Result<Option<String>, Stop> {
+        let statement = self.statements.find(name)?;
+        let Some(query) = statement.query.as_ref().map(Arc::clone) else {
+            let message = "EXECUTE of a statement that is no query is not supported";
+            return Err(PgError::unsupported(message).into());
+        };
+        let params = self.evaluate(name, values, statement.params()).await?;
+        if described {
+            describe(&query.columns, &[], &mut self.conn.out);
+        }
+        let query = Query {
+            queries: self.queries(),
+            source: Source::Prepared(query),
+            params,
+            formats: vec![],
+        };
+        let running = RunningQuery::start(self.context(), query);
+        self.all_rows(running).await.map(Some)
+    }
+
+    /// The values of expressions, as parameters of these types.
+    async fn evaluate(
+        &mut self,
+        name: &str,
+        values: &[String],
+        types: &[PgType],
+    ) -> Result<Vec<Datum>, Stop> {
+        if values.len() != types.len() {
+            let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+            let detail = format!(
+                "Expected {} parameters but got {}.",
+                types.len(),
+                values.len()
+            );
+            return Err(PgError::error("42601", message).with_detail(detail).into());
+        }
+        if values.is_empty() {
+            return Ok(vec![]);
+        }
+        let casts = values.iter().zip(types).map(|(value, &value_type)| {
+            let type_name = format_type(value_type, -1);
+            format!("CAST(({value}) AS {type_name})")
+        });
+        let text = format!("SELECT {}", casts.collect::<Vec<_>>().join(", "));
+        let queries = self.queries();
+        let work = move |context| {
+            let context = Arc::new(context);
+            let prepared = sql::prepare(&context, &text, &[])?;
+            let mut found = vec![];
+            queries.run(&context, &prepared, &[], &mut |row| {
+                found = row;
+                ControlFlow::Break(())
+            })?;
+            Ok(found)
+        };
+        self.on_thread(work).await
+    }
+
+    pub(super) async fn declare(&mut self, declare: &Declare) -> Result<(), Stop> {
+        if !self.transaction.is_shared() {
+            return Err(no_block("DECLARE CURSOR").into());
+        }
+        self.portals.check_new(&declare.name)?;
+        let part = Part::parse_one(&declare.query)?.ok_or_else(|| PgError::syntax(""))?;
+        if part.statement != Statement::Query {
+            return Err(PgError::unsupported("a cursor needs a query").into());
+        }
+        let statement = self.make_ready(part, vec![]).await?;
+        let portal = Portal {
+            statement: Arc::new(statement),
+            params: vec![],
+            formats: vec![],
+            progress: Progress::New,
+        };
+        self.portals.insert(declare.name.clone(), portal);
+        Ok(())
+    }
+
+    pub(super) async fn fetch(&mut self, fetch: &Fetch, described: bool) -> Result<String, Stop> {
+        let mut portal = self
+            .portals
+            .take(&fetch.name)
+            .ok_or_else(|| no_cursor(&fetch.name))?;
+        if described && !fetch.is_move {
+            let columns = portal.statement.columns.as_deref().unwrap_or_default();
+            describe(columns, &portal.formats, &mut self.conn.out);
+        }
+        let num_rows = match fetch.num_rows {
+            Some(0) => 0,
+            limit => {
+                self.continue_portal(&mut portal, limit, !fetch.is_move)
+                    .await?
+                    .num_rows
+            }
+        };
+        self.portals.insert(fetch.name.clone(), portal);
+        let verb = if fetch.is_move { "MOVE" } else { "FETCH" };
+        Ok(format!("{verb} {num_rows}"))
+    }
+
+    /// Goes on with a portal's query.
+    pub(super) async fn continue_portal(
+        &mut self,
+        portal: &mut Portal,
+        limit: Option<u64>,
+        shown: bool,
+    ) -> Result<Taken, Stop> {
+        let running = match std::mem::replace(&mut portal.progress, Progress::Finished) {
+            Progress::Running(running) => *running,
+            Progress::Finished => {
+                return Ok(Taken {
+                    num_rows: 0,
+                    finished: true,
+                });
+            }
+            Progress::New => {
+                if limit.is_some() {
+                    self.portals.check_room()?;
+                }
+                let prepared = portal.statement.query.as_ref().map(Arc::clone);
+                let query = Query {
+                    queries: self.queries(),
+                    source: Source::Prepared(prepared.ok_or_else(|| PgError::syntax(""))?),
+                    params: std::mem::take(&mut portal.params),
+                    formats: portal.formats.clone(),
+                };
+                RunningQuery::start(self.context(), query)
+            }
+        };
+        let (taken, rest) = self.rows(running, limit, shown).await?;
+        if let Some(rest) = rest {
+            portal.progress = Progress::Running(rest);
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn close_cursor(&mut self, name: Option<&str>) -> Result<&'static str, PgError> {
+        match name {
+            Some(name) => {
+                self.portals.take(name).ok_or_else(|| no_cursor(name))?;
+                Ok("CLOSE CURSOR")
+            }
+            None => {
+                self.portals.clear();
+                Ok("CLOSE CURSOR ALL")
+            }
+        }
+    }
+}
+
+fn io_end(error: std::io::Error) -> Stop {
+    Stop::Session(SessionEnd::Io(error))
+}

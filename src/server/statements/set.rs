@@ -1,0 +1,163 @@
+//! SET, SHOW and RESET.
+
+use super::super::lexer::Token;
+use super::parser::Parser;
+use super::transaction::{is_literal, parse_modes};
+use super::{Modes, Statement, refused};
+use crate::pgerror::PgError;
+
+/// A statement that changes settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum SetStatement {
+    /// `SET name = value`; no value: back to the default.
+    One {
+        /// Setting.
+        name: String,
+        /// New value.
+        value: Option<String>,
+        /// Until the transaction ends.
+        local: bool,
+    },
+    /// `SET TRANSACTION`
+    Transaction(Modes),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION`
+    Characteristics(Modes),
+    /// `RESET name`
+    Reset(String),
+    /// `RESET ALL`
+    ResetAll,
+}
+
+/// What follows SHOW.
+pub(super) fn parse_show(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
+    if parser.accept(&["ALL"]) {
+        parser.end()?;
+        return Ok(Statement::ShowAll);
+    }
+    let name = parse_setting(parser)?;
+    Ok(Statement::Show(name))
+}
+
+/// What follows RESET.
+pub(super) fn parse_reset(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
+    if parser.accept(&["ALL"]) {
+        parser.end()?;
+        return Ok(Statement::Set(SetStatement::ResetAll));
+    }
+    if parser.accept(&["SESSION", "AUTHORIZATION"]) {
+        return Ok(refused("RESET SESSION AUTHORIZATION is not supported"));
+    }
+    let name = parse_setting(parser)?;
+    Ok(Statement::Set(SetStatement::Reset(name)))
+}
+
+/// The one setting that is named.
+fn parse_setting(parser: &mut Parser<'_>) -> Result<String, PgError> {
+    let name = if parser.accept(&["TIME", "ZONE"]) {
+        "TimeZone".to_owned()
+    } else if parser.accept(&["TRANSACTION", "ISOLATION", "LEVEL"]) {
+        "transaction_isolation".to_owned()
+    } else if parser.accept(&["SESSION", "AUTHORIZATION"]) {
+        "session_authorization".to_owned()
+    } else {
+        parser.dotted_name()?
+    };
+    parser.end()?;
+    Ok(name)
+}
+
+/// What follows SET.
+pub(super) fn parse_set(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
+    if parser.accept(&["TRANSACTION"]) {
+        if parser.accept(&["SNAPSHOT"]) && is_literal(parser.peek()) {
+            return Ok(refused("SET TRANSACTION SNAPSHOT is not supported"));
+        }
+        return Ok(Statement::Set(SetStatement::Transaction(some_modes(
+            parser,
+        )?)));
+    }
+    if parser.accept(&["SESSION", "CHARACTERISTICS", "AS", "TRANSACTION"]) {
+        return Ok(Statement::Set(SetStatement::Characteristics(some_modes(
+            parser,
+        )?)));
+    }
+    for words in [
+        &["SESSION", "AUTHORIZATION"][..],
+        &["LOCAL", "SESSION", "AUTHORIZATION"],
+        &["ROLE"],
+        &["CONSTRAINTS"],
+    ] {
+        if !parser.assigns_next() && parser.accept(words) {
+            return Ok(refused(&format!(
+                "SET {} is not supported",
+                words.join(" ")
+            )));
+        }
+    }
+    let local = !parser.assigns_next() && parser.accept(&["LOCAL"]);
+    if !local && !parser.assigns_next() {
+        parser.accept(&["SESSION"]);
+    }
+    let (name, value) = parse_assignment(parser)?;
+    Ok(Statement::Set(SetStatement::One { name, value, local }))
+}
+
+fn some_modes(parser: &mut Parser<'_>) -> Result<Modes, PgError> {
+    if parser.is_at_end() {
+        return Err(parser.error());
+    }
+    parse_modes(parser)
+}
+
+fn parse_assignment(parser: &mut Parser<'_>) -> Result<(String, Option<String>), PgError> {
+    if parser.accept(&["TIME", "ZONE"]) {
+        let local = parser.accept(&["LOCAL"]);
+        let value = if local { None } else { parse_values(parser)? };
+        parser.end()?;
+        return Ok(("TimeZone".to_owned(), value));
+    }
+    for (word, name) in [("NAMES", "client_encoding"), ("SCHEMA", "search_path")] {
+        if !parser.assigns_next() && parser.accept(&[word]) {
+            let value = if parser.is_at_end() {
+                None
+            } else {
+                parse_values(parser)?
+            };
+            return Ok((name.to_owned(), value));
+        }
+    }
+    let name = parser.dotted_name()?;
+    if !parser.accept_symbol('=') {
+        parser.expect(&["TO"])?;
+    }
+    Ok((name, parse_values(parser)?))
+}
+
+/// A list of values as one text; `None` for DEFAULT.
+fn parse_values(parser: &mut Parser<'_>) -> Result<Option<String>, PgError> {
+    if parser.accept(&["DEFAULT"]) {
+        parser.end()?;
+        return Ok(None);
+    }
+    let mut texts = vec![];
+    loop {
+        let sign = if parser.accept_symbol('-') { "-" } else { "" };
+        if sign.is_empty() {
+            parser.accept_symbol('+');
+        }
+        match parser.peek() {
+            Some(Token::Number(text)) => texts.push(format!("{sign}{text}")),
+            Some(Token::Word(text)) if sign.is_empty() => texts.push(text.to_ascii_lowercase()),
+            Some(Token::Literal(text) | Token::Quoted(text)) if sign.is_empty() => {
+                texts.push(text.clone());
+            }
+            _ => return Err(parser.error()),
+        }
+        parser.next();
+        if !parser.accept_symbol(',') {
+            break;
+        }
+    }
+    parser.end()?;
+    Ok(Some(texts.join(", ")))
+}
