@@ -6,7 +6,6 @@ use super::{Body, Call, Function, Function as F, Row, by_oid};
 use crate::catalog::views::{find, rows_of};
 use crate::datum::{Datum, Names, PgType as T, format_type, info, quote_ident};
 use crate::pgerror::PgError;
-use crate::relations::{Relation, RelationKey, ReplicaIdentity};
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
@@ -493,55 +492,29 @@ fn expression(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum(text(args, 0)?))
 }
 
-/// The relation and key of which `is` says yes.
-fn with_key(
-    call: &Call<'_>,
-    is: impl Fn(&RelationKey) -> bool,
-    make: impl Fn(&Relation, &RelationKey) -> Datum,
-) -> Datum {
-    let set = call.context.relations();
-    for relation in &set.relations {
-        if let Some(key) = relation.keys.iter().find(|key| is(key)) {
-            return make(relation, key);
-        }
-    }
-    Datum::Null
-}
-
-/// The whole definition, or the expression of one column.
+/// The whole definition, or the name of one column.
 fn index(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let wanted = oid(args, 0)?;
+    let set = call.context.relations();
+    let Some((relation, key)) = set.key_by_index(oid(args, 0)?) else {
+        return Ok(Datum::Null);
+    };
     let column = if args.len() > 1 { int(args, 1)? } else { 0 };
-    let names = call.names();
-    Ok(with_key(
-        call,
-        |key| key.index_oid == wanted,
-        |relation, key| {
-            if column == 0 {
-                let visible =
-                    args.len() > 1 && names.relation_is_visible(relation.oid) == Some(true);
-                return text_datum(relation.index_definition(key, visible));
-            }
-            let at = usize::try_from(column - 1).ok();
-            let attnum = at.and_then(|at| key.columns.get(at));
-            let mut columns = relation.columns.iter();
-            let found = columns.find(|column| Some(&column.attnum) == attnum);
-            text_datum(
-                found
-                    .map(|column| quote_ident(&column.name))
-                    .unwrap_or_default(),
-            )
-        },
-    ))
+    if column == 0 {
+        let pretty = args.len() > 2 && int(args, 2)? != 0;
+        return Ok(text_datum(relation.index_definition(key, pretty)));
+    }
+    let at = usize::try_from(column - 1).ok();
+    let columns = relation.key_columns(key);
+    let name = at.and_then(|at| columns.get(at).cloned());
+    Ok(text_datum(name.unwrap_or_default()))
 }
 
 fn constraint(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let wanted = oid(args, 0)?;
-    Ok(with_key(
-        call,
-        |key| key.constraint_oid == wanted,
-        |relation, key| text_datum(relation.constraint_definition(key)),
-    ))
+    let set = call.context.relations();
+    let found = set.key_by_constraint(oid(args, 0)?);
+    Ok(or_null(found.map(|(relation, key)| {
+        relation.constraint_definition(key)
+    })))
 }
 
 fn function_of(args: &[Datum]) -> Result<Option<&'static Function>, PgError> {
@@ -721,13 +694,10 @@ fn encoding_number(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn identity_index(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let wanted = oid(args, 0)?;
     let set = call.context.relations();
-    let Some(relation) = set.relations.iter().find(|relation| relation.oid == wanted) else {
-        return Ok(Datum::Null);
-    };
-    let found = relation.replica_identity_index().map(|key| key.index_oid);
-    Ok(found.map_or(Datum::Null, |oid| Datum::Int(oid.into())))
+    let relation = set.relation_by_oid(oid(args, 0)?);
+    let key = relation.and_then(|relation| relation.replica_identity_index());
+    Ok(key.map_or(Datum::Null, |key| Datum::Int(key.index_oid.into())))
 }
 
 fn publication_tables(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
@@ -741,26 +711,18 @@ fn publication_tables(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgErr
         let message = format!("publication \"{name}\" does not exist");
         return Err(PgError::error("42704", message));
     };
-    let rows = set
-        .publication_tables(publication)
-        .into_iter()
-        .map(|table| {
-            let published = |attnum: &i16| table.attnums.is_none_or(|only| only.contains(attnum));
-            let live = table
-                .relation
-                .columns
-                .iter()
-                .filter(|column| !column.dropped);
-            let columns = live
-                .map(|column| column.attnum)
-                .filter(published)
-                .map(|attnum| attnum.to_string());
-            vec![
-                Datum::Int(table.relation.oid.into()),
-                text_datum(columns.collect::<Vec<_>>().join(" ")),
-                or_null(table.filter.map(str::to_owned)),
-            ]
-        });
+    let tables = set.publication_tables(publication).into_iter();
+    let rows = tables.map(|table| {
+        let columns = table.relation.live_columns().map(|column| column.attnum);
+        let columns =
+            columns.filter(|attnum| table.attnums.is_none_or(|only| only.contains(attnum)));
+        let attrs: Vec<String> = columns.map(|attnum| attnum.to_string()).collect();
+        vec![
+            Datum::Int(table.relation.oid.into()),
+            text_datum(attrs.join(" ")),
+            or_null(table.filter),
+        ]
+    });
     Ok(rows.collect())
 }
 

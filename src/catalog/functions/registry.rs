@@ -11,7 +11,6 @@ use super::{
 /// The tables of functions, each in the module that has their bodies.
 const TABLES: &[&[Function]] = &[
     super::super::bind::INTERNAL_FUNCTIONS,
-    super::super::bind::COUNT_FUNCTIONS,
     aggregates::FUNCTIONS,
     arrays::FUNCTIONS,
     definitions::FUNCTIONS,
@@ -27,6 +26,7 @@ const TABLES: &[&[Function]] = &[
     session::FUNCTIONS,
     strings::FUNCTIONS,
     times::FUNCTIONS,
+    super::super::bind::COUNT_FUNCTIONS,
     slots::ALL,
     decoding::ALL,
     wal::ALL,

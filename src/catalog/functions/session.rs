@@ -1,7 +1,7 @@
 //! What a session may ask about itself and the server.
 
 use super::args::{
-    array_of, bool_datum, boolean, int, invalid, is_null, numeric, or_null, text, text_datum,
+    array_of, bool_datum, boolean, invalid, is_null, numeric, or_null, text, text_datum,
 };
 use super::{Body, Call, Function as F};
 use crate::catalog::databases::DatabaseSnapshot;
@@ -183,24 +183,6 @@ pub(super) const FUNCTIONS: &[F] = &[
         Body::Scalar(nobody),
     )
     .volatile(),
-    F::new(
-        2171,
-        "pg_cancel_backend",
-        &[T::INT4],
-        T::BOOL,
-        Body::Scalar(cancel),
-    )
-    .volatile(),
-    F::new(
-        2096,
-        "pg_terminate_backend",
-        &[T::INT4, T::INT8],
-        T::BOOL,
-        Body::Scalar(terminate),
-    )
-    .volatile()
-    .named(&["pid", "timeout"])
-    .defaults(&["0"]),
     F::new(
         2288,
         "pg_size_pretty",
@@ -439,26 +421,6 @@ fn server_port(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
 
 fn client_encoding(_: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum("UTF8"))
-}
-
-fn signalled(call: &Call<'_>, args: &[Datum], end: bool) -> Result<Datum, PgError> {
-    let host = &call.context.host;
-    let found = u32::try_from(int(args, 0)?).is_ok_and(|pid| {
-        if end {
-            host.terminate(pid)
-        } else {
-            host.cancel(pid)
-        }
-    });
-    Ok(bool_datum(found))
-}
-
-fn cancel(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    signalled(call, args, false)
-}
-
-fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    signalled(call, args, true)
 }
 
 /// Units with how much of the one before each is.

@@ -690,12 +690,13 @@ impl Specifier {
                 return Err(invalid(message).with_hint("For a single \"%\" use \"%%\"."));
             }
         };
-        let width = self.width;
-        if self.left {
-            out.push_str(&format!("{text:<width$}"));
+        let padding = " ".repeat(self.width.saturating_sub(text.chars().count()));
+        let parts = if self.left {
+            [text, padding]
         } else {
-            out.push_str(&format!("{text:>width$}"));
-        }
+            [padding, text]
+        };
+        out.push_str(&parts.concat());
         Ok(())
     }
 }
