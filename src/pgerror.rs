@@ -531,6 +531,8 @@ impl From<PluginError> for PgError {
             PluginError::UnknownPlugin(_) => Self::error("58P01", message)
                 .with_hint("pgspool has the output plugins json and test_decoding."),
             PluginError::InvalidOption(_) => Self::error("22023", message),
+            PluginError::DoesNotDecode(_) => Self::unsupported(message)
+                .with_hint("Read with a slot of the output plugin json or test_decoding."),
         }
     }
 }

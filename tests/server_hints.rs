@@ -16,7 +16,7 @@ fn an_unknown_plugin_is_answered_with_those_there_are() {
     let server = TestServer::start();
     let mut client = server.replication();
     let wanted = "pgspool has the output plugins json and test_decoding.";
-    let query = "CREATE_REPLICATION_SLOT s LOGICAL pgoutput NOEXPORT_SNAPSHOT";
+    let query = "CREATE_REPLICATION_SLOT s LOGICAL decoderbufs NOEXPORT_SNAPSHOT";
     assert_eq!(hint(&mut client, query), wanted);
 }
 

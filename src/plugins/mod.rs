@@ -41,6 +41,9 @@ pub enum PluginError {
     /// An option the plugin does not know, or a bad value (22023); PostgreSQL's words.
     #[error("{0}")]
     InvalidOption(String),
+    /// A slot can be made for it, and nothing reads from that slot yet (0A000).
+    #[error("output plugin \"{0}\" does not decode yet")]
+    DoesNotDecode(&'static str),
 }
 
 /// The output plugins.
@@ -50,6 +53,8 @@ pub enum Plugin {
     Json,
     /// `test_decoding`: PostgreSQL's text.
     TestDecoding,
+    /// `pgoutput`: slots can be made for it and looked at; it does not decode yet.
+    Pgoutput,
 }
 
 impl Plugin {
@@ -58,6 +63,7 @@ impl Plugin {
         match name {
             "json" => Ok(Self::Json),
             "test_decoding" => Ok(Self::TestDecoding),
+            "pgoutput" => Ok(Self::Pgoutput),
             other => Err(PluginError::UnknownPlugin(other.to_owned())),
         }
     }
@@ -67,6 +73,7 @@ impl Plugin {
         match self {
             Self::Json => "json",
             Self::TestDecoding => "test_decoding",
+            Self::Pgoutput => "pgoutput",
         }
     }
 }
@@ -95,6 +102,7 @@ impl Renderer {
                 Started::Json
             }
             Plugin::TestDecoding => Started::TestDecoding(TestDecoding::start(options)?),
+            Plugin::Pgoutput => return Err(PluginError::DoesNotDecode(plugin.name())),
         };
         Ok(Self { plugin })
     }
