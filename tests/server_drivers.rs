@@ -100,11 +100,13 @@ async fn strings_of_statements_are_answered_one_by_one() {
         .simple_query("SELECT 1; SET my.a = 'x'; SHOW my.a")
         .await
         .unwrap();
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    assert_eq!(rows.collect::<Vec<_>>(), ["1", "x"]);
+    let mut rows = vec![];
+    for message in &messages {
+        if let SimpleQueryMessage::Row(row) = message {
+            rows.extend(row.get(0));
+        }
+    }
+    assert_eq!(rows, ["1", "x"]);
     client
         .batch_execute("BEGIN; SET my.a = 'y'; ROLLBACK")
         .await

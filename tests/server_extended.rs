@@ -75,7 +75,7 @@ fn failure(client: &mut RawClient, messages: &[(u8, Vec<u8>)]) -> String {
         .code()
 }
 
-const SERIES: &str = "SELECT generate_series(1, 10)";
+const SERIES: &str = "VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10)";
 
 #[test]
 fn tokio_postgres_gets_its_answers_in_order() {
@@ -304,7 +304,7 @@ fn random_bodies_get_an_error_or_an_answer() {
         for _ in 0..20 {
             let whole = [
                 parse("s", "SELECT $1::int4", &[23]),
-                bind("p", "s", &[Some(b"7")], random.roll() % 2 == 0),
+                bind("p", "s", &[Some(b"7")], random.roll().is_multiple_of(2)),
                 execute("p", (random.roll() % 3) as i32),
                 named(b'D', 'P', "p"),
                 named(b'C', 'S', "s"),

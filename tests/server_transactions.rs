@@ -278,3 +278,55 @@ fn rows_are_sent_as_they_come_and_no_further_than_they_are_read() {
     let report = server.stop();
     assert_eq!((report.num_aborted, report.num_panicked), (0, 0));
 }
+
+#[test]
+fn definitions_of_a_block_are_made_at_its_commit() {
+    let server = TestServer::start();
+    let publications = |server: &TestServer| {
+        let set = server.engine().relations().current();
+        let names = set.publications.iter().map(|found| found.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    let mut client = server.replication();
+    client.query("BEGIN");
+    assert_eq!(text(&mut client, "SHOW statement_timeout;"), "0");
+    let query = "SET statement_timeout = 90000; CREATE PUBLICATION dbz FOR ALL TABLES;";
+    let answer = client.query(query);
+    assert_eq!(answer[1].tag_text(), "CREATE PUBLICATION");
+    client.query("SET statement_timeout = '0';");
+    assert!(publications(&server).is_empty());
+    assert_eq!(
+        client.failure("CREATE PUBLICATION dbz"),
+        "42710",
+        "told at once"
+    );
+    client.query("ROLLBACK");
+    assert!(publications(&server).is_empty());
+    client.query("BEGIN; CREATE PUBLICATION dbz FOR ALL TABLES; SAVEPOINT a");
+    client.query("CREATE PUBLICATION other; ROLLBACK TO a");
+    client.query("CREATE TABLE orders (id bigint PRIMARY KEY); COMMIT");
+    assert_eq!(publications(&server), ["dbz"]);
+    assert!(
+        server
+            .engine()
+            .relations()
+            .current()
+            .relation("public", "orders")
+            .is_some()
+    );
+    let answer = client.query("DROP PUBLICATION IF EXISTS nosuch");
+    assert_eq!(answer[0].tag, 'N');
+    assert_eq!(answer[1].tag_text(), "DROP PUBLICATION");
+    client.query("BEGIN READ ONLY");
+    assert_eq!(client.failure("DROP PUBLICATION dbz"), "25006");
+    client.query("ROLLBACK");
+    assert_eq!(
+        tags(&mut client, "CREATE PUBLICATION x; SELECT nosuch"),
+        "CEZ"
+    );
+    assert_eq!(
+        publications(&server),
+        ["dbz"],
+        "the string was one transaction"
+    );
+}

@@ -8,7 +8,7 @@
 mod bind;
 mod context;
 mod databases;
-mod ddl;
+pub(crate) mod ddl;
 mod exec;
 mod functions;
 mod parse;
@@ -21,7 +21,7 @@ mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
 pub(crate) use exec::Executor;
-pub(crate) use prepare::prepare;
+pub(crate) use prepare::{check_syntax, prepare};
 
 use std::sync::Arc;
 

@@ -11,6 +11,11 @@ use super::bind::{Binder, Scope};
 use super::parse::{self, Lines};
 use super::{Context, Prepared};
 
+/// Whether `text`, one query, can be parsed: what is wrong with its meaning shows later.
+pub(crate) fn check_syntax(text: &str) -> Result<(), PgError> {
+    parse::statement(text).map(|_| ())
+}
+
 /// Parses and binds one query, with the types of parameters that the client declared.
 pub(crate) fn prepare(
     context: &Arc<Context>,

@@ -10,6 +10,7 @@ use super::session::{Session, Stop};
 use super::statements::{Modes, TransactionStatement};
 use super::transaction::{End, Transaction, no_block};
 use super::work::Work;
+use crate::catalog::SessionInfo;
 use crate::clock::Moment;
 use crate::pgerror::PgError;
 
@@ -30,6 +31,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     fn begin_transaction(&mut self, together: bool) {
         self.transaction_began = self.statement_began;
+        let began = self.transaction_began.unix_ms;
+        let show = |info: &mut SessionInfo| info.transaction_unix_ms = Some(began);
+        self.state.appearance.update(show);
         self.state.settings(|settings| settings.begin());
         self.state.work(|work| {
             *work = Work::default();

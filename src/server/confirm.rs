@@ -42,18 +42,6 @@ impl Confirmation {
         self.settle(outcome)
     }
 
-    /// The same on a blocking thread.
-    pub(super) fn block(self) -> Result<(), PgError> {
-        let Self {
-            engine,
-            target,
-            at_most,
-            wait,
-        } = self;
-        let outcome = wait.block(Some(at_most));
-        told(&engine, target, at_most, outcome)
-    }
-
     fn settle(&self, outcome: CommitOutcome) -> Result<(), PgError> {
         told(&self.engine, self.target, self.at_most, outcome)
     }

@@ -17,6 +17,7 @@ use crate::pgerror::PgError;
 /// What the session's task and its statements' threads share.
 #[derive(Debug)]
 pub(super) struct SessionState {
+    pub(super) user: String,
     pub(super) appearance: Appearance,
     pub(super) engine: Arc<Engine>,
     pub(super) shared: Arc<Shared>,
@@ -33,6 +34,7 @@ impl SessionState {
         settings: Settings,
     ) -> Self {
         Self {
+            user: appearance.info().user,
             appearance,
             engine,
             shared,

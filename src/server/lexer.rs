@@ -32,16 +32,6 @@ impl Token {
             Self::Literal(_) | Self::Number(_) | Self::Symbol(_) => None,
         }
     }
-
-    /// The text as an error message quotes it.
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Self::Word(text) | Self::Number(text) => text.clone(),
-            Self::Quoted(text) => format!("\"{text}\""),
-            Self::Literal(text) => format!("'{text}'"),
-            Self::Symbol(symbol) => symbol.to_string(),
-        }
-    }
 }
 
 /// A token and where it stands.

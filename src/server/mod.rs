@@ -46,7 +46,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::clock::Moment;
 use crate::engine::Databases;
 use activity::Sessions;
-use portal::MAX_RUNNING;
+use portal::MAX_RUNNING_OF_ALL;
 use sql::Queries;
 
 pub use shown::{ShownSetting, ShownSettings};
@@ -138,6 +138,8 @@ struct Shared {
     started_unix_ms: u64,
     sessions: Arc<Sessions>,
     queries: Arc<Queries>,
+    /// One permit for each portal whose rows are not all taken.
+    portals: Arc<Semaphore>,
     /// One permit for each session.
     permits: Arc<Semaphore>,
     stopping: watch::Receiver<Option<Duration>>,
@@ -178,14 +180,15 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(None);
         let max_connections = options.max_connections.min(Semaphore::MAX_PERMITS);
-        // Each session may have one that runs and some that wait for their rows to be taken.
-        let max_queries = max_connections.saturating_mul(MAX_RUNNING + 1);
+        // Each session may run one; others wait for their rows to be taken.
+        let max_queries = max_connections.saturating_add(MAX_RUNNING_OF_ALL);
         let shared = Shared {
             databases,
             options,
             started_unix_ms: Moment::now().unix_ms,
             sessions: Arc::new(Sessions::default()),
             queries: Arc::new(Queries::new(max_queries)),
+            portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
             permits: Arc::new(Semaphore::new(max_connections)),
             stopping,
         };

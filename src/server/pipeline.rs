@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             self.statements.remove("");
         }
         self.statements.check_new(&parse.name)?;
-        let statement = match Part::parse_one(&parse.query)? {
+        let statement = match Part::only(self.parse_all(&parse.query).await?)? {
             Some(part) => {
                 if !part.statement.may_end_a_failed_transaction() {
                     self.transaction.check_not_failed()?;

@@ -4,14 +4,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::extended::Format;
 use super::prepared::PreparedStatement;
 use super::running::RunningQuery;
 use crate::datum::Datum;
 use crate::pgerror::PgError;
 
+/// Most portals of all sessions whose rows are not all taken.
+pub(super) const MAX_RUNNING_OF_ALL: usize = 256;
 /// Most portals of a session whose rows are not all taken: each may hold a thread.
-pub(super) const MAX_RUNNING: usize = 4;
+const MAX_RUNNING: usize = 4;
+
+const HINT: &str = "Fetch their rows or close them first.";
 
 /// A portal.
 #[derive(Debug)]
@@ -31,8 +37,8 @@ pub(super) struct Portal {
 pub(super) enum Progress {
     /// It was not executed yet.
     New,
-    /// It has more rows, or may have.
-    Running(Box<RunningQuery>),
+    /// It has more rows, or may have, and holds one of the server's permits for that.
+    Running(Box<RunningQuery>, OwnedSemaphorePermit),
     /// It ran to its end.
     Finished,
 }
@@ -73,13 +79,21 @@ impl Portals {
 
     /// An error when no further portal may be left unfinished.
     pub(super) fn check_room(&self) -> Result<(), PgError> {
-        let is_running = |portal: &&Portal| matches!(portal.progress, Progress::Running(_));
+        let is_running = |portal: &&Portal| matches!(portal.progress, Progress::Running(..));
         if self.0.values().filter(is_running).count() < MAX_RUNNING {
             return Ok(());
         }
         let message = format!("more than {MAX_RUNNING} portals with rows left in one session");
-        Err(PgError::error("54000", message).with_hint("Fetch their rows or close them first."))
+        Err(PgError::error("54000", message).with_hint(HINT))
     }
+}
+
+/// One of the permits of all sessions together.
+pub(super) fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, PgError> {
+    Arc::clone(permits).try_acquire_owned().map_err(|_| {
+        let message = format!("more than {MAX_RUNNING_OF_ALL} portals with rows left");
+        PgError::error("53000", message).with_hint(HINT)
+    })
 }
 
 /// The error for a portal that is not there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::portal::{Portal, Progress, no_cursor};
+use super::portal::{self, Portal, Progress, no_cursor};
 use super::prepared::PreparedStatement;
 use super::rows::describe;
 use super::running::{Query, RunningQuery, Source, Taken};
@@ -152,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             let (found, _) = parse_type_name(name).map_err(PgError::from)?;
             declared.push((found != PgType::UNKNOWN).then_some(found));
         }
-        let part = Part::parse_one(text)?.ok_or_else(|| PgError::syntax(""))?;
+        let part = Part::only(self.parse_all(text).await?)?.ok_or_else(|| PgError::syntax(""))?;
         if part.statement != Statement::Query {
             let message = "PREPARE of a statement that is no query is not supported";
             return Err(PgError::unsupported(message).into());
@@ -230,7 +230,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(no_block("DECLARE CURSOR").into());
         }
         self.portals.check_new(&declare.name)?;
-        let part = Part::parse_one(&declare.query)?.ok_or_else(|| PgError::syntax(""))?;
+        let part = Part::only(self.parse_all(&declare.query).await?)?
+            .ok_or_else(|| PgError::syntax(""))?;
         if part.statement != Statement::Query {
             return Err(PgError::unsupported("a cursor needs a query").into());
         }
@@ -274,8 +275,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         limit: Option<u64>,
         shown: bool,
     ) -> Result<Taken, Stop> {
+        let mut permit = None;
         let running = match std::mem::replace(&mut portal.progress, Progress::Finished) {
-            Progress::Running(running) => *running,
+            Progress::Running(running, held) => {
+                permit = Some(held);
+                *running
+            }
             Progress::Finished => {
                 return Ok(Taken {
                     num_rows: 0,
@@ -285,6 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Progress::New => {
                 if limit.is_some() {
                     self.portals.check_room()?;
+                    permit = Some(portal::permit(&self.state.shared.portals)?);
                 }
                 let prepared = portal.statement.query.as_ref().map(Arc::clone);
                 let query = Query {
@@ -297,8 +303,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
         };
         let (taken, rest) = self.rows(running, limit, shown).await?;
-        if let Some(rest) = rest {
-            portal.progress = Progress::Running(rest);
+        if let (Some(rest), Some(permit)) = (rest, permit) {
+            portal.progress = Progress::Running(rest, permit);
         }
         Ok(taken)
     }

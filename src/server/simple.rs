@@ -3,6 +3,8 @@
 //! The statements of a string are one transaction, unless they say otherwise: nothing of it is
 //! executed when any part does not parse, and an error undoes what the string did before.
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::text_of;
@@ -11,6 +13,9 @@ use super::startup::Replication;
 use super::statements::{Part, Statement};
 use crate::pgerror::PgError;
 use crate::wire::ReplicationCommand;
+
+/// A text of at most this many bytes is parsed at once.
+const SHORT: usize = 16 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Answers a Query but for the ReadyForQuery.
@@ -31,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 return Err(PgError::unsupported(message).into());
             }
         }
-        let parts = Part::parse_all(text)?;
+        let parts = self.parse_all(text).await?;
         if parts.is_empty() {
             self.conn.send_empty_query();
         }
@@ -44,6 +49,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 .map_err(|stop| stop.moved_by(part.num_before))?;
         }
         Ok(())
+    }
+
+    /// Parses a query string; a long one where it keeps nobody waiting.
+    pub(super) async fn parse_all(&mut self, text: &str) -> Result<Vec<Part>, Stop> {
+        let state = Arc::clone(&self.state);
+        if text.len() <= SHORT {
+            return Ok(Part::parse_all(text, &state.user)?);
+        }
+        let text = text.to_owned();
+        self.on_thread(move |_| Part::parse_all(&text, &state.user))
+            .await
     }
 
     async fn part(&mut self, part: &Part, alone: bool, last: bool) -> Result<(), Stop> {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::catalog::{self, Context, Executor, Prepared};
 use crate::datum::{Datum, Names, PgType};
 use crate::pgerror::PgError;
-use crate::relations::Command;
 
 /// What runs queries.
 pub(super) struct Queries {
@@ -45,23 +44,14 @@ impl fmt::Debug for Queries {
     }
 }
 
-/// Whether `text`, one query, can be parsed.
-pub(super) fn check_syntax(_text: &str) -> Result<(), PgError> {
-    Ok(())
-}
-
-/// What a definition of `text` asks; `None` for one of something that pgspool does not have.
-pub(super) fn parse_definition(_text: &str) -> Result<Option<Command>, PgError> {
-    Ok(None)
-}
-
 /// Parses and binds one query. Blocking.
 pub(super) fn prepare(
     context: &Arc<Context>,
     text: &str,
     declared: &[Option<PgType>],
 ) -> Result<Prepared, PgError> {
-    interim::prepare(text).or_else(|_| catalog::prepare(context, text, declared))
+    catalog::prepare(context, text, declared)
+        .or_else(|error| interim::prepare(text).map_err(|_| error))
 }
 
 /// The names that values of `context` print as.
@@ -69,7 +59,7 @@ pub(super) fn names(context: &Arc<Context>) -> impl Names + use<'_> {
     catalog::names(context)
 }
 
-/// The few queries that were answered before there was a binder.
+/// Two calls that every client makes; answered here for as long as the catalog lacks the functions.
 mod interim {
     use super::super::lexer::{self, Token};
     use crate::catalog::{Column, Prepared};
@@ -77,7 +67,7 @@ mod interim {
     use crate::pgerror::PgError;
 
     pub(super) fn prepare(text: &str) -> Result<Prepared, PgError> {
-        use Token::{Literal, Number, Symbol};
+        use Token::{Literal, Symbol};
         let tokens: Vec<Token> = lexer::statements(text)?
             .concat()
             .into_iter()
@@ -85,7 +75,6 @@ mod interim {
             .filter(|token| !token.is_word("pg_catalog") && *token != Symbol('.'))
             .collect();
         let (name, column_type, params, sql) = match tokens.as_slice() {
-            [_, Number(one)] if one == "1" => ("?column?", PgType::INT4, vec![], "SELECT 1".into()),
             [_, f, Symbol('('), Symbol(')')] if f.is_word("version") => {
                 let version = super::super::settings::version_text();
                 (
@@ -109,25 +98,6 @@ mod interim {
                 vec![],
                 format!("SET {name}={value}"),
             ),
-            [
-                _,
-                f,
-                Symbol('('),
-                Number(from),
-                Symbol(','),
-                Number(to),
-                Symbol(')'),
-            ] if f.is_word("generate_series") => {
-                let sql = format!(
-                    "WITH RECURSIVE s(n) AS (SELECT {from} UNION ALL SELECT n+1 FROM s \
-                     WHERE n < {to}) SELECT n FROM s"
-                );
-                ("generate_series", PgType::INT4, vec![], sql)
-            }
-            [_, Symbol('$'), Number(one), Symbol(':'), Symbol(':'), name] if one == "1" => {
-                let found = crate::datum::parse_type_name(&name.shown())?.0;
-                ("int4", found, vec![found], "SELECT ?1".to_owned())
-            }
             _ => return Err(PgError::unsupported("this SELECT is not supported yet")),
         };
         let column = Column {

@@ -14,7 +14,7 @@ pub(super) use set::SetStatement;
 pub(super) use transaction::{Isolation, Modes, TransactionStatement};
 
 use super::lexer::{self, Token, position_at};
-use super::sql;
+use crate::catalog;
 use crate::pgerror::PgError;
 use crate::relations::Command;
 use parser::Parser;
@@ -91,8 +91,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Parses a query string. Nothing of it may be executed when any part does not parse.
-    pub(super) fn parse_all(text: &str) -> Result<Vec<Self>, PgError> {
+    /// Parses a query string of `user`. Nothing of it may be executed when any part does not parse.
+    pub(super) fn parse_all(text: &str, user: &str) -> Result<Vec<Self>, PgError> {
         let statements = lexer::statements(text)?;
         let parse = |tokens: &Vec<lexer::Spanned>| {
             let (first, last) = (tokens.first(), tokens.last());
@@ -103,16 +103,17 @@ impl Part {
             let statement = match recognise(Parser::new(text, tokens))? {
                 Kind::Done(statement) => statement,
                 Kind::Query => {
-                    sql::check_syntax(&own).map_err(|error| error.moved_by(num_before))?;
+                    catalog::check_syntax(&own).map_err(|error| error.moved_by(num_before))?;
                     Statement::Query
                 }
-                Kind::Definition => {
-                    let command = sql::parse_definition(&own);
-                    match command.map_err(|error| error.moved_by(num_before))? {
-                        Some(command) => Statement::Definition(Box::new(command)),
-                        None => refused_word(tokens),
+                Kind::Definition => match catalog::ddl::parse(&own, user) {
+                    Ok(Some(command)) => Statement::Definition(Box::new(command)),
+                    Ok(None) => refused_word(tokens),
+                    Err(error) if error.code() == "42601" => {
+                        return Err(error.moved_by(num_before));
                     }
-                }
+                    Err(error) => Statement::Refused(error),
+                },
             };
             Ok(Self {
                 statement,
@@ -123,9 +124,8 @@ impl Part {
         statements.iter().map(parse).collect()
     }
 
-    /// Parses what must be one statement or none.
-    pub(super) fn parse_one(text: &str) -> Result<Option<Self>, PgError> {
-        let mut parts = Self::parse_all(text)?;
+    /// What must be one statement or none.
+    pub(super) fn only(mut parts: Vec<Self>) -> Result<Option<Self>, PgError> {
         if parts.len() > 1 {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(PgError::error("42601", message));

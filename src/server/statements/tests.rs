@@ -1,7 +1,7 @@
 use super::*;
 
 fn one(text: &str) -> Result<Statement, PgError> {
-    let mut all = Part::parse_all(text)?;
+    let mut all = Part::parse_all(text, "ann")?;
     assert_eq!(all.len(), 1, "{text}");
     Ok(all.remove(0).statement)
 }
@@ -48,7 +48,7 @@ fn copies_that_are_not_ours_are_refused_by_name() {
 #[test]
 fn syntax_errors_say_where_they_are() {
     let position = |text: &str| {
-        let fields = Part::parse_all(text).unwrap_err().fields();
+        let fields = Part::parse_all(text, "ann").unwrap_err().fields();
         let field = |code: u8| {
             fields
                 .iter()
@@ -166,7 +166,7 @@ fn the_statements_that_clients_send_are_known() {
 
 #[test]
 fn a_string_of_several_statements_is_cut_where_postgresql_cuts_it() {
-    let parts = Part::parse_all("SELECT 1; ;SET a.b = 'x;y'; SELECT $$;$$ -- ;\n").unwrap();
+    let parts = Part::parse_all("SELECT 1; ;SET a.b = 'x;y'; SELECT $$;$$ -- ;\n", "ann").unwrap();
     let cut: Vec<_> = parts
         .iter()
         .map(|part| (part.text.as_str(), part.num_before))
@@ -179,8 +179,11 @@ fn a_string_of_several_statements_is_cut_where_postgresql_cuts_it() {
             ("SELECT $$;$$", 28)
         ]
     );
-    assert!(Part::parse_one("SELECT 1; SELECT 2").is_err());
-    assert_eq!(Part::parse_one(" ; ").unwrap(), None);
+    assert!(Part::only(Part::parse_all("SELECT 1; SELECT 2", "ann").unwrap()).is_err());
+    assert_eq!(
+        Part::only(Part::parse_all(" ; ", "ann").unwrap()).unwrap(),
+        None
+    );
 }
 
 #[test]
