@@ -328,6 +328,30 @@ fn repair_makes_a_lost_manifest_anew() {
 }
 
 #[test]
+fn a_damaged_relation_store_is_found_and_set_aside() {
+    let home = Home::new();
+    home.import("shop", "shop");
+    let relations = home.database("shop").join("relations.json");
+    fs::write(&relations, "{").unwrap();
+    let data = home.data();
+    let output = pgspool(&["check", &data]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("relations.json: it does not begin with its checksum"),
+        "{said}"
+    );
+    let said = succeed(&["repair", "--data", &data, "--database", "shop", "--yes"]);
+    assert!(
+        said.contains("publications and declared tables are gone"),
+        "{said}"
+    );
+    let kept = home.database("shop").join("quarantine/relations.json");
+    assert_eq!(fs::read(kept).unwrap(), b"{");
+    assert_eq!(succeed(&["check", &data]), "shop: ok\n");
+}
+
+#[test]
 fn repair_sets_a_damaged_slot_store_aside() {
     let home = Home::new();
     home.import("shop", "shop");

@@ -4,7 +4,9 @@
 //! Each round starts the real binary, lets producers and two subscribers work (one confirms every
 //! record, the other lags behind), kills the process, and compares what everybody saw with what
 //! is on disk then. A third of the kills comes at any moment of the start, a third early in the
-//! work, a third late enough for acknowledgements to be written and segments to be pruned.
+//! work, a third late enough for acknowledgements to be written and segments to be pruned. A part
+//! of what is published comes in transaction blocks, small ones and ones larger than what may be
+//! unsynced: of each all is there, or nothing.
 //! `PGSPOOL_CRASH_ROUNDS` sets the number of rounds, `PGSPOOL_SEED` replays one run's choices.
 #![allow(
     clippy::unwrap_used,
@@ -253,11 +255,27 @@ fn produce(port: u16, first: u64, mut dice: Dice) -> Vec<Batch> {
     };
     let mut next = first;
     loop {
-        let ids: Vec<u64> = (next..=next + dice.below(40)).collect();
+        let block = dice.chance(30);
+        // Entities take two digits a byte: a large block has more than 4 MiB.
+        let (num_ids, size) = match dice.below(10) {
+            0 if block => (300, 10_000),
+            _ => (1 + dice.below(40), usize::try_from(dice.below(97)).unwrap()),
+        };
+        let ids: Vec<u64> = (next..next + num_ids).collect();
         next = ids[ids.len() - 1] + 1;
-        let lines: Vec<String> = ids.iter().map(|id| line(*id)).collect();
-        let acknowledged = only_broken(connection.copy(&lines)).is_some();
-        batches.push(Batch { ids, acknowledged });
+        let last = |id: &u64| !block || *id + 1 == next;
+        let lines: Vec<String> = ids.iter().map(|id| line(*id, size, last(id))).collect();
+        let sent = if block {
+            connection.copy_block(&lines)
+        } else {
+            connection.copy(&lines)
+        };
+        let acknowledged = only_broken(sent).is_some();
+        batches.push(Batch {
+            ids,
+            block,
+            acknowledged,
+        });
         if !acknowledged {
             return batches;
         }
@@ -265,11 +283,11 @@ fn produce(port: u16, first: u64, mut dice: Dice) -> Vec<Batch> {
     }
 }
 
-fn line(id: u64) -> String {
-    let size = usize::try_from(id % 97).unwrap();
+/// `last` says that it is the last one of its transaction.
+fn line(id: u64, size: usize, last: bool) -> String {
     let bytes = "5a".repeat(size);
     format!(
-        r#"{{"operation":"insert","collection":"crash","kind":"row","rid":{id},"entity_bytes_hex":"{bytes}"}}"#
+        r#"{{"operation":"insert","collection":"crash","kind":"row","rid":{id},"metadata":{last},"entity_bytes_hex":"{bytes}"}}"#
     )
 }
 
@@ -314,7 +332,11 @@ impl Subscriber {
             );
             let end = position(&message.body, if message.body[0] == b'w' { 9 } else { 1 });
             if message.body[0] == b'w' {
-                run.seen.push((end, record_id(&message.body[25..])));
+                let (id, last) = record(&message.body[25..]);
+                run.seen.push((end, id));
+                if last {
+                    run.ends.push((run.seen.len(), end));
+                }
                 self.confirm(&mut connection, &mut run);
                 thread::sleep(self.pause);
             } else if message.body[17] == 1 {
@@ -337,7 +359,10 @@ impl Subscriber {
         if self.lag > 0 && !run.seen.len().is_multiple_of(self.lag) {
             return;
         }
-        if let Some(&(lsn, _)) = run.seen.iter().rev().nth(self.lag) {
+        let upto = run.seen.len().saturating_sub(self.lag);
+        let confirmed = run.highest_confirmed();
+        let end = run.ends.iter().rfind(|(num_seen, _)| *num_seen <= upto);
+        if let Some(&(_, lsn)) = end.filter(|(_, lsn)| *lsn > confirmed) {
             // Noted first: what was not sent whole may have arrived whole.
             run.confirmed.push((Instant::now(), lsn));
             let _ = connection.confirm(lsn);
@@ -345,7 +370,9 @@ impl Subscriber {
     }
 }
 
-fn record_id(payload: &[u8]) -> u64 {
+/// Its id, and whether it is the last of its transaction.
+fn record(payload: &[u8]) -> (u64, bool) {
     let record: serde_json::Value = serde_json::from_slice(payload).unwrap();
-    record["rid"].as_u64().unwrap()
+    let last = record["metadata"].as_bool().unwrap();
+    (record["rid"].as_u64().unwrap(), last)
 }

@@ -1,9 +1,10 @@
 //! All databases as one statement sees them, and their OIDs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::engine::{Engine, EngineSnapshot};
 use crate::relations::RelationSet;
+use crate::replicas::ReplicaSnapshot;
 
 use super::Context;
 
@@ -18,6 +19,16 @@ pub(super) struct DatabaseSnapshot {
     pub(super) state: EngineSnapshot,
     /// Tables and publications.
     pub(super) relations: Arc<RelationSet>,
+    /// Who reads; looked at when it is first asked for.
+    replicas: OnceLock<Vec<ReplicaSnapshot>>,
+}
+
+impl DatabaseSnapshot {
+    /// Who reads.
+    pub(super) fn replicas(&self) -> &[ReplicaSnapshot] {
+        self.replicas
+            .get_or_init(|| self.engine.replicas().snapshot())
+    }
 }
 
 impl Context {
@@ -31,6 +42,7 @@ impl Context {
                 oid,
                 state: engine.snapshot(),
                 relations: engine.relations().current(),
+                replicas: OnceLock::new(),
                 engine,
             });
             taken.collect()

@@ -131,10 +131,10 @@ impl Host for TestHost {
     }
 
     fn setting(&self, name: &str) -> Result<String, PgError> {
-        match name {
-            "TimeZone" => Ok("UTC".to_owned()),
-            _ => Err(PgError::error("42704", "no such setting")),
+        if name == "TimeZone" {
+            return Ok("UTC".to_owned());
         }
+        Err(PgError::error("42704", "no such setting"))
     }
 
     fn set_config(&self, _: &str, value: &str, _: bool) -> Result<String, PgError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::disk::RealDisk;
 use crate::engine::{self, PRODUCERS_FILE, ProducerStoreError, check_producers};
+use crate::relations::{RELATIONS_FILE, RelationStore, RelationStoreError};
 use crate::slots::{SLOTS_FILE, SlotSnapshot, SlotStoreError};
 use crate::spool::check::{Fault, SlotPosition, check};
 use crate::spool::read_manifest;
@@ -69,6 +70,7 @@ pub(super) fn look(folder: &Path) -> Findings {
         faults: broken_store
             .into_iter()
             .chain(producers_fault(folder))
+            .chain(relations_fault(folder))
             .chain(lines(faults))
             .collect(),
     }
@@ -85,6 +87,15 @@ fn producers_fault(folder: &Path) -> Option<String> {
             Some(format!("{PRODUCERS_FILE}: {}", with_causes(&error)))
         }
     }
+}
+
+/// What is wrong with the relation store. A missing one is made again from the records.
+fn relations_fault(folder: &Path) -> Option<String> {
+    let error = RelationStore::inspect(&RealDisk, &folder.join(RELATIONS_FILE)).err()?;
+    Some(match error {
+        RelationStoreError::Corrupt { reason, .. } => format!("{RELATIONS_FILE}: {reason}"),
+        RelationStoreError::Io { .. } => format!("{RELATIONS_FILE}: {}", with_causes(&error)),
+    })
 }
 
 /// Where all slots stand.

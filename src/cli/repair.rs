@@ -15,6 +15,7 @@ use crate::engine::{
     self, PRODUCERS_FILE, ProducerStoreError, producers_counted, repair_producers,
 };
 use crate::lsn::Lsn;
+use crate::relations::{RELATIONS_FILE, RelationStore, RelationStoreError};
 use crate::slots::{InvalidationCause, PersistError, SLOTS_FILE, SlotStore, SlotStoreError, reddb};
 use crate::spool::reddb_file::{RedDbEnd, RedDbError, RedDbNames, RedDbReader, repair_file};
 use crate::spool::repair::{RepairOptions, RepairReport, quarantine_file, repair};
@@ -42,6 +43,8 @@ pub(super) enum RepairError {
     Slots(#[from] SlotStoreError),
     #[error(transparent)]
     Persist(#[from] PersistError),
+    #[error(transparent)]
+    Relations(#[from] RelationStoreError),
     #[error(transparent)]
     Producers(#[from] ProducerStoreError),
     #[error("cannot move {} to the quarantine", path.display())]
@@ -89,6 +92,7 @@ fn database(folder: &Path, yes: bool) -> Result<ExitCode, RepairError> {
     }
     let now = Moment::now();
     let slots = open_slots(folder, now)?;
+    set_relations_aside(folder)?;
     // A damaged one counts nothing.
     let counted = producers_counted(Arc::new(RealDisk), folder).unwrap_or_default();
     let options = RepairOptions {
@@ -130,6 +134,25 @@ fn open_slots(folder: &Path, now: Moment) -> Result<SlotStore, RepairError> {
         }
         opened => Ok(opened?),
     }
+}
+
+/// Sets a damaged relation store aside. The next start finds the collections in the records again;
+/// what was declared is gone.
+fn set_relations_aside(folder: &Path) -> Result<(), RepairError> {
+    let path = folder.join(RELATIONS_FILE);
+    let Err(error) = RelationStore::inspect(&RealDisk, &path) else {
+        return Ok(());
+    };
+    if matches!(error, RelationStoreError::Io { .. }) {
+        return Err(error.into());
+    }
+    let moved = quarantine_file(&RealDisk, folder, folder, RELATIONS_FILE);
+    let kept_in = moved.map_err(|source| RepairError::Quarantine { path, source })?;
+    if let Some(kept_in) = kept_in {
+        println!("moved {RELATIONS_FILE} to {}", kept_in.display());
+    }
+    println!("all publications and declared tables are gone: create them again");
+    Ok(())
 }
 
 fn print_report(report: &RepairReport) {

@@ -25,6 +25,9 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
+/// A member of an object or array in its own spelling, with its key.
+pub type RawMember = (Option<String>, String);
+
 impl Json {
     /// Reads JSON. As `jsonb` numbers and keys are brought to their one form; as `json` they stay.
     pub fn parse(text: &str, binary: bool) -> Result<Self, DatumError> {
@@ -35,6 +38,44 @@ impl Json {
             Ok(value)
         } else {
             Err(parser.expected("end of input"))
+        }
+    }
+
+    /// The members of an object or array in their own spelling, with the keys of an object; `None`
+    /// for anything else.
+    pub fn raw_members(text: &str) -> Result<Option<Vec<RawMember>>, DatumError> {
+        let mut parser = Parser {
+            rest: text,
+            binary: false,
+        };
+        let (object, close) = if parser.eat('{') {
+            (true, '}')
+        } else if parser.eat('[') {
+            (false, ']')
+        } else {
+            return Ok(None);
+        };
+        let mut members = Vec::new();
+        if parser.eat(close) {
+            return Ok(Some(members));
+        }
+        loop {
+            parser.skip_blanks();
+            let key = if object { Some(parser.string()?) } else { None };
+            if object && !parser.eat(':') {
+                return Err(parser.expected("\":\""));
+            }
+            parser.skip_blanks();
+            let start = parser.rest;
+            parser.value(1)?;
+            let len = start.len() - parser.rest.len();
+            members.push((key, start.get(..len).unwrap_or("").to_owned()));
+            if parser.eat(close) {
+                return Ok(Some(members));
+            }
+            if !parser.eat(',') {
+                return Err(parser.expected("\",\""));
+            }
         }
     }
 

@@ -43,7 +43,8 @@ pub(crate) use datetime::{
 pub use error::DatumError;
 pub use ident::{Keyword, is_plain_ident, keyword, quote_ident};
 pub use interval::{Interval, interval_compare};
-pub use json::Json;
+pub(crate) use json::one_of_each;
+pub use json::{Json, RawMember};
 pub(crate) use numeric::divide_to_scale;
 pub use numeric::{Numeric, numeric_compare};
 pub(crate) use scalars::{cut_name, parse_escaped, parse_hex};

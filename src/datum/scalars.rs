@@ -50,6 +50,21 @@ pub(super) fn parse_oid(text: &str, type_name: &str) -> Result<i64, DatumError> 
     Ok(if value < 0 { value + (1 << 32) } else { value })
 }
 
+/// tid: a block and an item in it.
+pub(super) fn parse_tid(text: &str) -> Result<String, DatumError> {
+    let parts = text
+        .trim_matches(is_space)
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+        .and_then(|inside| inside.split_once(','));
+    let numbers = parts.and_then(|(block, item)| {
+        let block: u32 = block.trim().parse().ok()?;
+        let item: u16 = item.trim().parse().ok()?;
+        Some(format!("({block},{item})"))
+    });
+    numbers.ok_or_else(|| DatumError::syntax("tid", text))
+}
+
 /// xid8: 64 bits.
 pub(super) fn parse_xid8(text: &str) -> Result<i64, DatumError> {
     let trimmed = text.trim_matches(is_space);

@@ -67,9 +67,9 @@ fn text_kept(
         | PgType::CSTRING
         | PgType::PG_NODE_TREE
         | PgType::ACLITEM
-        | PgType::TID
-        | PgType::CID
         | PgType::RECORD => Ok(text.to_owned()),
+        PgType::CID => scalars::parse_oid(text, "cid").map(|value| value.to_string()),
+        PgType::TID => scalars::parse_tid(text),
         PgType::NAME => Ok(scalars::cut_name(text).to_owned()),
         PgType::CHAR => Ok(scalars::parse_char(text)),
         PgType::VOID => Ok(String::new()),
@@ -317,7 +317,10 @@ fn fit_text(ty: PgType, typmod: i32, text: String, explicit: bool) -> Result<Str
         }
     };
     Ok(match ty {
-        PgType::BPCHAR => format!("{fitted:<length$}"),
+        PgType::BPCHAR => {
+            let missing = length.saturating_sub(fitted.chars().count());
+            fitted + &" ".repeat(missing)
+        }
         _ => fitted,
     })
 }

@@ -1,8 +1,6 @@
 //! The set that a command is working on: what is thrown away when the command fails.
 
-use super::{
-    DefineError, Notice, PUBLIC, PUBLIC_OID, Publication, Relation, RelationSet, Schema, TableName,
-};
+use super::{DefineError, Notice, PUBLIC, Publication, Relation, RelationSet, Schema, TableName};
 
 /// A name that is longer is cut off, as PostgreSQL does.
 pub(super) const MAX_NAME: usize = 63;
@@ -107,14 +105,6 @@ impl Draft {
     pub(super) fn schema_name(&self, oid: u32) -> &str {
         let found = self.set.schemas.iter().find(|schema| schema.oid == oid);
         found.map_or(PUBLIC, |schema| &schema.name)
-    }
-
-    /// OID of `public`, or of the schema `name`.
-    pub(super) fn schema_oid(&self, name: Option<&str>) -> Result<u32, DefineError> {
-        match name {
-            None => Ok(PUBLIC_OID),
-            Some(name) => Ok(self.schema(name)?.oid),
-        }
     }
 }
 

@@ -7,17 +7,21 @@ use std::time::{Duration, Instant};
 /// once a second, and a busy machine gets as long again.
 pub const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Records sent with one COPY.
+/// Records sent together.
 pub struct Batch {
     pub ids: Vec<u64>,
+    /// In a transaction block: all of them or none.
+    pub block: bool,
     pub acknowledged: bool,
 }
 
 /// What one connection of a subscriber saw and said.
 #[derive(Default)]
 pub struct Run {
-    /// End of transaction, record.
+    /// Position of the message (that of the last one is the transaction's end), record.
     pub seen: Vec<(u64, u64)>,
+    /// Ends of transactions: how many records were seen then, and the position.
+    pub ends: Vec<(usize, u64)>,
     /// Positions that it confirmed, and when.
     pub confirmed: Vec<(Instant, u64)>,
 }
@@ -143,6 +147,17 @@ impl Ledger {
             );
         }
         let mut previous = HashMap::new();
+        for batch in self.batches.iter().filter(|batch| batch.block) {
+            let first = place.get(&batch.ids[0]).copied();
+            let whole = (0..).zip(&batch.ids);
+            let found = whole.map(|(n, id)| place.get(id) == first.map(|at| at + n).as_ref());
+            let none = batch.ids.iter().all(|id| !place.contains_key(id));
+            assert!(
+                none || found.into_iter().all(|found| found),
+                "a part of block {:x}, or something in between",
+                batch.ids[0]
+            );
+        }
         for batch in &self.batches {
             for id in &batch.ids {
                 let Some(at) = place.remove(id) else {

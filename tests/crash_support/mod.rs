@@ -223,6 +223,13 @@ impl Connection {
         }
     }
 
+    /// Publishes lines as one transaction; `Ok` means the server said that it is durable.
+    pub fn copy_block(&mut self, lines: &[String]) -> Result<()> {
+        self.query("BEGIN")?;
+        self.copy(lines)?;
+        self.query("COMMIT").map(drop)
+    }
+
     /// Starts a stream on a slot.
     pub fn start_replication(&mut self, slot: &str) -> Result<()> {
         let text = format!("START_REPLICATION SLOT \"{slot}\" LOGICAL 0/0\0");

@@ -105,6 +105,7 @@ impl Binder<'_> {
         Ok(all)
     }
 
+    #[allow(clippy::too_many_lines)] // one arm for each kind of item
     /// One item of FROM; `left` is what stands to its left, for functions that refer to it.
     pub(super) fn factor(
         &self,
@@ -240,17 +241,12 @@ impl Binder<'_> {
             None => SEARCHED.iter().find_map(|schema| views::find(schema, name)),
         };
         match view {
-            Some(view) => self.view(view, schema.is_some(), alias),
+            Some(view) => self.view(view, alias),
             None => Err(self.at(span, self.no_rows_of(schema, name))),
         }
     }
 
-    fn view(
-        &self,
-        view: &views::View,
-        qualified: bool,
-        alias: Option<&TableAlias>,
-    ) -> Result<Source, PgError> {
+    fn view(&self, view: &views::View, alias: Option<&TableAlias>) -> Result<Source, PgError> {
         let sql_alias = self.fresh("t");
         let columns = (1i16..).zip(&view.columns).map(|(attnum, (name, ty))| {
             let mut column = ScopeColumn::new(*name, format!("{sql_alias}.{}", quoted(name)), *ty);
@@ -261,13 +257,12 @@ impl Binder<'_> {
         for (column, attribute) in columns.iter_mut().zip(&view.attributes) {
             column.value.typmod = attribute.typmod;
         }
-        self.rename(&mut columns, view.name, alias)?;
+        self.rename(&mut columns, alias)?;
         if view.kind == 'r' && !columns.iter().any(|column| column.name == "tableoid") {
             let mut column = ScopeColumn::new("tableoid", view.oid.to_string(), PgType::OID);
             column.system = true;
             columns.push(column);
         }
-        let _ = qualified;
         let table = ScopeTable {
             name: alias.map_or_else(|| view.name.to_owned(), |alias| folded(&alias.name)),
             schema: alias.is_none().then(|| view.schema.to_owned()),
@@ -361,7 +356,7 @@ impl Binder<'_> {
         });
         let mut columns: Vec<ScopeColumn> = columns.collect();
         let name = folded(&alias.name);
-        self.rename(&mut columns, &name, Some(alias))?;
+        self.rename(&mut columns, Some(alias))?;
         let table = ScopeTable {
             name,
             schema: None,
@@ -399,7 +394,7 @@ impl Binder<'_> {
             });
         let mut columns: Vec<ScopeColumn> = columns.collect();
         let name = alias.map_or_else(|| name.to_owned(), |alias| folded(&alias.name));
-        self.rename(&mut columns, &name, alias)?;
+        self.rename(&mut columns, alias)?;
         let table = ScopeTable {
             name,
             schema: None,
@@ -415,7 +410,7 @@ impl Binder<'_> {
         let mut columns = inner.columns;
         columns.retain(|column| !column.system);
         let name = folded(&alias.name);
-        self.rename(&mut columns, &name, Some(alias))?;
+        self.rename(&mut columns, Some(alias))?;
         let table = ScopeTable {
             name,
             schema: None,
@@ -433,7 +428,6 @@ impl Binder<'_> {
     fn rename(
         &self,
         columns: &mut [ScopeColumn],
-        name: &str,
         alias: Option<&TableAlias>,
     ) -> Result<(), PgError> {
         let Some(alias) = alias else {
@@ -472,12 +466,11 @@ impl Binder<'_> {
         let call = self.call_in_from(&scope, name, args, name.span())?;
         let sql_alias = self.fresh("t");
         let (mut columns, scalar, text) = match columns_of(&call) {
-            Some(shape) => {
-                let columns = shape.columns.iter().map(|(name, ty)| {
-                    ScopeColumn::new(*name, format!("{sql_alias}.{}", quoted(name)), *ty)
-                });
-                (columns.collect(), shape.scalar, call_text(&call))
-            }
+            Some(shape) => (
+                self.call_fields(&shape, &sql_alias),
+                shape.scalar,
+                call_text(&call),
+            ),
             None => {
                 let value = self.call_value(&call)?;
                 let column =
@@ -504,7 +497,7 @@ impl Binder<'_> {
             columns.push(ScopeColumn::new("ordinality", sql, PgType::INT8));
         }
         let shown = alias.map_or_else(|| function_name.to_owned(), |alias| folded(&alias.name));
-        self.rename(&mut columns, &shown, alias)?;
+        self.rename(&mut columns, alias)?;
         let table = ScopeTable {
             name: shown,
             schema: None,

@@ -3,7 +3,6 @@
 use sqlparser::ast::{
     BinaryOperator, Expr, Ident, Join, JoinConstraint, JoinOperator, Spanned, TableWithJoins,
 };
-use sqlparser::tokenizer::Span;
 
 use crate::pgerror::PgError;
 
@@ -86,7 +85,7 @@ impl Binder<'_> {
         };
         let names = match constraint {
             JoinConstraint::On(condition) => {
-                return self.join_on((outer, before), left, right, (kind, span), condition);
+                return self.join_on((outer, before), left, right, kind, condition);
             }
             JoinConstraint::None => {
                 if !matches!(join.join_operator, JoinOperator::CrossJoin(_)) {
@@ -104,7 +103,7 @@ impl Binder<'_> {
             }
             JoinConstraint::Natural => natural(&left, &right),
         };
-        self.join_using(outer, left, right, (kind, span), &names)
+        self.join_using(outer, left, right, kind, &names)
     }
 
     fn join_on(
@@ -112,7 +111,7 @@ impl Binder<'_> {
         (outer, before): (&Scope<'_>, &Source),
         left: Source,
         right: Source,
-        (kind, span): (Kind, Span),
+        kind: Kind,
         condition: &Expr,
     ) -> Result<Source, PgError> {
         let join = format!("{} {} {}", left.sql, kind.word(), right.sql);
@@ -131,7 +130,7 @@ impl Binder<'_> {
         outer: &Scope<'_>,
         left: Source,
         right: Source,
-        (kind, span): (Kind, Span),
+        kind: Kind,
         names: &[Ident],
     ) -> Result<Source, PgError> {
         let mut merged = Vec::new();

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use sqlparser::ast::{self, Expr, LimitClause, OrderByExpr, OrderByKind, Spanned, Value};
+use sqlparser::ast::{
+    self, Expr, LimitClause, OrderByExpr, OrderByKind, Spanned, TableFactor, TableWithJoins, Value,
+};
 
+use crate::catalog::views;
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
@@ -75,6 +78,8 @@ pub(super) struct Key {
     pub(super) value: Typed,
     descending: bool,
     nulls_first: bool,
+    /// There are no NULLs to be put anywhere.
+    never_null: bool,
 }
 
 impl Key {
@@ -82,8 +87,25 @@ impl Key {
     pub(super) fn text(&self, sql: &str) -> Result<String, PgError> {
         let collation = order_collation(self.value.ty)?;
         let direction = if self.descending { " DESC" } else { "" };
+        if self.never_null {
+            return Ok(format!("{sql}{collation}{direction}"));
+        }
         let nulls = if self.nulls_first { "FIRST" } else { "LAST" };
         Ok(format!("{sql}{collation}{direction} NULLS {nulls}"))
+    }
+
+    /// Notes that the positions of `pgspool.changes`, read alone, are never NULL: only when that
+    /// is written so, SQLite takes the order in which the spool gives them.
+    pub(super) fn of_from(mut self, from: &[TableWithJoins]) -> Self {
+        if let [table] = from
+            && table.joins.is_empty()
+            && let TableFactor::Table { name, .. } = &table.relation
+            && name.to_string().eq_ignore_ascii_case("pgspool.changes")
+            && let Some(view) = views::find("pgspool", "changes")
+        {
+            self.never_null = self.value.origin == (view.oid, 1);
+        }
+        self
     }
 }
 
@@ -355,5 +377,6 @@ fn key_of(item: &OrderByExpr, target: Option<usize>, value: Typed) -> Key {
         value,
         descending,
         nulls_first: item.options.nulls_first.unwrap_or(descending),
+        never_null: false,
     }
 }

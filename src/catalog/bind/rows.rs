@@ -8,21 +8,35 @@ use crate::catalog::functions;
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
+use super::from::quoted;
 use super::{Binder, FromCall, Lifted, Scope, ScopeColumn, Typed};
 
 /// The columns of a function in FROM.
 pub(super) struct CallColumns {
-    pub(super) columns: Vec<(&'static str, PgType)>,
+    pub(super) columns: Vec<CallColumn>,
     /// It returns values of one type, not records: an alias names the column, too.
     pub(super) scalar: bool,
+}
+
+/// A column of a function in FROM.
+pub(super) struct CallColumn {
+    name: &'static str,
+    ty: PgType,
+    /// Its type follows from the call's arguments, and it comes in its text form.
+    as_text: bool,
 }
 
 /// The columns of the rows that `call` returns; `None` when it returns one value.
 pub(super) fn columns_of(call: &FromCall) -> Option<CallColumns> {
     let columns = call.function.table_columns()?;
-    let columns = columns.iter().map(|(name, ty)| match *ty {
-        PgType::ANYELEMENT | PgType::ANYNONARRAY => (*name, call.element.unwrap_or(PgType::TEXT)),
-        ty => (*name, ty),
+    let columns = columns.iter().map(|(name, ty)| {
+        let as_text = matches!(*ty, PgType::ANYELEMENT | PgType::ANYNONARRAY);
+        let element = call.element.unwrap_or(PgType::TEXT);
+        CallColumn {
+            name,
+            ty: if as_text { element } else { *ty },
+            as_text,
+        }
     });
     Some(CallColumns {
         columns: columns.collect(),
@@ -61,11 +75,7 @@ impl Binder<'_> {
             return Ok(same.column.value.clone());
         }
         let alias = self.fresh("t");
-        let fields: Vec<ScopeColumn> = shape
-            .columns
-            .iter()
-            .map(|(name, ty)| ScopeColumn::new(*name, format!("{alias}.\"{name}\""), *ty))
-            .collect();
+        let fields = self.call_fields(&shape, &alias);
         let column = match fields.first() {
             Some(only) if shape.scalar => only.clone(),
             _ => {
@@ -86,6 +96,20 @@ impl Binder<'_> {
             volatile: call.function.volatile,
         });
         Ok(value)
+    }
+
+    /// The columns of a call that is named `alias` in FROM.
+    pub(super) fn call_fields(&self, shape: &CallColumns, alias: &str) -> Vec<ScopeColumn> {
+        let columns = shape.columns.iter().map(|column| {
+            let sql = format!("{alias}.{}", quoted(column.name));
+            let value = if column.as_text {
+                self.read(&sql, column.ty).text().to_owned()
+            } else {
+                sql
+            };
+            ScopeColumn::new(column.name, value, column.ty)
+        });
+        columns.collect()
     }
 
     /// The lifted calls as items of FROM behind `from`.

@@ -107,7 +107,7 @@ pub(in crate::catalog) enum Grouping {
 /// The columns that names may mean, innermost query first.
 #[derive(Debug, Default)]
 pub(in crate::catalog) struct Scope<'s> {
-    pub(in crate::catalog) outer: Option<&'s Scope<'s>>,
+    pub(in crate::catalog) outer: Option<&'s Self>,
     /// Tables in FROM, for `table.column`.
     pub(in crate::catalog) tables: Vec<ScopeTable>,
     /// Columns in the order of `*`, for bare names: those merged by USING once.
@@ -170,7 +170,7 @@ pub(in crate::catalog) struct ScopeColumn {
     pub(in crate::catalog) name: String,
     pub(in crate::catalog) value: Typed,
     /// Of a record whose fields are known: the fields.
-    pub(in crate::catalog) fields: Vec<ScopeColumn>,
+    pub(in crate::catalog) fields: Vec<Self>,
     /// Found by its name, not part of `*` (`tableoid`).
     pub(in crate::catalog) system: bool,
 }
@@ -220,7 +220,7 @@ enum Found<'s> {
 
 impl<'s> Scope<'s> {
     /// A scope inside of `outer`.
-    pub(in crate::catalog) fn inside(outer: &'s Scope<'s>) -> Self {
+    pub(in crate::catalog) fn inside(outer: &'s Self) -> Self {
         Self {
             outer: Some(outer),
             ..Self::default()

@@ -51,6 +51,7 @@ impl Binder<'_> {
         }
         scope.clause.set(Clause::OrderBy);
         let keys = self.order_keys(&scope, &targets, tail.order_by)?;
+        let keys: Vec<Key> = keys.into_iter().map(|k| k.of_from(&select.from)).collect();
         let distinct_on = match &select.distinct {
             Some(Distinct::On(exprs)) => Some(self.distinct_on(&scope, &targets, exprs, &keys)?),
             Some(Distinct::Distinct | Distinct::All) | None => None,

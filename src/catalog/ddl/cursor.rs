@@ -79,14 +79,6 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// The text of the next token.
-    pub(super) fn next_text(&self) -> String {
-        let token = self.tokens.get(self.at);
-        token.map_or_else(String::new, |token| {
-            self.source.between(token.span.start, token.span.end)
-        })
-    }
-
     /// The next token, if it is a word without quotes; in lower case.
     pub(super) fn peek_word(&self) -> Option<String> {
         word_of(self.peek()?)

@@ -323,6 +323,10 @@ impl Filter<'_, '_> {
     fn primary(&mut self) -> Result<FilterNode, PgError> {
         let position = self.cursor.position();
         let expr = match self.cursor.peek() {
+            Some(Token::Number(digits, _)) if digits.contains('_') => {
+                let junk = format!("trailing junk after numeric literal at or near \"{digits}\"");
+                return Err(PgError::error("42601", junk).at(position));
+            }
             Some(Token::Number(digits, _)) => FilterExpr::Number(digits.clone()),
             Some(Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text)) => {
                 FilterExpr::Text(text.clone())

@@ -47,7 +47,7 @@ pub(super) fn open() -> rusqlite::Result<Opened> {
         sqlite.set_db_config(config, false)?;
     }
     for (limit, most) in [
-        (Limit::SQLITE_LIMIT_LENGTH, 1 << 30),
+        (Limit::SQLITE_LIMIT_LENGTH, 1_000_000_000),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, 16 << 20),
         (Limit::SQLITE_LIMIT_VDBE_OP, 25_000_000),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),

@@ -111,7 +111,7 @@ fn translated(error: &rusqlite::Error, context: &Context, sql: &str) -> PgError 
     match error.sqlite_error_code() {
         Some(ErrorCode::OutOfMemory) => return out_of_memory(),
         Some(ErrorCode::TooBig) => {
-            return PgError::error("54000", "a value is larger than 1 GiB");
+            return PgError::error("54000", "a value is larger than 1000000000 bytes");
         }
         _ => {}
     }

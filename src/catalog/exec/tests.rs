@@ -4,10 +4,7 @@ use super::*;
 use crate::catalog::functions::{Body, Call, Function};
 use crate::catalog::testing;
 use crate::catalog::{Column, views};
-use crate::change::ChangeRecord;
-use crate::clock::Moment;
 use crate::engine::{Engine, EngineOptions};
-use crate::lsn::Lsn;
 
 /// Functions that only these tests have.
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -41,9 +38,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Body::Aggregate(|_, rows| {
             let mut joined = String::new();
             for row in rows {
-                match &row[0] {
-                    Datum::Text(text) => joined.push_str(text),
-                    _ => joined.push('-'),
+                if let Datum::Text(text) = &row[0] {
+                    joined.push_str(text);
+                } else {
+                    joined.push('-');
                 }
             }
             Ok(Datum::Text(joined))
@@ -106,7 +104,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         PgType::FLOAT8,
         Body::Scalar(|_, args| match args[0] {
             Datum::Float(number) if number.is_nan() => Ok(Datum::Float(1.5)),
-            _ => Ok(Datum::Float(f64::NAN)),
+            Datum::Float(_) | Datum::Null | Datum::Int(_) | Datum::Text(_) | Datum::Bytes(_) => {
+                Ok(Datum::Float(f64::NAN))
+            }
         }),
     ),
 ];
@@ -114,7 +114,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 static CALLS: Mutex<Vec<Datum>> = Mutex::new(Vec::new());
 static FINISHED: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
-fn prepared(sql: &str, types: &[PgType]) -> Prepared {
+pub(super) fn prepared(sql: &str, types: &[PgType]) -> Prepared {
     let column = |ty: &PgType| Column {
         name: "c".to_owned(),
         column_type: *ty,
@@ -129,12 +129,16 @@ fn prepared(sql: &str, types: &[PgType]) -> Prepared {
     }
 }
 
-fn database() -> Arc<Engine> {
+pub(super) fn database() -> Arc<Engine> {
     testing::engine(EngineOptions::default()).0
 }
 
 /// Runs a statement whose columns are all of unknown type.
-fn run(context: &Arc<Context>, sql: &str, params: &[Datum]) -> Result<Vec<Vec<Datum>>, PgError> {
+pub(super) fn run(
+    context: &Arc<Context>,
+    sql: &str,
+    params: &[Datum],
+) -> Result<Vec<Vec<Datum>>, PgError> {
     let columns = sql.split(" FROM ").next().unwrap().matches(',').count() + 1;
     let types = vec![PgType::UNKNOWN; columns.min(30)];
     run_typed(context, sql, &types, params)
@@ -146,13 +150,7 @@ fn run_typed(
     types: &[PgType],
     params: &[Datum],
 ) -> Result<Vec<Vec<Datum>>, PgError> {
-    let mut rows = Vec::new();
-    let executor = Executor::new(2);
-    executor.run(context, &prepared(sql, types), params, &mut |row| {
-        rows.push(row);
-        ControlFlow::Continue(())
-    })?;
-    Ok(rows)
+    testing::run(context, sql, types, params)
 }
 
 fn one(sql: &str) -> Result<Datum, PgError> {
@@ -160,7 +158,7 @@ fn one(sql: &str) -> Result<Datum, PgError> {
     Ok(rows[0][0].clone())
 }
 
-fn text(text: &str) -> Datum {
+pub(super) fn text(text: &str) -> Datum {
     Datum::Text(text.to_owned())
 }
 
@@ -341,7 +339,7 @@ fn every_view_can_be_read_whole_and_by_each_of_its_columns() {
                 continue;
             };
             let sql = format!("SELECT * FROM \"{name}\" WHERE {} = ?1", quoted(column));
-            let found = run_typed(&context, &sql, &types, &[value.clone()]).unwrap();
+            let found = run_typed(&context, &sql, &types, std::slice::from_ref(&value)).unwrap();
             let wanted = all
                 .iter()
                 .filter(|row| row[at] == value && value != Datum::Null);
@@ -368,223 +366,4 @@ fn a_join_over_the_catalog_is_not_quadratic() {
 fn the_memory_of_statements_is_bounded_and_saying_so_is_an_error_of_its_own() {
     let sql = "SELECT length(CAST(zeroblob(600000000) AS BLOB) || 'x')";
     assert_eq!(one(sql).unwrap_err().code(), "53200");
-}
-
-fn publish(engine: &Arc<Engine>, n: u64, collection: &str) -> Lsn {
-    let mut batch = engine.batch(Moment::now());
-    let record = ChangeRecord::insert(collection, n).with_entity(format!("{{\"n\":{n}}}"));
-    batch.push(&record).unwrap();
-    engine.publish(batch).unwrap().last_lsn
-}
-
-fn position(lsn: Lsn) -> Datum {
-    Datum::Int(i64::try_from(lsn.get()).unwrap())
-}
-
-const CHANGES: &str = "\"pgspool.changes\"";
-
-#[test]
-fn the_columns_of_changes_are_those_that_its_rows_have() {
-    let view = views::find("pgspool", "changes").unwrap();
-    assert_eq!(view.columns.len(), changes::NUM_COLUMNS);
-}
-
-#[test]
-fn changes_show_every_field_of_a_record() {
-    let engine = database();
-    let record = ChangeRecord::update("orders", u64::MAX)
-        .with_entity(br#"{"b":1, "a":[1.50]}"#)
-        .with_metadata(serde_json::json!({"who": "me"}))
-        .with_changed_columns(["a", "b \"c\""]);
-    let mut batch = engine.batch(Moment::at_ms(1_700_000_000_123));
-    batch
-        .push_transaction(&[
-            record,
-            ChangeRecord::delete("orders", 2),
-            ChangeRecord::refresh("t", [b"x".to_vec(), b"\x01".to_vec()]),
-        ])
-        .unwrap();
-    let end = engine.publish(batch).unwrap().last_lsn;
-    let sql = "SELECT lsn, xid, committed_at, operation, collection, rid, entity, document,
-        metadata, changed_columns, refresh_rows, refresh_records, change_lsn FROM \"pgspool.changes\"";
-    let rows = run(&testing::context(&engine), sql, &[]).unwrap();
-    assert_eq!(rows.len(), 3);
-    let row = &rows[0];
-    assert_eq!(row[0], position(end));
-    assert_eq!(row[1], Datum::Int(i64::from(crate::change::xid(end))));
-    assert_eq!(row[2], Datum::Int(1_700_000_000_123_000));
-    assert_eq!(
-        row[3..6],
-        [text("update"), text("orders"), text("18446744073709551615")]
-    );
-    assert_eq!(row[7], text(r#"{"a": [1.50], "b": 1}"#));
-    assert_eq!(row[8], text(r#"{"who": "me"}"#));
-    assert_eq!(row[9], text(r#"{a,"b \"c\""}"#));
-    assert_eq!(rows[1][3], text("delete"));
-    assert_eq!(
-        rows[2][10..12],
-        [Datum::Int(2), text(r#"{"\\x78","\\x01"}"#)]
-    );
-    let own: Vec<_> = rows.iter().map(|row| row[12].clone()).collect();
-    let Datum::Int(first) = own[0] else { panic!() };
-    let Datum::Int(last) = own[2] else { panic!() };
-    assert!(first < last && position(end) != own[2]);
-}
-
-#[test]
-fn bounds_and_collections_find_what_a_full_reading_finds() {
-    let engine = database();
-    let ends: Vec<Lsn> = (0..50)
-        .map(|n| publish(&engine, n, if n % 3 == 0 { "a" } else { "b" }))
-        .collect();
-    let context = testing::context(&engine);
-    let count = |condition: &str, param: Lsn| {
-        let sql = format!("SELECT count(*) FROM {CHANGES} WHERE {condition}");
-        run(&context, &sql, &[position(param)]).unwrap()[0][0].clone()
-    };
-    for (condition, wanted) in [
-        ("lsn > ?1", 29),
-        ("lsn >= ?1", 30),
-        ("lsn = ?1", 1),
-        ("lsn < ?1", 20),
-        ("lsn <= ?1", 21),
-        ("?1 < lsn AND lsn <= ?1 + 500", 2),
-        ("lsn > ?1 AND collection = 'a'", 10),
-        ("lsn < ?1 AND collection = 'a'", 7),
-        ("lsn > ?1 AND lsn < ?1", 0),
-        ("lsn > NULL", 0),
-        ("lsn = ?1 OR lsn = ?1 + 1", 1),
-    ] {
-        assert_eq!(
-            count(condition, ends[20]),
-            Datum::Int(wanted),
-            "{condition}"
-        );
-    }
-    let sql = format!("SELECT rid FROM {CHANGES} ORDER BY lsn LIMIT 2");
-    assert_eq!(
-        run(&context, &sql, &[]).unwrap(),
-        [[text("0")], [text("1")]]
-    );
-}
-
-#[test]
-fn a_bound_on_the_commit_time_is_looked_up() {
-    let engine = database();
-    for ms in [1000, 2000, 3000, 2500, 4000] {
-        let mut batch = engine.batch(Moment::at_ms(ms));
-        batch.push(&ChangeRecord::insert("a", ms)).unwrap();
-        engine.publish(batch).unwrap();
-    }
-    let sql = format!("SELECT rid FROM {CHANGES} WHERE committed_at >= ?1");
-    let found = |us: i64| {
-        let rows = run(&testing::context(&engine), &sql, &[Datum::Int(us)]).unwrap();
-        rows.into_iter()
-            .map(|row| row[0].clone())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(found(2_999_999), [text("3000"), text("4000")]);
-    assert_eq!(found(2_500_000), [text("3000"), text("2500"), text("4000")]);
-    assert_eq!(found(9_000_000), []);
-}
-
-#[test]
-fn reading_near_the_head_of_a_big_spool_does_not_read_the_beginning() {
-    let options = EngineOptions {
-        segment_bytes: 1 << 20,
-        ring_frames: 4,
-        ring_bytes: 1 << 12,
-        ..EngineOptions::default()
-    };
-    let (engine, disk) = testing::engine(options);
-    let mut ends = Vec::new();
-    for n in 0..40_u64 {
-        let mut batch = engine.batch(Moment::now());
-        for i in 0..200 {
-            let record = ChangeRecord::insert("big", n * 200 + i).with_entity(vec![b'x'; 500]);
-            batch.push(&record).unwrap();
-        }
-        ends.push(engine.publish(batch).unwrap().last_lsn);
-    }
-    let context = testing::context(&engine);
-    let read = |condition: &str, param: Lsn| {
-        let before = disk.counters().bytes_read;
-        let sql = format!("SELECT count(*) FROM {CHANGES} WHERE {condition}");
-        let rows = run(&context, &sql, &[position(param)]).unwrap();
-        (rows[0][0].clone(), disk.counters().bytes_read - before)
-    };
-    let (all, all_bytes) = read("?1 > 0", ends[0]);
-    assert_eq!(all, Datum::Int(8000));
-    assert!(all_bytes > 8_000_000, "{all_bytes}");
-    let (found, bytes) = read("lsn > ?1", ends[38]);
-    assert_eq!(found, Datum::Int(200));
-    assert!(bytes < 700_000, "{bytes}");
-    let (found, bytes) = read("lsn <= ?1", ends[0]);
-    assert_eq!(found, Datum::Int(200));
-    assert!(bytes < 700_000, "{bytes}");
-    let before = disk.counters().bytes_read;
-    run(
-        &context,
-        &format!("SELECT lsn FROM {CHANGES} LIMIT 20"),
-        &[],
-    )
-    .unwrap();
-    let bytes = disk.counters().bytes_read - before;
-    assert!(bytes < 700_000, "LIMIT read {bytes}");
-}
-
-#[test]
-fn a_statement_sees_what_was_there_when_it_began() {
-    let engine = database();
-    for n in 0..10 {
-        publish(&engine, n, "a");
-    }
-    let context = testing::context(&engine);
-    let mut seen = 0;
-    let sql = prepared(&format!("SELECT lsn FROM {CHANGES}"), &[PgType::PG_LSN]);
-    Executor::new(1)
-        .run(&context, &sql, &[], &mut |_| {
-            seen += 1;
-            publish(&engine, 100 + seen, "a");
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    assert_eq!(seen, 10);
-}
-
-#[test]
-fn what_is_removed_under_a_reader_is_an_error_and_no_gap() {
-    let options = EngineOptions {
-        segment_bytes: 1 << 16,
-        ring_frames: 4,
-        ring_bytes: 1 << 12,
-        wal_keep_size: 0,
-        ..EngineOptions::default()
-    };
-    let (engine, _disk) = testing::engine(options);
-    for n in 0..2000 {
-        let mut batch = engine.batch(Moment::now());
-        let record = ChangeRecord::insert("a", n).with_entity(vec![b'x'; 500]);
-        batch.push(&record).unwrap();
-        engine.publish(batch).unwrap();
-    }
-    let context = testing::context(&engine);
-    let mut seen = 0_u64;
-    let sql = prepared(&format!("SELECT lsn FROM {CHANGES}"), &[PgType::PG_LSN]);
-    let ran = Executor::new(1).run(&context, &sql, &[], &mut |_| {
-        seen += 1;
-        if seen == 1 {
-            engine.enforce_retention(Moment::now()).unwrap();
-        }
-        ControlFlow::Continue(())
-    });
-    assert_eq!(ran.unwrap_err().code(), "58P01");
-    assert!(seen < 2000);
-    // Afterwards the view shows what is retained.
-    let rows = run(
-        &testing::context(&engine),
-        &format!("SELECT lsn FROM {CHANGES}"),
-        &[],
-    );
-    assert!(!rows.unwrap().is_empty());
 }

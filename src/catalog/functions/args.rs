@@ -50,7 +50,11 @@ pub(super) fn text(args: &[Datum], at: usize) -> Result<&str, PgError> {
 
 /// What is kept as text, or NULL.
 pub(super) fn text_or_null(args: &[Datum], at: usize) -> Result<Option<&str>, PgError> {
-    if is_null(args, at) { Ok(None) } else { text(args, at).map(Some) }
+    if is_null(args, at) {
+        Ok(None)
+    } else {
+        text(args, at).map(Some)
+    }
 }
 
 /// A bytea.

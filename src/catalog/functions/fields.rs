@@ -12,23 +12,125 @@ use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(6199, "extract", &[T::TEXT, T::DATE], T::NUMERIC, Body::Scalar(extract_date)),
-F::new(6200, "extract", &[T::TEXT, T::TIME], T::NUMERIC, Body::Scalar(extract_time)),
-F::new(6202, "extract", &[T::TEXT, T::TIMESTAMP], T::NUMERIC, Body::Scalar(extract_timestamp)),
-F::new(6203, "extract", &[T::TEXT, T::TIMESTAMPTZ], T::NUMERIC, Body::Scalar(extract_instant)),
-F::new(6204, "extract", &[T::TEXT, T::INTERVAL], T::NUMERIC, Body::Scalar(extract_interval)),
-F::new(1384, "date_part", &[T::TEXT, T::DATE], T::FLOAT8, Body::Scalar(part_date)),
-F::new(1385, "date_part", &[T::TEXT, T::TIME], T::FLOAT8, Body::Scalar(part_time)),
-F::new(2021, "date_part", &[T::TEXT, T::TIMESTAMP], T::FLOAT8, Body::Scalar(part_timestamp)),
-F::new(1171, "date_part", &[T::TEXT, T::TIMESTAMPTZ], T::FLOAT8, Body::Scalar(part_instant)),
-F::new(1172, "date_part", &[T::TEXT, T::INTERVAL], T::FLOAT8, Body::Scalar(part_interval)),
-F::new(2020, "date_trunc", &[T::TEXT, T::TIMESTAMP], T::TIMESTAMP, Body::Scalar(trunc_timestamp)),
-F::new(1217, "date_trunc", &[T::TEXT, T::TIMESTAMPTZ], T::TIMESTAMPTZ, Body::Scalar(trunc_instant)),
-F::new(1284, "date_trunc", &[T::TEXT, T::TIMESTAMPTZ, T::TEXT], T::TIMESTAMPTZ, Body::Scalar(trunc_instant)),
-F::new(1218, "date_trunc", &[T::TEXT, T::INTERVAL], T::INTERVAL, Body::Scalar(trunc_interval)),
-F::new(1158, "to_timestamp", &[T::FLOAT8], T::TIMESTAMPTZ, Body::Scalar(to_timestamp)),
-F::new(2049, "to_char", &[T::TIMESTAMP, T::TEXT], T::TEXT, Body::Scalar(char_timestamp)),
-F::new(1770, "to_char", &[T::TIMESTAMPTZ, T::TEXT], T::TEXT, Body::Scalar(char_instant)),
+    F::new(
+        6199,
+        "extract",
+        &[T::TEXT, T::DATE],
+        T::NUMERIC,
+        Body::Scalar(extract_date),
+    ),
+    F::new(
+        6200,
+        "extract",
+        &[T::TEXT, T::TIME],
+        T::NUMERIC,
+        Body::Scalar(extract_time),
+    ),
+    F::new(
+        6202,
+        "extract",
+        &[T::TEXT, T::TIMESTAMP],
+        T::NUMERIC,
+        Body::Scalar(extract_timestamp),
+    ),
+    F::new(
+        6203,
+        "extract",
+        &[T::TEXT, T::TIMESTAMPTZ],
+        T::NUMERIC,
+        Body::Scalar(extract_instant),
+    ),
+    F::new(
+        6204,
+        "extract",
+        &[T::TEXT, T::INTERVAL],
+        T::NUMERIC,
+        Body::Scalar(extract_interval),
+    ),
+    F::new(
+        1384,
+        "date_part",
+        &[T::TEXT, T::DATE],
+        T::FLOAT8,
+        Body::Scalar(part_date),
+    ),
+    F::new(
+        1385,
+        "date_part",
+        &[T::TEXT, T::TIME],
+        T::FLOAT8,
+        Body::Scalar(part_time),
+    ),
+    F::new(
+        2021,
+        "date_part",
+        &[T::TEXT, T::TIMESTAMP],
+        T::FLOAT8,
+        Body::Scalar(part_timestamp),
+    ),
+    F::new(
+        1171,
+        "date_part",
+        &[T::TEXT, T::TIMESTAMPTZ],
+        T::FLOAT8,
+        Body::Scalar(part_instant),
+    ),
+    F::new(
+        1172,
+        "date_part",
+        &[T::TEXT, T::INTERVAL],
+        T::FLOAT8,
+        Body::Scalar(part_interval),
+    ),
+    F::new(
+        2020,
+        "date_trunc",
+        &[T::TEXT, T::TIMESTAMP],
+        T::TIMESTAMP,
+        Body::Scalar(trunc_timestamp),
+    ),
+    F::new(
+        1217,
+        "date_trunc",
+        &[T::TEXT, T::TIMESTAMPTZ],
+        T::TIMESTAMPTZ,
+        Body::Scalar(trunc_instant),
+    ),
+    F::new(
+        1284,
+        "date_trunc",
+        &[T::TEXT, T::TIMESTAMPTZ, T::TEXT],
+        T::TIMESTAMPTZ,
+        Body::Scalar(trunc_instant),
+    ),
+    F::new(
+        1218,
+        "date_trunc",
+        &[T::TEXT, T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(trunc_interval),
+    ),
+    F::new(
+        1158,
+        "to_timestamp",
+        &[T::FLOAT8],
+        T::TIMESTAMPTZ,
+        Body::Scalar(to_timestamp),
+    ),
+    F::new(
+        2049,
+        "to_char",
+        &[T::TIMESTAMP, T::TEXT],
+        T::TEXT,
+        Body::Scalar(char_timestamp),
+    ),
+    F::new(
+        1770,
+        "to_char",
+        &[T::TIMESTAMPTZ, T::TEXT],
+        T::TEXT,
+        Body::Scalar(char_instant),
+    ),
 ];
 
 /// What a field is taken from.
@@ -38,7 +140,11 @@ enum Source {
     Time(i64),
     Timestamp(i64),
     /// With its offset from UTC in seconds, and the clock's reading.
-    Instant { utc: i64, local: i64, offset: i64 },
+    Instant {
+        utc: i64,
+        local: i64,
+        offset: i64,
+    },
     Interval(Interval),
 }
 
@@ -64,7 +170,10 @@ fn scaled(us: i128, digits: i64) -> BigDecimal {
 }
 
 fn unknown(field: &str, source: Source) -> PgError {
-    let message = format!("unit \"{field}\" not recognized for type {}", source.type_name());
+    let message = format!(
+        "unit \"{field}\" not recognized for type {}",
+        source.type_name()
+    );
     invalid(message)
 }
 
@@ -114,17 +223,33 @@ fn iso_week(days: i64) -> (i64, i64) {
     // The Thursday of a week says to which year it belongs.
     let thursday = days - iso_weekday(days) + 4;
     let year = Civil::from_days(thursday).year;
-    let first = Civil { year, month: 1, day: 1 }.days();
+    let first = Civil {
+        year,
+        month: 1,
+        day: 1,
+    }
+    .days();
     (year, (thursday - first) / 7 + 1)
 }
 
 fn day_of_year(civil: Civil) -> i64 {
-    civil.days() - Civil { month: 1, day: 1, ..civil }.days() + 1
+    civil.days()
+        - Civil {
+            month: 1,
+            day: 1,
+            ..civil
+        }
+        .days()
+        + 1
 }
 
 /// Counted without a year 0.
 fn century_of(year: i64, len: i64) -> i64 {
-    if year > 0 { (year + len - 1) / len } else { -((len - year) / len) }
+    if year > 0 {
+        (year + len - 1) / len
+    } else {
+        -((len - year) / len)
+    }
 }
 
 fn of_day(field: &str, days: i64) -> Option<i64> {
@@ -164,10 +289,15 @@ fn of_timestamp(field: &str, local: i64, utc: i64) -> Option<BigDecimal> {
     match field {
         "epoch" => Some(scaled(utc.into(), 6)),
         "julian" => {
-            let part = BigDecimal::from(time) / BigDecimal::from(DAY_US);
-            Some(whole(days + 2_440_588) + part)
+            let part = Numeric::from_int(time).divide(&Numeric::from_int(DAY_US));
+            match part {
+                Ok(Some(Numeric::Finite(part))) => Some(whole(days + 2_440_588) + part),
+                _ => None,
+            }
         }
-        _ => of_day(field, days).map(whole).or_else(|| of_time(field, time)),
+        _ => of_day(field, days)
+            .map(whole)
+            .or_else(|| of_time(field, time)),
     }
 }
 
@@ -183,9 +313,12 @@ fn of_interval(field: &str, from: Interval) -> Option<BigDecimal> {
         "day" => whole(from.days.into()),
         "epoch" => {
             // Years of 365.25 days, months of 30.
-            let quarter_days = i128::from(years) * 1_461 + i128::from(months) * 120
-                + i128::from(from.days) * 4;
-            scaled(quarter_days * i128::from(DAY_US / 4) + i128::from(from.us), 6)
+            let quarter_days =
+                i128::from(years) * 1_461 + i128::from(months) * 120 + i128::from(from.days) * 4;
+            scaled(
+                quarter_days * i128::from(DAY_US / 4) + i128::from(from.us),
+                6,
+            )
         }
         _ => return of_time(field, from.us),
     })
@@ -197,7 +330,11 @@ fn of_infinite(field: &str, positive: bool) -> Option<Numeric> {
         field,
         "year" | "decade" | "century" | "millennium" | "julian" | "isoyear" | "epoch"
     );
-    grows.then_some(if positive { Numeric::Infinity } else { Numeric::NegativeInfinity })
+    grows.then_some(if positive {
+        Numeric::Infinity
+    } else {
+        Numeric::NegativeInfinity
+    })
 }
 
 fn field_of(given: &str, source: Source) -> Result<Option<Numeric>, PgError> {
@@ -280,7 +417,15 @@ fn truncated(given: &str, local: i64, source: Source) -> Result<i64, PgError> {
     }
     let (days, time) = split_us(local);
     let civil = Civil::from_days(days);
-    let start_of = |year: i64, month: i64| Civil { year, month, day: 1 }.days() * DAY_US;
+    let start_of = |year: i64, month: i64| {
+        Civil {
+            year,
+            month,
+            day: 1,
+        }
+        .days()
+            * DAY_US
+    };
     let to = |unit: i64| days * DAY_US + time / unit * unit;
     let since = |len: i64| start_of((civil.year - 1).div_euclid(len) * len + 1, 1);
     Ok(match field {
@@ -297,13 +442,20 @@ fn truncated(given: &str, local: i64, source: Source) -> Result<i64, PgError> {
         "decade" => start_of(civil.year.div_euclid(10) * 10, 1),
         "century" => since(100),
         "millennium" => since(1_000),
+        "dow" | "isodow" | "doy" | "isoyear" | "epoch" | "julian" => {
+            return Err(unknown(&lower, source));
+        }
         _ => return Err(unfit(&lower, source)),
     })
 }
 
 fn trunc_timestamp(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let local = int(args, 1)?;
-    Ok(Datum::Int(truncated(text(args, 0)?, local, Source::Timestamp(local))?))
+    Ok(Datum::Int(truncated(
+        text(args, 0)?,
+        local,
+        Source::Timestamp(local),
+    )?))
 }
 
 fn trunc_instant(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -351,8 +503,7 @@ fn trunc_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         "milliseconds" => time(1_000),
         "microseconds" => from,
         "week" => {
-            return Err(unfit(&lower, source)
-                .with_detail("Months usually have fractional weeks."));
+            return Err(unfit(&lower, source).with_detail("Months usually have fractional weeks."));
         }
         _ => return Err(unfit(&lower, source)),
     };
@@ -383,8 +534,8 @@ fn char_timestamp(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 fn char_instant(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let utc = int(args, 0)?;
     let zone = &call.style().time_zone;
-    let local = utc_to_local(utc, zone)
-        .ok_or_else(|| PgError::error("22008", "timestamp out of range"))?;
+    let local =
+        utc_to_local(utc, zone).ok_or_else(|| PgError::error("22008", "timestamp out of range"))?;
     let name = super::to_char::zone_name(utc, zone);
     super::to_char::write(local, Some((name, offset_at(utc, zone))), text(args, 1)?)
 }
@@ -399,4 +550,3 @@ pub(super) fn iso_parts(days: i64) -> (i64, i64, i64) {
 pub(super) fn ordinal_day(civil: Civil) -> i64 {
     day_of_year(civil)
 }
-

@@ -7,41 +7,185 @@ use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(204, "float4pl", &[T::FLOAT4, T::FLOAT4], T::FLOAT4, Body::Scalar(float4pl)),
-F::new(205, "float4mi", &[T::FLOAT4, T::FLOAT4], T::FLOAT4, Body::Scalar(float4mi)),
-F::new(202, "float4mul", &[T::FLOAT4, T::FLOAT4], T::FLOAT4, Body::Scalar(float4mul)),
-F::new(203, "float4div", &[T::FLOAT4, T::FLOAT4], T::FLOAT4, Body::Scalar(float4div)),
-F::new(218, "float8pl", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(float8pl)),
-F::new(219, "float8mi", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(float8mi)),
-F::new(216, "float8mul", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(float8mul)),
-F::new(217, "float8div", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(float8div)),
-F::new(206, "float4um", &[T::FLOAT4], T::FLOAT4, Body::Scalar(negate)),
-F::new(220, "float8um", &[T::FLOAT8], T::FLOAT8, Body::Scalar(negate)),
-F::new(207, "float4abs", &[T::FLOAT4], T::FLOAT4, Body::Scalar(absolute)),
-F::new(221, "float8abs", &[T::FLOAT8], T::FLOAT8, Body::Scalar(absolute)),
-F::new(1394, "abs", &[T::FLOAT4], T::FLOAT4, Body::Scalar(absolute)),
-F::new(1395, "abs", &[T::FLOAT8], T::FLOAT8, Body::Scalar(absolute)),
-F::new(232, "dpow", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(power)),
-F::new(1368, "power", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(power)),
-F::new(1346, "pow", &[T::FLOAT8, T::FLOAT8], T::FLOAT8, Body::Scalar(power)),
-F::new(230, "dsqrt", &[T::FLOAT8], T::FLOAT8, Body::Scalar(square_root)),
-F::new(1344, "sqrt", &[T::FLOAT8], T::FLOAT8, Body::Scalar(square_root)),
-F::new(1345, "cbrt", &[T::FLOAT8], T::FLOAT8, Body::Scalar(cube_root)),
-F::new(2308, "ceil", &[T::FLOAT8], T::FLOAT8, Body::Scalar(ceiling)),
-F::new(2320, "ceiling", &[T::FLOAT8], T::FLOAT8, Body::Scalar(ceiling)),
-F::new(2309, "floor", &[T::FLOAT8], T::FLOAT8, Body::Scalar(floor)),
-F::new(1342, "round", &[T::FLOAT8], T::FLOAT8, Body::Scalar(round)),
-F::new(1343, "trunc", &[T::FLOAT8], T::FLOAT8, Body::Scalar(truncate)),
-F::new(2310, "sign", &[T::FLOAT8], T::FLOAT8, Body::Scalar(sign)),
-F::new(1347, "exp", &[T::FLOAT8], T::FLOAT8, Body::Scalar(exponential)),
-F::new(1341, "ln", &[T::FLOAT8], T::FLOAT8, Body::Scalar(logarithm)),
-F::new(1340, "log", &[T::FLOAT8], T::FLOAT8, Body::Scalar(logarithm10)),
-F::new(1610, "pi", &[], T::FLOAT8, Body::Scalar(pi)),
-F::new(1608, "degrees", &[T::FLOAT8], T::FLOAT8, Body::Scalar(degrees)),
-F::new(1609, "radians", &[T::FLOAT8], T::FLOAT8, Body::Scalar(radians)),
-F::new(1604, "sin", &[T::FLOAT8], T::FLOAT8, Body::Scalar(sine)),
-F::new(1605, "cos", &[T::FLOAT8], T::FLOAT8, Body::Scalar(cosine)),
-F::new(1598, "random", &[], T::FLOAT8, Body::Scalar(random)).volatile(),
+    F::new(
+        204,
+        "float4pl",
+        &[T::FLOAT4, T::FLOAT4],
+        T::FLOAT4,
+        Body::Scalar(float4pl),
+    ),
+    F::new(
+        205,
+        "float4mi",
+        &[T::FLOAT4, T::FLOAT4],
+        T::FLOAT4,
+        Body::Scalar(float4mi),
+    ),
+    F::new(
+        202,
+        "float4mul",
+        &[T::FLOAT4, T::FLOAT4],
+        T::FLOAT4,
+        Body::Scalar(float4mul),
+    ),
+    F::new(
+        203,
+        "float4div",
+        &[T::FLOAT4, T::FLOAT4],
+        T::FLOAT4,
+        Body::Scalar(float4div),
+    ),
+    F::new(
+        218,
+        "float8pl",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(float8pl),
+    ),
+    F::new(
+        219,
+        "float8mi",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(float8mi),
+    ),
+    F::new(
+        216,
+        "float8mul",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(float8mul),
+    ),
+    F::new(
+        217,
+        "float8div",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(float8div),
+    ),
+    F::new(
+        206,
+        "float4um",
+        &[T::FLOAT4],
+        T::FLOAT4,
+        Body::Scalar(negate),
+    ),
+    F::new(
+        220,
+        "float8um",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(negate),
+    ),
+    F::new(
+        207,
+        "float4abs",
+        &[T::FLOAT4],
+        T::FLOAT4,
+        Body::Scalar(absolute),
+    ),
+    F::new(
+        221,
+        "float8abs",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(absolute),
+    ),
+    F::new(1394, "abs", &[T::FLOAT4], T::FLOAT4, Body::Scalar(absolute)),
+    F::new(1395, "abs", &[T::FLOAT8], T::FLOAT8, Body::Scalar(absolute)),
+    F::new(
+        232,
+        "dpow",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(power),
+    ),
+    F::new(
+        1368,
+        "power",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(power),
+    ),
+    F::new(
+        1346,
+        "pow",
+        &[T::FLOAT8, T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(power),
+    ),
+    F::new(
+        230,
+        "dsqrt",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(square_root),
+    ),
+    F::new(
+        1344,
+        "sqrt",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(square_root),
+    ),
+    F::new(
+        1345,
+        "cbrt",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(cube_root),
+    ),
+    F::new(2308, "ceil", &[T::FLOAT8], T::FLOAT8, Body::Scalar(ceiling)),
+    F::new(
+        2320,
+        "ceiling",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(ceiling),
+    ),
+    F::new(2309, "floor", &[T::FLOAT8], T::FLOAT8, Body::Scalar(floor)),
+    F::new(1342, "round", &[T::FLOAT8], T::FLOAT8, Body::Scalar(round)),
+    F::new(
+        1343,
+        "trunc",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(truncate),
+    ),
+    F::new(2310, "sign", &[T::FLOAT8], T::FLOAT8, Body::Scalar(sign)),
+    F::new(
+        1347,
+        "exp",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(exponential),
+    ),
+    F::new(1341, "ln", &[T::FLOAT8], T::FLOAT8, Body::Scalar(logarithm)),
+    F::new(
+        1340,
+        "log",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(logarithm10),
+    ),
+    F::new(1610, "pi", &[], T::FLOAT8, Body::Scalar(pi)),
+    F::new(
+        1608,
+        "degrees",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(degrees),
+    ),
+    F::new(
+        1609,
+        "radians",
+        &[T::FLOAT8],
+        T::FLOAT8,
+        Body::Scalar(radians),
+    ),
+    F::new(1604, "sin", &[T::FLOAT8], T::FLOAT8, Body::Scalar(sine)),
+    F::new(1605, "cos", &[T::FLOAT8], T::FLOAT8, Body::Scalar(cosine)),
+    F::new(1598, "random", &[], T::FLOAT8, Body::Scalar(random)).volatile(),
 ];
 
 #[allow(clippy::as_conversions, clippy::cast_possible_truncation)]
@@ -70,7 +214,11 @@ fn apply(args: &[Datum], is_single: bool, operator: char) -> Result<Datum, PgErr
         _ if b == 0.0 && !a.is_nan() => return Err(division_by_zero()),
         _ => (a / b, a == 0.0 || b.is_infinite()),
     };
-    checked(if is_single { single(value) } else { value }, &[a, b], may_be_zero)
+    checked(
+        if is_single { single(value) } else { value },
+        &[a, b],
+        may_be_zero,
+    )
 }
 
 macro_rules! binary {
@@ -163,7 +311,11 @@ fn power(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         let message = "a negative number raised to a non-integer power yields a complex result";
         return Err(PgError::error("2201F", message));
     }
-    checked(a.powf(b), &[a, b], a == 0.0 || a.is_infinite() || b.is_infinite())
+    checked(
+        a.powf(b),
+        &[a, b],
+        a == 0.0 || a.is_infinite() || b.is_infinite(),
+    )
 }
 
 /// At least 0 and below 1. Not for secrets.

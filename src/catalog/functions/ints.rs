@@ -1,8 +1,7 @@
 //! Arithmetic of integers and of positions in the log.
 
 use super::args::{
-    division_by_zero, int, numeric, numeric_datum, out_of_range,
-    text_datum,
+    division_by_zero, int, invalid, numeric, numeric_datum, out_of_range, text_datum,
 };
 use super::{Body, Call, Function as F};
 use crate::datum::{Datum, Numeric, PgType as T};
@@ -10,47 +9,239 @@ use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(176, "int2pl", &[T::INT2, T::INT2], T::INT2, Body::Scalar(int2pl)),
-F::new(180, "int2mi", &[T::INT2, T::INT2], T::INT2, Body::Scalar(int2mi)),
-F::new(152, "int2mul", &[T::INT2, T::INT2], T::INT2, Body::Scalar(int2mul)),
-F::new(153, "int2div", &[T::INT2, T::INT2], T::INT2, Body::Scalar(int2div)),
-F::new(155, "int2mod", &[T::INT2, T::INT2], T::INT2, Body::Scalar(modulo)),
-F::new(213, "int2um", &[T::INT2], T::INT2, Body::Scalar(int2um)),
-F::new(1253, "int2abs", &[T::INT2], T::INT2, Body::Scalar(int2abs)),
-F::new(1398, "abs", &[T::INT2], T::INT2, Body::Scalar(int2abs)),
-F::new(940, "mod", &[T::INT2, T::INT2], T::INT2, Body::Scalar(modulo)),
-F::new(1896, "int2shl", &[T::INT2, T::INT4], T::INT2, Body::Scalar(int2shl)),
-F::new(1897, "int2shr", &[T::INT2, T::INT4], T::INT2, Body::Scalar(int2shr)),
-F::new(177, "int4pl", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4pl)),
-F::new(181, "int4mi", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4mi)),
-F::new(141, "int4mul", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4mul)),
-F::new(154, "int4div", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4div)),
-F::new(156, "int4mod", &[T::INT4, T::INT4], T::INT4, Body::Scalar(modulo)),
-F::new(212, "int4um", &[T::INT4], T::INT4, Body::Scalar(int4um)),
-F::new(1251, "int4abs", &[T::INT4], T::INT4, Body::Scalar(int4abs)),
-F::new(1397, "abs", &[T::INT4], T::INT4, Body::Scalar(int4abs)),
-F::new(941, "mod", &[T::INT4, T::INT4], T::INT4, Body::Scalar(modulo)),
-F::new(1902, "int4shl", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4shl)),
-F::new(1903, "int4shr", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4shr)),
-F::new(463, "int8pl", &[T::INT8, T::INT8], T::INT8, Body::Scalar(int8pl)),
-F::new(464, "int8mi", &[T::INT8, T::INT8], T::INT8, Body::Scalar(int8mi)),
-F::new(465, "int8mul", &[T::INT8, T::INT8], T::INT8, Body::Scalar(int8mul)),
-F::new(466, "int8div", &[T::INT8, T::INT8], T::INT8, Body::Scalar(int8div)),
-F::new(945, "int8mod", &[T::INT8, T::INT8], T::INT8, Body::Scalar(modulo)),
-F::new(462, "int8um", &[T::INT8], T::INT8, Body::Scalar(int8um)),
-F::new(1230, "int8abs", &[T::INT8], T::INT8, Body::Scalar(int8abs)),
-F::new(1396, "abs", &[T::INT8], T::INT8, Body::Scalar(int8abs)),
-F::new(947, "mod", &[T::INT8, T::INT8], T::INT8, Body::Scalar(modulo)),
-F::new(1908, "int8shl", &[T::INT8, T::INT4], T::INT8, Body::Scalar(int8shl)),
-F::new(1909, "int8shr", &[T::INT8, T::INT4], T::INT8, Body::Scalar(int8shr)),
-F::new(5044, "gcd", &[T::INT4, T::INT4], T::INT4, Body::Scalar(int4gcd)),
-F::new(5045, "gcd", &[T::INT8, T::INT8], T::INT8, Body::Scalar(int8gcd)),
-F::new(2089, "to_hex", &[T::INT4], T::TEXT, Body::Scalar(int4_to_hex)),
-F::new(2090, "to_hex", &[T::INT8], T::TEXT, Body::Scalar(int8_to_hex)),
-F::new(3237, "pg_lsn_mi", &[T::PG_LSN, T::PG_LSN], T::NUMERIC, Body::Scalar(pg_lsn_mi)),
-F::new(5022, "pg_lsn_pli", &[T::PG_LSN, T::NUMERIC], T::PG_LSN, Body::Scalar(pg_lsn_pli)),
-F::new(5024, "pg_lsn_mii", &[T::PG_LSN, T::NUMERIC], T::PG_LSN, Body::Scalar(pg_lsn_mii)),
-F::new(5023, "numeric_pl_pg_lsn", &[T::NUMERIC, T::PG_LSN], T::PG_LSN, Body::Scalar(numeric_pl_pg_lsn)),
+    F::new(
+        176,
+        "int2pl",
+        &[T::INT2, T::INT2],
+        T::INT2,
+        Body::Scalar(int2pl),
+    ),
+    F::new(
+        180,
+        "int2mi",
+        &[T::INT2, T::INT2],
+        T::INT2,
+        Body::Scalar(int2mi),
+    ),
+    F::new(
+        152,
+        "int2mul",
+        &[T::INT2, T::INT2],
+        T::INT2,
+        Body::Scalar(int2mul),
+    ),
+    F::new(
+        153,
+        "int2div",
+        &[T::INT2, T::INT2],
+        T::INT2,
+        Body::Scalar(int2div),
+    ),
+    F::new(
+        155,
+        "int2mod",
+        &[T::INT2, T::INT2],
+        T::INT2,
+        Body::Scalar(modulo),
+    ),
+    F::new(213, "int2um", &[T::INT2], T::INT2, Body::Scalar(int2um)),
+    F::new(1253, "int2abs", &[T::INT2], T::INT2, Body::Scalar(int2abs)),
+    F::new(1398, "abs", &[T::INT2], T::INT2, Body::Scalar(int2abs)),
+    F::new(
+        940,
+        "mod",
+        &[T::INT2, T::INT2],
+        T::INT2,
+        Body::Scalar(modulo),
+    ),
+    F::new(
+        1896,
+        "int2shl",
+        &[T::INT2, T::INT4],
+        T::INT2,
+        Body::Scalar(int2shl),
+    ),
+    F::new(
+        1897,
+        "int2shr",
+        &[T::INT2, T::INT4],
+        T::INT2,
+        Body::Scalar(int2shr),
+    ),
+    F::new(
+        177,
+        "int4pl",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4pl),
+    ),
+    F::new(
+        181,
+        "int4mi",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4mi),
+    ),
+    F::new(
+        141,
+        "int4mul",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4mul),
+    ),
+    F::new(
+        154,
+        "int4div",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4div),
+    ),
+    F::new(
+        156,
+        "int4mod",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(modulo),
+    ),
+    F::new(212, "int4um", &[T::INT4], T::INT4, Body::Scalar(int4um)),
+    F::new(1251, "int4abs", &[T::INT4], T::INT4, Body::Scalar(int4abs)),
+    F::new(1397, "abs", &[T::INT4], T::INT4, Body::Scalar(int4abs)),
+    F::new(
+        941,
+        "mod",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(modulo),
+    ),
+    F::new(
+        1902,
+        "int4shl",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4shl),
+    ),
+    F::new(
+        1903,
+        "int4shr",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4shr),
+    ),
+    F::new(
+        463,
+        "int8pl",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(int8pl),
+    ),
+    F::new(
+        464,
+        "int8mi",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(int8mi),
+    ),
+    F::new(
+        465,
+        "int8mul",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(int8mul),
+    ),
+    F::new(
+        466,
+        "int8div",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(int8div),
+    ),
+    F::new(
+        945,
+        "int8mod",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(modulo),
+    ),
+    F::new(462, "int8um", &[T::INT8], T::INT8, Body::Scalar(int8um)),
+    F::new(1230, "int8abs", &[T::INT8], T::INT8, Body::Scalar(int8abs)),
+    F::new(1396, "abs", &[T::INT8], T::INT8, Body::Scalar(int8abs)),
+    F::new(
+        947,
+        "mod",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(modulo),
+    ),
+    F::new(
+        1908,
+        "int8shl",
+        &[T::INT8, T::INT4],
+        T::INT8,
+        Body::Scalar(int8shl),
+    ),
+    F::new(
+        1909,
+        "int8shr",
+        &[T::INT8, T::INT4],
+        T::INT8,
+        Body::Scalar(int8shr),
+    ),
+    F::new(
+        5044,
+        "gcd",
+        &[T::INT4, T::INT4],
+        T::INT4,
+        Body::Scalar(int4gcd),
+    ),
+    F::new(
+        5045,
+        "gcd",
+        &[T::INT8, T::INT8],
+        T::INT8,
+        Body::Scalar(int8gcd),
+    ),
+    F::new(
+        2089,
+        "to_hex",
+        &[T::INT4],
+        T::TEXT,
+        Body::Scalar(int4_to_hex),
+    ),
+    F::new(
+        2090,
+        "to_hex",
+        &[T::INT8],
+        T::TEXT,
+        Body::Scalar(int8_to_hex),
+    ),
+    F::new(
+        3237,
+        "pg_lsn_mi",
+        &[T::PG_LSN, T::PG_LSN],
+        T::NUMERIC,
+        Body::Scalar(pg_lsn_mi),
+    ),
+    F::new(
+        5022,
+        "pg_lsn_pli",
+        &[T::PG_LSN, T::NUMERIC],
+        T::PG_LSN,
+        Body::Scalar(pg_lsn_pli),
+    ),
+    F::new(
+        5024,
+        "pg_lsn_mii",
+        &[T::PG_LSN, T::NUMERIC],
+        T::PG_LSN,
+        Body::Scalar(pg_lsn_mii),
+    ),
+    F::new(
+        5023,
+        "numeric_pl_pg_lsn",
+        &[T::NUMERIC, T::PG_LSN],
+        T::PG_LSN,
+        Body::Scalar(numeric_pl_pg_lsn),
+    ),
 ];
 
 /// A size of integer.
@@ -188,13 +379,19 @@ fn position(args: &[Datum], at: usize) -> Result<Numeric, PgError> {
 }
 
 fn position_datum(number: &Numeric) -> Result<Datum, PgError> {
-    let rounded = number.round(0, bigdecimal::RoundingMode::HalfUp).to_string();
-    let value: u64 = rounded.parse().map_err(|_| out_of_range("pg_lsn"))?;
+    let rounded = number
+        .round(0, bigdecimal::RoundingMode::HalfUp)
+        .to_string();
+    let value: u64 = rounded
+        .parse()
+        .map_err(|_| invalid("pg_lsn out of range"))?;
     Ok(Datum::Int(value.cast_signed()))
 }
 
 fn pg_lsn_mi(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(numeric_datum(&position(args, 0)?.subtract(&position(args, 1)?)?))
+    Ok(numeric_datum(
+        &position(args, 0)?.subtract(&position(args, 1)?)?,
+    ))
 }
 
 /// Bytes to move a position by.

@@ -5,36 +5,172 @@ use std::rc::Rc;
 
 use regex::{Captures, Regex, RegexBuilder};
 
-use super::args::{
-    array_of, bool_datum, count_datum, invalid, or_null, text, text_datum,
-};
+use super::args::{array_of, bool_datum, count_datum, invalid, or_null, text, text_datum};
 use super::{Body, Call, Function as F, Row};
 use crate::datum::{Datum, PgType as T};
 use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(1637, "like_escape", &[T::TEXT, T::TEXT], T::TEXT, Body::Scalar(like_escape)),
-F::new(850, "textlike", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(like)),
-F::new(1633, "texticlike", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(ilike)),
-F::new(1569, "like", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(like)),
-F::new(1570, "notlike", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(not_like)),
-F::new(1254, "textregexeq", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(matches)),
-F::new(1238, "texticregexeq", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(imatches)),
-F::new(2073, "substring", &[T::TEXT, T::TEXT], T::TEXT, Body::Scalar(substring)),
-F::new(2284, "regexp_replace", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT, Body::Scalar(replace)),
-F::new(2285, "regexp_replace", &[T::TEXT, T::TEXT, T::TEXT, T::TEXT], T::TEXT, Body::Scalar(replace)),
-F::new(3396, "regexp_match", &[T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Scalar(first_match)),
-F::new(3397, "regexp_match", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Scalar(first_match)),
-F::new(2763, "regexp_matches", &[T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Table { columns: &[("regexp_matches", T::TEXT_ARRAY)], rows: all_matches }),
-F::new(2764, "regexp_matches", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Table { columns: &[("regexp_matches", T::TEXT_ARRAY)], rows: all_matches }),
-F::new(6263, "regexp_like", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(regexp_like)),
-F::new(6264, "regexp_like", &[T::TEXT, T::TEXT, T::TEXT], T::BOOL, Body::Scalar(regexp_like)),
-F::new(6254, "regexp_count", &[T::TEXT, T::TEXT], T::INT4, Body::Scalar(count)),
-F::new(2767, "regexp_split_to_array", &[T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Scalar(split_to_array)),
-F::new(2768, "regexp_split_to_array", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Scalar(split_to_array)),
-F::new(2765, "regexp_split_to_table", &[T::TEXT, T::TEXT], T::TEXT, Body::Table { columns: &[("regexp_split_to_table", T::TEXT)], rows: split_to_table }),
-F::new(2766, "regexp_split_to_table", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT, Body::Table { columns: &[("regexp_split_to_table", T::TEXT)], rows: split_to_table }),
+    F::new(
+        1637,
+        "like_escape",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(like_escape),
+    ),
+    F::new(
+        850,
+        "textlike",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(like),
+    ),
+    F::new(
+        1633,
+        "texticlike",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(ilike),
+    ),
+    F::new(
+        1569,
+        "like",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(like),
+    ),
+    F::new(
+        1570,
+        "notlike",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(not_like),
+    ),
+    F::new(
+        1254,
+        "textregexeq",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(matches),
+    ),
+    F::new(
+        1238,
+        "texticregexeq",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(imatches),
+    ),
+    F::new(
+        2073,
+        "substring",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(substring),
+    ),
+    F::new(
+        2284,
+        "regexp_replace",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(replace),
+    ),
+    F::new(
+        2285,
+        "regexp_replace",
+        &[T::TEXT, T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(replace),
+    ),
+    F::new(
+        3396,
+        "regexp_match",
+        &[T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Scalar(first_match),
+    ),
+    F::new(
+        3397,
+        "regexp_match",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Scalar(first_match),
+    ),
+    F::new(
+        2763,
+        "regexp_matches",
+        &[T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Table {
+            columns: &[("regexp_matches", T::TEXT_ARRAY)],
+            rows: all_matches,
+        },
+    ),
+    F::new(
+        2764,
+        "regexp_matches",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Table {
+            columns: &[("regexp_matches", T::TEXT_ARRAY)],
+            rows: all_matches,
+        },
+    ),
+    F::new(
+        6263,
+        "regexp_like",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(regexp_like),
+    ),
+    F::new(
+        6264,
+        "regexp_like",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(regexp_like),
+    ),
+    F::new(
+        6254,
+        "regexp_count",
+        &[T::TEXT, T::TEXT],
+        T::INT4,
+        Body::Scalar(count),
+    ),
+    F::new(
+        2767,
+        "regexp_split_to_array",
+        &[T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Scalar(split_to_array),
+    ),
+    F::new(
+        2768,
+        "regexp_split_to_array",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Scalar(split_to_array),
+    ),
+    F::new(
+        2765,
+        "regexp_split_to_table",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Table {
+            columns: &[("regexp_split_to_table", T::TEXT)],
+            rows: split_to_table,
+        },
+    ),
+    F::new(
+        2766,
+        "regexp_split_to_table",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Table {
+            columns: &[("regexp_split_to_table", T::TEXT)],
+            rows: split_to_table,
+        },
+    ),
 ];
 
 /// How many compiled expressions a thread keeps.
@@ -64,7 +200,11 @@ fn compiled(source: String) -> Result<Rc<Regex>, regex::Error> {
 
 /// A LIKE pattern as a regular expression.
 fn like_source(pattern: &str, ignore_case: bool) -> Result<String, PgError> {
-    let mut source = if ignore_case { "(?si)^".to_owned() } else { "(?s)^".to_owned() };
+    let mut source = if ignore_case {
+        "(?si)^".to_owned()
+    } else {
+        "(?s)^".to_owned()
+    };
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
         match character {
@@ -182,21 +322,31 @@ fn expression(pattern: &str, flags: &Flags) -> Result<Rc<Regex>, PgError> {
     } else if let Some(rest) = pattern.strip_prefix("***:") {
         pattern = rest;
     }
-    if let Some((options, rest)) = pattern.strip_prefix("(?").and_then(|rest| rest.split_once(')'))
+    if let Some((options, rest)) = pattern
+        .strip_prefix("(?")
+        .and_then(|rest| rest.split_once(')'))
         && !options.is_empty()
         && options.bytes().all(|b| b.is_ascii_lowercase())
     {
         letters = Flags::parse(options)?.letters;
         pattern = rest;
     }
-    let body = if literal { regex::escape(pattern) } else { translated(pattern)? };
+    let body = if literal {
+        regex::escape(pattern)
+    } else {
+        translated(pattern)?
+    };
     compiled(format!("(?{letters}){body}")).map_err(|error| bad_expression(&error))
 }
 
 fn bad_expression(error: &regex::Error) -> PgError {
     // The last line of the crate's report says what is wrong.
     let told = error.to_string();
-    let what = told.lines().last().unwrap_or("").trim_start_matches("error: ");
+    let what = told
+        .lines()
+        .last()
+        .unwrap_or("")
+        .trim_start_matches("error: ");
     let what = match what {
         "unclosed group" | "unopened group" => "parentheses () not balanced",
         "unclosed character class" => "brackets [] not balanced",
@@ -213,7 +363,10 @@ fn translated(pattern: &str) -> Result<String, PgError> {
     let unsupported = |what: &str| {
         PgError::unsupported(format!("{what} in regular expressions is not supported"))
     };
-    if ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|ahead| pattern.contains(ahead)) {
+    if ["(?=", "(?!", "(?<=", "(?<!"]
+        .iter()
+        .any(|ahead| pattern.contains(ahead))
+    {
         return Err(unsupported("looking around"));
     }
     let pattern = pattern.replace("[[:<:]]", "\\m").replace("[[:>:]]", "\\M");
@@ -248,7 +401,11 @@ fn translated(pattern: &str) -> Result<String, PgError> {
 
 /// The expression of the second argument with flags of the argument at `flags_at`.
 fn given(args: &[Datum], flags_at: usize) -> Result<(Rc<Regex>, Flags), PgError> {
-    let flags = Flags::parse(if args.len() > flags_at { text(args, flags_at)? } else { "" })?;
+    let flags = Flags::parse(if args.len() > flags_at {
+        text(args, flags_at)?
+    } else {
+        ""
+    })?;
     Ok((expression(text(args, 1)?, &flags)?, flags))
 }
 
@@ -270,7 +427,9 @@ fn regexp_like(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 
 fn refuse_global(flags: &Flags, name: &str) -> Result<(), PgError> {
     if flags.global {
-        return Err(invalid(format!("{name}() does not support the \"global\" option")));
+        return Err(invalid(format!(
+            "{name}() does not support the \"global\" option"
+        )));
     }
     Ok(())
 }
@@ -308,7 +467,10 @@ fn filled(template: &str, captures: &Captures<'_>) -> String {
         match characters.next() {
             Some('&') => out.push_str(group(0)),
             Some(digit @ '1'..='9') => {
-                let at = digit.to_digit(10).and_then(|d| usize::try_from(d).ok()).unwrap_or(0);
+                let at = digit
+                    .to_digit(10)
+                    .and_then(|d| usize::try_from(d).ok())
+                    .unwrap_or(0);
                 out.push_str(group(at));
             }
             Some('\\') | None => out.push('\\'),
@@ -324,14 +486,20 @@ fn filled(template: &str, captures: &Captures<'_>) -> String {
 fn groups(captures: &Captures<'_>) -> Datum {
     let from = usize::from(captures.len() > 1);
     let parts = captures.iter().skip(from);
-    array_of(parts.map(|part| part.map(|part| part.as_str().to_owned())).collect())
+    array_of(
+        parts
+            .map(|part| part.map(|part| part.as_str().to_owned()))
+            .collect(),
+    )
 }
 
 fn first_match(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let (regex, flags) = given(args, 2)?;
     if flags.global {
-        return Err(invalid("regexp_match() does not support the \"global\" option")
-            .with_hint("Use the regexp_matches function instead."));
+        return Err(
+            invalid("regexp_match() does not support the \"global\" option")
+                .with_hint("Use the regexp_matches function instead."),
+        );
     }
     let found = regex.captures(text(args, 0)?);
     Ok(found.map_or(Datum::Null, |captures| groups(&captures)))

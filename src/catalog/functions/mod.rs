@@ -1,11 +1,28 @@
 //! The functions that SQL may call, with their types.
 
+mod aggregates;
+mod args;
+mod arrays;
 mod decoding;
+mod definitions;
+mod fields;
+mod floats;
 mod given;
+mod ints;
+mod jsons;
+mod matching;
 mod names;
+mod numerics;
 mod ours;
+mod privileges;
+mod quoting;
 mod registry;
+mod series;
+mod session;
 mod slots;
+mod strings;
+mod times;
+mod to_char;
 mod wal;
 
 use std::sync::Arc;
@@ -178,3 +195,5 @@ pub(super) type RowStream = Box<dyn Iterator<Item = Result<Row, PgError>> + Send
 
 #[cfg(test)]
 mod slot_tests;
+#[cfg(test)]
+mod tests;

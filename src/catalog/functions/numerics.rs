@@ -10,44 +10,260 @@ use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(1724, "numeric_add", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(add)),
-F::new(1725, "numeric_sub", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(subtract)),
-F::new(1726, "numeric_mul", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(multiply)),
-F::new(1727, "numeric_div", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(divide)),
-F::new(1729, "numeric_mod", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(modulo)),
-F::new(1728, "mod", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(modulo)),
-F::new(1973, "div", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(whole_quotient)),
-F::new(1771, "numeric_uminus", &[T::NUMERIC], T::NUMERIC, Body::Scalar(negate)),
-F::new(1704, "numeric_abs", &[T::NUMERIC], T::NUMERIC, Body::Scalar(absolute)),
-F::new(1705, "abs", &[T::NUMERIC], T::NUMERIC, Body::Scalar(absolute)),
-F::new(1739, "numeric_power", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(power)),
-F::new(2169, "power", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(power)),
-F::new(1738, "pow", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(power)),
-F::new(1731, "numeric_sqrt", &[T::NUMERIC], T::NUMERIC, Body::Scalar(square_root)),
-F::new(1730, "sqrt", &[T::NUMERIC], T::NUMERIC, Body::Scalar(square_root)),
-F::new(1733, "numeric_exp", &[T::NUMERIC], T::NUMERIC, Body::Scalar(no_series)),
-F::new(1732, "exp", &[T::NUMERIC], T::NUMERIC, Body::Scalar(no_series)),
-F::new(1734, "ln", &[T::NUMERIC], T::NUMERIC, Body::Scalar(no_series)),
-F::new(1741, "log", &[T::NUMERIC], T::NUMERIC, Body::Scalar(no_series)),
-F::new(1736, "log", &[T::NUMERIC, T::NUMERIC], T::NUMERIC, Body::Scalar(no_series)),
-F::new(1711, "ceil", &[T::NUMERIC], T::NUMERIC, Body::Scalar(ceiling)),
-F::new(2167, "ceiling", &[T::NUMERIC], T::NUMERIC, Body::Scalar(ceiling)),
-F::new(1712, "floor", &[T::NUMERIC], T::NUMERIC, Body::Scalar(floor)),
-F::new(1708, "round", &[T::NUMERIC], T::NUMERIC, Body::Scalar(round)),
-F::new(1707, "round", &[T::NUMERIC, T::INT4], T::NUMERIC, Body::Scalar(round)),
-F::new(1710, "trunc", &[T::NUMERIC], T::NUMERIC, Body::Scalar(truncate)),
-F::new(1709, "trunc", &[T::NUMERIC, T::INT4], T::NUMERIC, Body::Scalar(truncate)),
-F::new(1706, "sign", &[T::NUMERIC], T::NUMERIC, Body::Scalar(sign)),
-F::new(3281, "scale", &[T::NUMERIC], T::INT4, Body::Scalar(scale)),
-F::new(5042, "min_scale", &[T::NUMERIC], T::INT4, Body::Scalar(min_scale)),
-F::new(5043, "trim_scale", &[T::NUMERIC], T::NUMERIC, Body::Scalar(trim_scale)),
-F::new(1718, "numeric_eq", &[T::NUMERIC, T::NUMERIC], T::BOOL, Body::Scalar(eq)),
-F::new(1719, "numeric_ne", &[T::NUMERIC, T::NUMERIC], T::BOOL, Body::Scalar(ne)),
-F::new(1722, "numeric_lt", &[T::NUMERIC, T::NUMERIC], T::BOOL, Body::Scalar(lt)),
-F::new(1723, "numeric_le", &[T::NUMERIC, T::NUMERIC], T::BOOL, Body::Scalar(le)),
-F::new(1720, "numeric_gt", &[T::NUMERIC, T::NUMERIC], T::BOOL, Body::Scalar(gt)),
-F::new(1721, "numeric_ge", &[T::NUMERIC, T::NUMERIC], T::BOOL, Body::Scalar(ge)),
-F::new(1769, "numeric_cmp", &[T::NUMERIC, T::NUMERIC], T::INT4, Body::Scalar(cmp)),
+    F::new(
+        1724,
+        "numeric_add",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(add),
+    ),
+    F::new(
+        1725,
+        "numeric_sub",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(subtract),
+    ),
+    F::new(
+        1726,
+        "numeric_mul",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(multiply),
+    ),
+    F::new(
+        1727,
+        "numeric_div",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(divide),
+    ),
+    F::new(
+        1729,
+        "numeric_mod",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(modulo),
+    ),
+    F::new(
+        1728,
+        "mod",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(modulo),
+    ),
+    F::new(
+        1973,
+        "div",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(whole_quotient),
+    ),
+    F::new(
+        1771,
+        "numeric_uminus",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(negate),
+    ),
+    F::new(
+        1704,
+        "numeric_abs",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(absolute),
+    ),
+    F::new(
+        1705,
+        "abs",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(absolute),
+    ),
+    F::new(
+        1739,
+        "numeric_power",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(power),
+    ),
+    F::new(
+        2169,
+        "power",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(power),
+    ),
+    F::new(
+        1738,
+        "pow",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(power),
+    ),
+    F::new(
+        1731,
+        "numeric_sqrt",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(square_root),
+    ),
+    F::new(
+        1730,
+        "sqrt",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(square_root),
+    ),
+    F::new(
+        1733,
+        "numeric_exp",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(no_series),
+    ),
+    F::new(
+        1732,
+        "exp",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(no_series),
+    ),
+    F::new(
+        1734,
+        "ln",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(no_series),
+    ),
+    F::new(
+        1741,
+        "log",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(no_series),
+    ),
+    F::new(
+        1736,
+        "log",
+        &[T::NUMERIC, T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(no_series),
+    ),
+    F::new(
+        1711,
+        "ceil",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(ceiling),
+    ),
+    F::new(
+        2167,
+        "ceiling",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(ceiling),
+    ),
+    F::new(
+        1712,
+        "floor",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(floor),
+    ),
+    F::new(
+        1708,
+        "round",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(round),
+    ),
+    F::new(
+        1707,
+        "round",
+        &[T::NUMERIC, T::INT4],
+        T::NUMERIC,
+        Body::Scalar(round),
+    ),
+    F::new(
+        1710,
+        "trunc",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(truncate),
+    ),
+    F::new(
+        1709,
+        "trunc",
+        &[T::NUMERIC, T::INT4],
+        T::NUMERIC,
+        Body::Scalar(truncate),
+    ),
+    F::new(1706, "sign", &[T::NUMERIC], T::NUMERIC, Body::Scalar(sign)),
+    F::new(3281, "scale", &[T::NUMERIC], T::INT4, Body::Scalar(scale)),
+    F::new(
+        5042,
+        "min_scale",
+        &[T::NUMERIC],
+        T::INT4,
+        Body::Scalar(min_scale),
+    ),
+    F::new(
+        5043,
+        "trim_scale",
+        &[T::NUMERIC],
+        T::NUMERIC,
+        Body::Scalar(trim_scale),
+    ),
+    F::new(
+        1718,
+        "numeric_eq",
+        &[T::NUMERIC, T::NUMERIC],
+        T::BOOL,
+        Body::Scalar(eq),
+    ),
+    F::new(
+        1719,
+        "numeric_ne",
+        &[T::NUMERIC, T::NUMERIC],
+        T::BOOL,
+        Body::Scalar(ne),
+    ),
+    F::new(
+        1722,
+        "numeric_lt",
+        &[T::NUMERIC, T::NUMERIC],
+        T::BOOL,
+        Body::Scalar(lt),
+    ),
+    F::new(
+        1723,
+        "numeric_le",
+        &[T::NUMERIC, T::NUMERIC],
+        T::BOOL,
+        Body::Scalar(le),
+    ),
+    F::new(
+        1720,
+        "numeric_gt",
+        &[T::NUMERIC, T::NUMERIC],
+        T::BOOL,
+        Body::Scalar(gt),
+    ),
+    F::new(
+        1721,
+        "numeric_ge",
+        &[T::NUMERIC, T::NUMERIC],
+        T::BOOL,
+        Body::Scalar(ge),
+    ),
+    F::new(
+        1769,
+        "numeric_cmp",
+        &[T::NUMERIC, T::NUMERIC],
+        T::INT4,
+        Body::Scalar(cmp),
+    ),
 ];
 
 fn add(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -55,21 +271,28 @@ fn add(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn subtract(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(numeric_datum(&numeric(args, 0)?.subtract(&numeric(args, 1)?)?))
+    Ok(numeric_datum(
+        &numeric(args, 0)?.subtract(&numeric(args, 1)?)?,
+    ))
 }
 
 fn multiply(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(numeric_datum(&numeric(args, 0)?.multiply(&numeric(args, 1)?)?))
+    Ok(numeric_datum(
+        &numeric(args, 0)?.multiply(&numeric(args, 1)?)?,
+    ))
 }
 
 fn divide(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let quotient = numeric(args, 0)?.divide(&numeric(args, 1)?)?;
-    quotient.map(|found| numeric_datum(&found)).ok_or_else(division_by_zero)
+    quotient
+        .map(|found| numeric_datum(&found))
+        .ok_or_else(division_by_zero)
 }
 
 fn modulo(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let rest = numeric(args, 0)?.modulo(&numeric(args, 1)?)?;
-    rest.map(|found| numeric_datum(&found)).ok_or_else(division_by_zero)
+    rest.map(|found| numeric_datum(&found))
+        .ok_or_else(division_by_zero)
 }
 
 fn whole_quotient(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -80,7 +303,11 @@ fn whole_quotient(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
             let Some(Numeric::Finite(rest)) = exact else {
                 return Err(division_by_zero());
             };
-            Ok(numeric_datum(&Numeric::of(divide_to_scale(&(a - rest), &b, 0))?))
+            Ok(numeric_datum(&Numeric::of(divide_to_scale(
+                &(a - rest),
+                &b,
+                0,
+            ))?))
         }
         (a, b) => {
             let quotient = a.divide(&b)?.ok_or_else(division_by_zero)?;
@@ -100,7 +327,11 @@ fn absolute(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         Numeric::NegativeInfinity => true,
         Numeric::NaN | Numeric::Infinity => false,
     };
-    Ok(numeric_datum(&if negative { value.negate() } else { value }))
+    Ok(numeric_datum(&if negative {
+        value.negate()
+    } else {
+        value
+    }))
 }
 
 fn rounded(args: &[Datum], mode: RoundingMode) -> Result<Datum, PgError> {
@@ -144,7 +375,11 @@ fn scale(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 /// Without the zeros at the end of its fraction.
 fn trimmed(number: &BigDecimal) -> BigDecimal {
     let normal = number.normalized();
-    if normal.fractional_digit_count() < 0 { normal.with_scale(0) } else { normal }
+    if normal.fractional_digit_count() < 0 {
+        normal.with_scale(0)
+    } else {
+        normal
+    }
 }
 
 fn min_scale(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -166,7 +401,9 @@ fn power(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let (base, exponent) = (numeric(args, 0)?, numeric(args, 1)?);
     let whole = exponent == exponent.round(0, RoundingMode::Down);
     let (Numeric::Finite(number), Some(times), true) = (&base, exponent.to_int(), whole) else {
-        return Err(PgError::unsupported("this power of a numeric is not supported"));
+        return Err(PgError::unsupported(
+            "this power of a numeric is not supported",
+        ));
     };
     if number.is_zero() {
         return match times {
@@ -174,20 +411,32 @@ fn power(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
                 "2201F",
                 "zero raised to a negative power is undefined",
             )),
-            0 => Ok(numeric_datum(&Numeric::of(BigDecimal::from(1).with_scale(16))?)),
-            1.. => Ok(numeric_datum(&Numeric::of(BigDecimal::zero().with_scale(16))?)),
+            0 => Ok(numeric_datum(&Numeric::of(
+                BigDecimal::from(1).with_scale(16),
+            )?)),
+            1.. => Ok(numeric_datum(&Numeric::of(
+                BigDecimal::zero().with_scale(16),
+            )?)),
         };
     }
-    let digits = number.abs().to_string().parse::<f64>().map_or(0.0, f64::log10);
-    #[allow(clippy::as_conversions, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    let digits = number
+        .abs()
+        .to_string()
+        .parse::<f64>()
+        .map_or(0.0, f64::log10);
+    #[allow(
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation
+    )]
     let magnitude = (digits * times as f64) as i64;
     if magnitude > 131_072 {
         return Err(PgError::error("22003", "value overflows numeric format"));
     }
-    let scale = (16 - magnitude)
-        .max(number.fractional_digit_count())
+    let scale = number
+        .fractional_digit_count()
         .max(exponent.scale())
-        .clamp(0, 1000);
+        .clamp(16, 1000);
     let times_abs = u32::try_from(times.unsigned_abs())
         .ok()
         .filter(|times| u64::from(*times) * number.digits() < 1_000_000)
@@ -215,7 +464,9 @@ fn square_root(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let whole = i64::try_from(number.digits()).unwrap_or(0) - number.fractional_digit_count();
     let weight = (whole - 1).div_euclid(4);
     let before = if number.is_zero() { 1 } else { weight * 2 + 1 };
-    let scale = (16 - before).max(number.fractional_digit_count()).clamp(0, 1000);
+    let scale = (16 - before)
+        .max(number.fractional_digit_count())
+        .clamp(0, 1000);
     let (digits, _) = number.with_scale(2 * (scale + 1)).into_bigint_and_scale();
     let root: BigInt = digits.sqrt();
     let root = BigDecimal::new(root, scale + 1).with_scale_round(scale, RoundingMode::HalfUp);

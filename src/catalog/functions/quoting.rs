@@ -1,7 +1,7 @@
 //! Quoting names and literals; bytes as text and back.
 
-use base64::engine::general_purpose::STANDARD;
-use base64::{DecodeError, Engine};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine, alphabet};
 
 use super::args::{bytes, count_datum, int, invalid, text, text_datum, text_or_null};
 use super::strings::part;
@@ -11,25 +11,129 @@ use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(1282, "quote_ident", &[T::TEXT], T::TEXT, Body::Scalar(ident)),
-F::new(1283, "quote_literal", &[T::TEXT], T::TEXT, Body::Scalar(literal)),
-F::new(1285, "quote_literal", &[T::ANYELEMENT], T::TEXT, Body::Scalar(literal)),
-F::new(1289, "quote_nullable", &[T::TEXT], T::TEXT, Body::Scalar(nullable)).lax(),
-F::new(1290, "quote_nullable", &[T::ANYELEMENT], T::TEXT, Body::Scalar(nullable)).lax(),
-F::new(2311, "md5", &[T::TEXT], T::TEXT, Body::Scalar(md5_text)),
-F::new(2321, "md5", &[T::BYTEA], T::TEXT, Body::Scalar(md5_bytes)),
-F::new(1946, "encode", &[T::BYTEA, T::TEXT], T::TEXT, Body::Scalar(encode)),
-F::new(1947, "decode", &[T::TEXT, T::TEXT], T::BYTEA, Body::Scalar(decode)),
-F::new(2010, "length", &[T::BYTEA], T::INT4, Body::Scalar(byte_length)),
-F::new(720, "octet_length", &[T::BYTEA], T::INT4, Body::Scalar(byte_length)),
-F::new(2011, "byteacat", &[T::BYTEA, T::BYTEA], T::BYTEA, Body::Scalar(byteacat)),
-F::new(2086, "substr", &[T::BYTEA, T::INT4], T::BYTEA, Body::Scalar(byte_part)),
-F::new(2085, "substr", &[T::BYTEA, T::INT4, T::INT4], T::BYTEA, Body::Scalar(byte_part)),
-F::new(2013, "substring", &[T::BYTEA, T::INT4], T::BYTEA, Body::Scalar(byte_part)),
-F::new(2012, "substring", &[T::BYTEA, T::INT4, T::INT4], T::BYTEA, Body::Scalar(byte_part)),
-F::new(721, "get_byte", &[T::BYTEA, T::INT4], T::INT4, Body::Scalar(get_byte)),
-F::new(1714, "convert_from", &[T::BYTEA, T::NAME], T::TEXT, Body::Scalar(convert_from)),
-F::new(1717, "convert_to", &[T::TEXT, T::NAME], T::BYTEA, Body::Scalar(convert_to)),
+    F::new(
+        1282,
+        "quote_ident",
+        &[T::TEXT],
+        T::TEXT,
+        Body::Scalar(ident),
+    ),
+    F::new(
+        1283,
+        "quote_literal",
+        &[T::TEXT],
+        T::TEXT,
+        Body::Scalar(literal),
+    ),
+    F::new(
+        1285,
+        "quote_literal",
+        &[T::ANYELEMENT],
+        T::TEXT,
+        Body::Scalar(literal),
+    ),
+    F::new(
+        1289,
+        "quote_nullable",
+        &[T::TEXT],
+        T::TEXT,
+        Body::Scalar(nullable),
+    )
+    .lax(),
+    F::new(
+        1290,
+        "quote_nullable",
+        &[T::ANYELEMENT],
+        T::TEXT,
+        Body::Scalar(nullable),
+    )
+    .lax(),
+    F::new(2311, "md5", &[T::TEXT], T::TEXT, Body::Scalar(md5_text)),
+    F::new(2321, "md5", &[T::BYTEA], T::TEXT, Body::Scalar(md5_bytes)),
+    F::new(
+        1946,
+        "encode",
+        &[T::BYTEA, T::TEXT],
+        T::TEXT,
+        Body::Scalar(encode),
+    ),
+    F::new(
+        1947,
+        "decode",
+        &[T::TEXT, T::TEXT],
+        T::BYTEA,
+        Body::Scalar(decode),
+    ),
+    F::new(
+        2010,
+        "length",
+        &[T::BYTEA],
+        T::INT4,
+        Body::Scalar(byte_length),
+    ),
+    F::new(
+        720,
+        "octet_length",
+        &[T::BYTEA],
+        T::INT4,
+        Body::Scalar(byte_length),
+    ),
+    F::new(
+        2011,
+        "byteacat",
+        &[T::BYTEA, T::BYTEA],
+        T::BYTEA,
+        Body::Scalar(byteacat),
+    ),
+    F::new(
+        2086,
+        "substr",
+        &[T::BYTEA, T::INT4],
+        T::BYTEA,
+        Body::Scalar(byte_part),
+    ),
+    F::new(
+        2085,
+        "substr",
+        &[T::BYTEA, T::INT4, T::INT4],
+        T::BYTEA,
+        Body::Scalar(byte_part),
+    ),
+    F::new(
+        2013,
+        "substring",
+        &[T::BYTEA, T::INT4],
+        T::BYTEA,
+        Body::Scalar(byte_part),
+    ),
+    F::new(
+        2012,
+        "substring",
+        &[T::BYTEA, T::INT4, T::INT4],
+        T::BYTEA,
+        Body::Scalar(byte_part),
+    ),
+    F::new(
+        721,
+        "get_byte",
+        &[T::BYTEA, T::INT4],
+        T::INT4,
+        Body::Scalar(get_byte),
+    ),
+    F::new(
+        1714,
+        "convert_from",
+        &[T::BYTEA, T::NAME],
+        T::TEXT,
+        Body::Scalar(convert_from),
+    ),
+    F::new(
+        1717,
+        "convert_to",
+        &[T::TEXT, T::NAME],
+        T::BYTEA,
+        Body::Scalar(convert_to),
+    ),
 ];
 
 /// A name in quotes where it needs them.
@@ -68,10 +172,19 @@ fn md5_bytes(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum(format!("{:x}", md5::compute(bytes(args, 0)?))))
 }
 
+/// What is left over of the last digit does not matter.
+const STANDARD: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
 /// In lines of 76 characters.
 fn to_base64(bytes: &[u8]) -> String {
     let digits: Vec<char> = STANDARD.encode(bytes).chars().collect();
-    let lines: Vec<String> = digits.chunks(76).map(|line| line.iter().collect()).collect();
+    let lines: Vec<String> = digits
+        .chunks(76)
+        .map(|line| line.iter().collect())
+        .collect();
     lines.join("\n")
 }
 
@@ -79,15 +192,19 @@ fn from_base64(text: &str) -> Result<Vec<u8>, PgError> {
     let digits: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     STANDARD.decode(digits).map_err(|error| match error {
         DecodeError::InvalidByte(at, _) => {
-            let symbol = text.chars().filter(|c| !c.is_ascii_whitespace()).nth(at).unwrap_or('=');
-            let message = format!("invalid symbol \"{symbol}\" found while decoding base64 sequence");
+            let symbol = text
+                .chars()
+                .filter(|c| !c.is_ascii_whitespace())
+                .nth(at)
+                .unwrap_or('=');
+            let message =
+                format!("invalid symbol \"{symbol}\" found while decoding base64 sequence");
             invalid(message)
         }
         DecodeError::InvalidLength(_)
-        | DecodeError::InvalidLastSymbol(..)
-        | DecodeError::InvalidPadding => invalid("invalid base64 end sequence").with_hint(
-            "Input data is missing padding, is truncated, or is otherwise corrupted.",
-        ),
+        | DecodeError::InvalidLastSymbol { .. }
+        | DecodeError::InvalidPadding => invalid("invalid base64 end sequence")
+            .with_hint("Input data is missing padding, is truncated, or is otherwise corrupted."),
     })
 }
 
@@ -136,9 +253,20 @@ fn byteacat(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn byte_part(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let length = if args.len() > 2 { Some(int(args, 2)?) } else { None };
+    let length = if args.len() > 2 {
+        Some(int(args, 2)?)
+    } else {
+        None
+    };
     let (skip, take) = part(int(args, 1)?, length)?;
-    Ok(Datum::Bytes(bytes(args, 0)?.iter().skip(skip).take(take).copied().collect()))
+    Ok(Datum::Bytes(
+        bytes(args, 0)?
+            .iter()
+            .skip(skip)
+            .take(take)
+            .copied()
+            .collect(),
+    ))
 }
 
 fn get_byte(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -151,10 +279,15 @@ fn get_byte(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn is_utf8(name: &str) -> Result<(), PgError> {
-    if matches!(name.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode") {
+    if matches!(
+        name.to_ascii_lowercase().as_str(),
+        "utf8" | "utf-8" | "unicode"
+    ) {
         return Ok(());
     }
-    Err(PgError::unsupported(format!("encoding \"{name}\" is not supported")))
+    Err(PgError::unsupported(format!(
+        "encoding \"{name}\" is not supported"
+    )))
 }
 
 fn convert_from(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {

@@ -3,11 +3,29 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{Function, decoding, ours, slots, wal};
+use super::{
+    Function, aggregates, arrays, decoding, definitions, fields, floats, ints, jsons, matching,
+    numerics, ours, privileges, quoting, series, session, slots, strings, times, wal,
+};
 
 /// The tables of functions, each in the module that has their bodies.
 const TABLES: &[&[Function]] = &[
     super::super::bind::INTERNAL_FUNCTIONS,
+    aggregates::FUNCTIONS,
+    arrays::FUNCTIONS,
+    definitions::FUNCTIONS,
+    fields::FUNCTIONS,
+    floats::FUNCTIONS,
+    ints::FUNCTIONS,
+    jsons::FUNCTIONS,
+    matching::FUNCTIONS,
+    numerics::FUNCTIONS,
+    privileges::FUNCTIONS,
+    quoting::FUNCTIONS,
+    series::FUNCTIONS,
+    session::FUNCTIONS,
+    strings::FUNCTIONS,
+    times::FUNCTIONS,
     super::super::bind::COUNT_FUNCTIONS,
     slots::ALL,
     decoding::ALL,

@@ -10,51 +10,265 @@ use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(870, "lower", &[T::TEXT], T::TEXT, Body::Scalar(lower)),
-F::new(871, "upper", &[T::TEXT], T::TEXT, Body::Scalar(upper)),
-F::new(872, "initcap", &[T::TEXT], T::TEXT, Body::Scalar(initcap)),
-F::new(1317, "length", &[T::TEXT], T::INT4, Body::Scalar(length)),
-F::new(1381, "char_length", &[T::TEXT], T::INT4, Body::Scalar(length)),
-F::new(1369, "character_length", &[T::TEXT], T::INT4, Body::Scalar(length)),
-F::new(1374, "octet_length", &[T::TEXT], T::INT4, Body::Scalar(octet_length)),
-F::new(1811, "bit_length", &[T::TEXT], T::INT4, Body::Scalar(bit_length)),
-F::new(883, "substr", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(substring)),
-F::new(877, "substr", &[T::TEXT, T::INT4, T::INT4], T::TEXT, Body::Scalar(substring)),
-F::new(937, "substring", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(substring)),
-F::new(936, "substring", &[T::TEXT, T::INT4, T::INT4], T::TEXT, Body::Scalar(substring)),
-F::new(1405, "overlay", &[T::TEXT, T::TEXT, T::INT4], T::TEXT, Body::Scalar(overlay)),
-F::new(1404, "overlay", &[T::TEXT, T::TEXT, T::INT4, T::INT4], T::TEXT, Body::Scalar(overlay)),
-F::new(868, "strpos", &[T::TEXT, T::TEXT], T::INT4, Body::Scalar(position)),
-F::new(849, "position", &[T::TEXT, T::TEXT], T::INT4, Body::Scalar(position)),
-F::new(885, "btrim", &[T::TEXT], T::TEXT, Body::Scalar(btrim)),
-F::new(884, "btrim", &[T::TEXT, T::TEXT], T::TEXT, Body::Scalar(btrim)),
-F::new(881, "ltrim", &[T::TEXT], T::TEXT, Body::Scalar(ltrim)),
-F::new(875, "ltrim", &[T::TEXT, T::TEXT], T::TEXT, Body::Scalar(ltrim)),
-F::new(882, "rtrim", &[T::TEXT], T::TEXT, Body::Scalar(rtrim)),
-F::new(876, "rtrim", &[T::TEXT, T::TEXT], T::TEXT, Body::Scalar(rtrim)),
-F::new(879, "lpad", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(lpad)),
-F::new(873, "lpad", &[T::TEXT, T::INT4, T::TEXT], T::TEXT, Body::Scalar(lpad)),
-F::new(880, "rpad", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(rpad)),
-F::new(874, "rpad", &[T::TEXT, T::INT4, T::TEXT], T::TEXT, Body::Scalar(rpad)),
-F::new(3060, "left", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(left)),
-F::new(3061, "right", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(right)),
-F::new(1622, "repeat", &[T::TEXT, T::INT4], T::TEXT, Body::Scalar(repeat)),
-F::new(2087, "replace", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT, Body::Scalar(replace)),
-F::new(3062, "reverse", &[T::TEXT], T::TEXT, Body::Scalar(reverse)),
-F::new(2088, "split_part", &[T::TEXT, T::TEXT, T::INT4], T::TEXT, Body::Scalar(split_part)),
-F::new(878, "translate", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT, Body::Scalar(translate)),
-F::new(3696, "starts_with", &[T::TEXT, T::TEXT], T::BOOL, Body::Scalar(starts_with)),
-F::new(1620, "ascii", &[T::TEXT], T::INT4, Body::Scalar(ascii)),
-F::new(1621, "chr", &[T::INT4], T::TEXT, Body::Scalar(chr)),
-F::new(1258, "textcat", &[T::TEXT, T::TEXT], T::TEXT, Body::Scalar(textcat)),
-F::new(3058, "concat", &[T::ANY], T::TEXT, Body::Scalar(concat)).lax().variadic(),
-F::new(3059, "concat_ws", &[T::TEXT, T::ANY], T::TEXT, Body::Scalar(concat_ws)).lax().variadic(),
-F::new(394, "string_to_array", &[T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Scalar(string_to_array)).lax(),
-F::new(376, "string_to_array", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT_ARRAY, Body::Scalar(string_to_array)).lax(),
-F::new(6160, "string_to_table", &[T::TEXT, T::TEXT], T::TEXT, Body::Table { columns: &[("string_to_table", T::TEXT)], rows: string_to_table }).lax(),
-F::new(6161, "string_to_table", &[T::TEXT, T::TEXT, T::TEXT], T::TEXT, Body::Table { columns: &[("string_to_table", T::TEXT)], rows: string_to_table }).lax(),
-F::new(3540, "format", &[T::TEXT], T::TEXT, Body::Scalar(format)).lax(),
-F::new(3539, "format", &[T::TEXT, T::ANY], T::TEXT, Body::Scalar(format)).lax().variadic(),
+    F::new(870, "lower", &[T::TEXT], T::TEXT, Body::Scalar(lower)),
+    F::new(871, "upper", &[T::TEXT], T::TEXT, Body::Scalar(upper)),
+    F::new(872, "initcap", &[T::TEXT], T::TEXT, Body::Scalar(initcap)),
+    F::new(1317, "length", &[T::TEXT], T::INT4, Body::Scalar(length)),
+    F::new(
+        1381,
+        "char_length",
+        &[T::TEXT],
+        T::INT4,
+        Body::Scalar(length),
+    ),
+    F::new(
+        1369,
+        "character_length",
+        &[T::TEXT],
+        T::INT4,
+        Body::Scalar(length),
+    ),
+    F::new(
+        1374,
+        "octet_length",
+        &[T::TEXT],
+        T::INT4,
+        Body::Scalar(octet_length),
+    ),
+    F::new(
+        1811,
+        "bit_length",
+        &[T::TEXT],
+        T::INT4,
+        Body::Scalar(bit_length),
+    ),
+    F::new(
+        883,
+        "substr",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(substring),
+    ),
+    F::new(
+        877,
+        "substr",
+        &[T::TEXT, T::INT4, T::INT4],
+        T::TEXT,
+        Body::Scalar(substring),
+    ),
+    F::new(
+        937,
+        "substring",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(substring),
+    ),
+    F::new(
+        936,
+        "substring",
+        &[T::TEXT, T::INT4, T::INT4],
+        T::TEXT,
+        Body::Scalar(substring),
+    ),
+    F::new(
+        1405,
+        "overlay",
+        &[T::TEXT, T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(overlay),
+    ),
+    F::new(
+        1404,
+        "overlay",
+        &[T::TEXT, T::TEXT, T::INT4, T::INT4],
+        T::TEXT,
+        Body::Scalar(overlay),
+    ),
+    F::new(
+        868,
+        "strpos",
+        &[T::TEXT, T::TEXT],
+        T::INT4,
+        Body::Scalar(position),
+    ),
+    F::new(
+        849,
+        "position",
+        &[T::TEXT, T::TEXT],
+        T::INT4,
+        Body::Scalar(position),
+    ),
+    F::new(885, "btrim", &[T::TEXT], T::TEXT, Body::Scalar(btrim)),
+    F::new(
+        884,
+        "btrim",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(btrim),
+    ),
+    F::new(881, "ltrim", &[T::TEXT], T::TEXT, Body::Scalar(ltrim)),
+    F::new(
+        875,
+        "ltrim",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(ltrim),
+    ),
+    F::new(882, "rtrim", &[T::TEXT], T::TEXT, Body::Scalar(rtrim)),
+    F::new(
+        876,
+        "rtrim",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(rtrim),
+    ),
+    F::new(
+        879,
+        "lpad",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(lpad),
+    ),
+    F::new(
+        873,
+        "lpad",
+        &[T::TEXT, T::INT4, T::TEXT],
+        T::TEXT,
+        Body::Scalar(lpad),
+    ),
+    F::new(
+        880,
+        "rpad",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(rpad),
+    ),
+    F::new(
+        874,
+        "rpad",
+        &[T::TEXT, T::INT4, T::TEXT],
+        T::TEXT,
+        Body::Scalar(rpad),
+    ),
+    F::new(
+        3060,
+        "left",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(left),
+    ),
+    F::new(
+        3061,
+        "right",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(right),
+    ),
+    F::new(
+        1622,
+        "repeat",
+        &[T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(repeat),
+    ),
+    F::new(
+        2087,
+        "replace",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(replace),
+    ),
+    F::new(3062, "reverse", &[T::TEXT], T::TEXT, Body::Scalar(reverse)),
+    F::new(
+        2088,
+        "split_part",
+        &[T::TEXT, T::TEXT, T::INT4],
+        T::TEXT,
+        Body::Scalar(split_part),
+    ),
+    F::new(
+        878,
+        "translate",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(translate),
+    ),
+    F::new(
+        3696,
+        "starts_with",
+        &[T::TEXT, T::TEXT],
+        T::BOOL,
+        Body::Scalar(starts_with),
+    ),
+    F::new(1620, "ascii", &[T::TEXT], T::INT4, Body::Scalar(ascii)),
+    F::new(1621, "chr", &[T::INT4], T::TEXT, Body::Scalar(chr)),
+    F::new(
+        1258,
+        "textcat",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Scalar(textcat),
+    ),
+    F::new(3058, "concat", &[T::ANY], T::TEXT, Body::Scalar(concat))
+        .lax()
+        .variadic(),
+    F::new(
+        3059,
+        "concat_ws",
+        &[T::TEXT, T::ANY],
+        T::TEXT,
+        Body::Scalar(concat_ws),
+    )
+    .lax()
+    .variadic(),
+    F::new(
+        394,
+        "string_to_array",
+        &[T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Scalar(string_to_array),
+    )
+    .lax(),
+    F::new(
+        376,
+        "string_to_array",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT_ARRAY,
+        Body::Scalar(string_to_array),
+    )
+    .lax(),
+    F::new(
+        6160,
+        "string_to_table",
+        &[T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Table {
+            columns: &[("string_to_table", T::TEXT)],
+            rows: string_to_table,
+        },
+    )
+    .lax(),
+    F::new(
+        6161,
+        "string_to_table",
+        &[T::TEXT, T::TEXT, T::TEXT],
+        T::TEXT,
+        Body::Table {
+            columns: &[("string_to_table", T::TEXT)],
+            rows: string_to_table,
+        },
+    )
+    .lax(),
+    F::new(3540, "format", &[T::TEXT], T::TEXT, Body::Scalar(format)).lax(),
+    F::new(
+        3539,
+        "format",
+        &[T::TEXT, T::ANY],
+        T::TEXT,
+        Body::Scalar(format),
+    )
+    .lax()
+    .variadic(),
 ];
 
 /// The longest text that a function makes.
@@ -64,12 +278,28 @@ fn too_long() -> PgError {
     PgError::error("54000", "requested length too large")
 }
 
+/// Characters change their case one by one: what would become several stays as it is.
+fn single(mut mapped: impl Iterator<Item = char>, original: char) -> char {
+    match (mapped.next(), mapped.next()) {
+        (Some(one), None) => one,
+        _ => original,
+    }
+}
+
+fn cased(text: &str, change: impl Fn(char) -> char) -> String {
+    text.chars().map(change).collect()
+}
+
 fn lower(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(text_datum(text(args, 0)?.to_lowercase()))
+    Ok(text_datum(cased(text(args, 0)?, |c| {
+        single(c.to_lowercase(), c)
+    })))
 }
 
 fn upper(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(text_datum(text(args, 0)?.to_uppercase()))
+    Ok(text_datum(cased(text(args, 0)?, |c| {
+        single(c.to_uppercase(), c)
+    })))
 }
 
 fn initcap(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -77,9 +307,9 @@ fn initcap(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let mut inside = false;
     for character in text(args, 0)?.chars() {
         if inside {
-            out.extend(character.to_lowercase());
+            out.push(single(character.to_lowercase(), character));
         } else {
-            out.extend(character.to_uppercase());
+            out.push(single(character.to_uppercase(), character));
         }
         inside = character.is_alphanumeric();
     }
@@ -102,18 +332,28 @@ fn bit_length(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 pub(super) fn part(start: i64, length: Option<i64>) -> Result<(usize, usize), PgError> {
     let end = match length {
         Some(length) if length < 0 => {
-            return Err(PgError::error("22011", "negative substring length not allowed"));
+            return Err(PgError::error(
+                "22011",
+                "negative substring length not allowed",
+            ));
         }
         Some(length) => start.saturating_add(length),
         None => i64::MAX,
     };
     let first = start.max(1);
     let skip = usize::try_from(first - 1).unwrap_or(0);
-    Ok((skip, usize::try_from(end.saturating_sub(first)).unwrap_or(0)))
+    Ok((
+        skip,
+        usize::try_from(end.saturating_sub(first)).unwrap_or(0),
+    ))
 }
 
 fn substring(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let length = if args.len() > 2 { Some(int(args, 2)?) } else { None };
+    let length = if args.len() > 2 {
+        Some(int(args, 2)?)
+    } else {
+        None
+    };
     let (skip, take) = part(int(args, 1)?, length)?;
     let found: String = text(args, 0)?.chars().skip(skip).take(take).collect();
     Ok(text_datum(found))
@@ -122,7 +362,10 @@ fn substring(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 fn overlay(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let (whole, new, start) = (text(args, 0)?, text(args, 1)?, int(args, 2)?);
     if start <= 0 {
-        return Err(PgError::error("22011", "negative substring length not allowed"));
+        return Err(PgError::error(
+            "22011",
+            "negative substring length not allowed",
+        ));
     }
     let length = if args.len() > 3 {
         int(args, 3)?
@@ -179,7 +422,11 @@ fn padded(args: &[Datum]) -> Result<(String, String), PgError> {
     let fill = if args.len() > 2 { text(args, 2)? } else { " " };
     let kept: String = whole.chars().take(wanted).collect();
     let missing = wanted - kept.chars().count();
-    let padding = if fill.is_empty() { String::new() } else { fill.chars().cycle().take(missing).collect() };
+    let padding = if fill.is_empty() {
+        String::new()
+    } else {
+        fill.chars().cycle().take(missing).collect()
+    };
     Ok((padding, kept))
 }
 
@@ -251,7 +498,9 @@ fn split_part(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let at = match n {
         0 => return Err(invalid("field position must not be zero")),
         1.. => usize::try_from(n - 1).ok(),
-        ..0 => usize::try_from(n.unsigned_abs()).ok().and_then(|n| parts.len().checked_sub(n)),
+        ..0 => usize::try_from(n.unsigned_abs())
+            .ok()
+            .and_then(|n| parts.len().checked_sub(n)),
     };
     let found = at.and_then(|at| parts.get(at).copied()).unwrap_or("");
     Ok(text_datum(found))
@@ -270,7 +519,9 @@ fn translate(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn starts_with(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(text(args, 0)?.starts_with(text(args, 1)?).into()))
+    Ok(Datum::Int(
+        text(args, 0)?.starts_with(text(args, 1)?).into(),
+    ))
 }
 
 fn ascii(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -284,7 +535,7 @@ fn chr(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         return Err(PgError::error("54000", "null character not permitted"));
     }
     if code < 0 {
-        return Err(PgError::error("54000", "character number must be positive"));
+        return Err(invalid("character number must be positive"));
     }
     let found = u32::try_from(code).ok().and_then(char::from_u32);
     found.map(|c| text_datum(c.to_string())).ok_or_else(|| {
@@ -331,7 +582,9 @@ fn split(args: &[Datum]) -> Result<Option<Vec<Option<String>>>, PgError> {
         Some("") => vec![whole.to_owned()],
         Some(separator) => whole.split(separator).map(str::to_owned).collect(),
     };
-    let parts = parts.into_iter().map(|part| (Some(part.as_str()) != null).then_some(part));
+    let parts = parts
+        .into_iter()
+        .map(|part| (Some(part.as_str()) != null).then_some(part));
     Ok(Some(parts.collect()))
 }
 
@@ -387,7 +640,10 @@ impl Specifier {
             invalid("unterminated format() type specifier")
                 .with_hint("For a single \"%\" use \"%%\".")
         };
-        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let digits = |text: &str| {
+            text.find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(text.len())
+        };
         let mut rest = text;
         let mut position = None;
         let (number, after) = rest.split_at(digits(rest));
@@ -400,7 +656,11 @@ impl Specifier {
         let left = rest.starts_with('-');
         rest = rest.trim_start_matches('-');
         let (width, after) = rest.split_at(digits(rest));
-        let width = if width.is_empty() { 0 } else { width.parse().map_err(|_| unterminated())? };
+        let width = if width.is_empty() {
+            0
+        } else {
+            width.parse().map_err(|_| unterminated())?
+        };
         if width > MAX_LEN {
             return Err(too_long());
         }
@@ -430,12 +690,13 @@ impl Specifier {
                 return Err(invalid(message).with_hint("For a single \"%\" use \"%%\"."));
             }
         };
-        let width = self.width;
-        if self.left {
-            out.push_str(&format!("{text:<width$}"));
+        let padding = " ".repeat(self.width.saturating_sub(text.chars().count()));
+        let parts = if self.left {
+            [text, padding]
         } else {
-            out.push_str(&format!("{text:>width$}"));
-        }
+            [padding, text]
+        };
+        out.push_str(&parts.concat());
         Ok(())
     }
 }

@@ -4,67 +4,405 @@ use super::args::{float, int, interval, invalid, out_of_range, text};
 use super::{Body, Call, Function as F};
 use crate::clock::Moment;
 use crate::datum::{Civil, DAY_US, Datum, Interval, PgType as T, SECOND_US, Style};
-use crate::datum::{check_date, check_timestamp, is_infinite, local_to_utc, split_us, utc_to_local};
+use crate::datum::{
+    check_date, check_timestamp, is_infinite, local_to_utc, split_us, utc_to_local,
+};
 use crate::pgerror::PgError;
 
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
-F::new(1299, "now", &[], T::TIMESTAMPTZ, Body::Scalar(now)),
-F::new(2647, "transaction_timestamp", &[], T::TIMESTAMPTZ, Body::Scalar(now)),
-F::new(2648, "statement_timestamp", &[], T::TIMESTAMPTZ, Body::Scalar(statement_timestamp)),
-F::new(2649, "clock_timestamp", &[], T::TIMESTAMPTZ, Body::Scalar(clock_timestamp)).volatile(),
-F::new(2024, "timestamp", &[T::DATE], T::TIMESTAMP, Body::Scalar(date_to_timestamp)),
-F::new(2027, "timestamp", &[T::TIMESTAMPTZ], T::TIMESTAMP, Body::Scalar(to_local)),
-F::new(1174, "timestamptz", &[T::DATE], T::TIMESTAMPTZ, Body::Scalar(date_to_instant)),
-F::new(2028, "timestamptz", &[T::TIMESTAMP], T::TIMESTAMPTZ, Body::Scalar(to_instant)),
-F::new(2029, "date", &[T::TIMESTAMP], T::DATE, Body::Scalar(timestamp_to_date)),
-F::new(1178, "date", &[T::TIMESTAMPTZ], T::DATE, Body::Scalar(instant_to_date)),
-F::new(1316, "time", &[T::TIMESTAMP], T::TIME, Body::Scalar(timestamp_to_time)),
-F::new(2019, "time", &[T::TIMESTAMPTZ], T::TIME, Body::Scalar(instant_to_time)),
-F::new(1419, "time", &[T::INTERVAL], T::TIME, Body::Scalar(interval_to_time)),
-F::new(1370, "interval", &[T::TIME], T::INTERVAL, Body::Scalar(time_to_interval)),
-F::new(1159, "timezone", &[T::TEXT, T::TIMESTAMPTZ], T::TIMESTAMP, Body::Scalar(zone_of_instant)),
-F::new(2069, "timezone", &[T::TEXT, T::TIMESTAMP], T::TIMESTAMPTZ, Body::Scalar(zone_of_timestamp)),
-F::new(1141, "date_pli", &[T::DATE, T::INT4], T::DATE, Body::Scalar(date_pli)),
-F::new(1142, "date_mii", &[T::DATE, T::INT4], T::DATE, Body::Scalar(date_mii)),
-F::new(2550, "integer_pl_date", &[T::INT4, T::DATE], T::DATE, Body::Scalar(integer_pl_date)),
-F::new(1140, "date_mi", &[T::DATE, T::DATE], T::INT4, Body::Scalar(date_mi)),
-F::new(1272, "datetime_pl", &[T::DATE, T::TIME], T::TIMESTAMP, Body::Scalar(datetime_pl)),
-F::new(1296, "timedate_pl", &[T::TIME, T::DATE], T::TIMESTAMP, Body::Scalar(timedate_pl)),
-F::new(2071, "date_pl_interval", &[T::DATE, T::INTERVAL], T::TIMESTAMP, Body::Scalar(date_pl_interval)),
-F::new(2072, "date_mi_interval", &[T::DATE, T::INTERVAL], T::TIMESTAMP, Body::Scalar(date_mi_interval)),
-F::new(2546, "interval_pl_date", &[T::INTERVAL, T::DATE], T::TIMESTAMP, Body::Scalar(interval_pl_date)),
-F::new(1747, "time_pl_interval", &[T::TIME, T::INTERVAL], T::TIME, Body::Scalar(time_pl_interval)),
-F::new(1848, "interval_pl_time", &[T::INTERVAL, T::TIME], T::TIME, Body::Scalar(interval_pl_time)),
-F::new(1748, "time_mi_interval", &[T::TIME, T::INTERVAL], T::TIME, Body::Scalar(time_mi_interval)),
-F::new(1690, "time_mi_time", &[T::TIME, T::TIME], T::INTERVAL, Body::Scalar(time_mi_time)),
-F::new(2032, "timestamp_pl_interval", &[T::TIMESTAMP, T::INTERVAL], T::TIMESTAMP, Body::Scalar(timestamp_pl_interval)),
-F::new(2033, "timestamp_mi_interval", &[T::TIMESTAMP, T::INTERVAL], T::TIMESTAMP, Body::Scalar(timestamp_mi_interval)),
-F::new(2548, "interval_pl_timestamp", &[T::INTERVAL, T::TIMESTAMP], T::TIMESTAMP, Body::Scalar(interval_pl_timestamp)),
-F::new(2031, "timestamp_mi", &[T::TIMESTAMP, T::TIMESTAMP], T::INTERVAL, Body::Scalar(timestamp_mi)),
-F::new(1189, "timestamptz_pl_interval", &[T::TIMESTAMPTZ, T::INTERVAL], T::TIMESTAMPTZ, Body::Scalar(timestamptz_pl_interval)),
-F::new(1190, "timestamptz_mi_interval", &[T::TIMESTAMPTZ, T::INTERVAL], T::TIMESTAMPTZ, Body::Scalar(timestamptz_mi_interval)),
-F::new(2549, "interval_pl_timestamptz", &[T::INTERVAL, T::TIMESTAMPTZ], T::TIMESTAMPTZ, Body::Scalar(interval_pl_timestamptz)),
-F::new(1188, "timestamptz_mi", &[T::TIMESTAMPTZ, T::TIMESTAMPTZ], T::INTERVAL, Body::Scalar(timestamp_mi)),
-F::new(1169, "interval_pl", &[T::INTERVAL, T::INTERVAL], T::INTERVAL, Body::Scalar(interval_pl)),
-F::new(1170, "interval_mi", &[T::INTERVAL, T::INTERVAL], T::INTERVAL, Body::Scalar(interval_mi)),
-F::new(1168, "interval_um", &[T::INTERVAL], T::INTERVAL, Body::Scalar(interval_um)),
-F::new(1618, "interval_mul", &[T::INTERVAL, T::FLOAT8], T::INTERVAL, Body::Scalar(interval_mul)),
-F::new(1624, "mul_d_interval", &[T::FLOAT8, T::INTERVAL], T::INTERVAL, Body::Scalar(mul_d_interval)),
-F::new(1326, "interval_div", &[T::INTERVAL, T::FLOAT8], T::INTERVAL, Body::Scalar(interval_div)),
-F::new(1295, "justify_days", &[T::INTERVAL], T::INTERVAL, Body::Scalar(justify_days)),
-F::new(1175, "justify_hours", &[T::INTERVAL], T::INTERVAL, Body::Scalar(justify_hours)),
-F::new(2711, "justify_interval", &[T::INTERVAL], T::INTERVAL, Body::Scalar(justify_interval)),
-F::new(1373, "isfinite", &[T::DATE], T::BOOL, Body::Scalar(isfinite)),
-F::new(2048, "isfinite", &[T::TIMESTAMP], T::BOOL, Body::Scalar(isfinite)),
-F::new(1389, "isfinite", &[T::TIMESTAMPTZ], T::BOOL, Body::Scalar(isfinite)),
-F::new(3846, "make_date", &[T::INT4, T::INT4, T::INT4], T::DATE, Body::Scalar(make_date)).named(&["year", "month", "day"]),
-F::new(3464, "make_interval", &[T::INT4, T::INT4, T::INT4, T::INT4, T::INT4, T::INT4, T::FLOAT8], T::INTERVAL, Body::Scalar(make_interval)).named(&["years", "months", "weeks", "days", "hours", "mins", "secs"]).defaults(&["0", "0", "0", "0", "0", "0", "0.0"]),
-F::new(2058, "age", &[T::TIMESTAMP, T::TIMESTAMP], T::INTERVAL, Body::Scalar(age)),
-F::new(1199, "age", &[T::TIMESTAMPTZ, T::TIMESTAMPTZ], T::INTERVAL, Body::Scalar(age_instants)),
-F::new(2059, "age", &[T::TIMESTAMP], T::INTERVAL, Body::Scalar(age_today)),
-F::new(1386, "age", &[T::TIMESTAMPTZ], T::INTERVAL, Body::Scalar(age_today_instant)),
-F::new(2626, "pg_sleep", &[T::FLOAT8], T::VOID, Body::Scalar(sleep)).volatile(),
+    F::new(1299, "now", &[], T::TIMESTAMPTZ, Body::Scalar(now)),
+    F::new(
+        2647,
+        "transaction_timestamp",
+        &[],
+        T::TIMESTAMPTZ,
+        Body::Scalar(now),
+    ),
+    F::new(
+        2648,
+        "statement_timestamp",
+        &[],
+        T::TIMESTAMPTZ,
+        Body::Scalar(statement_timestamp),
+    ),
+    F::new(
+        2649,
+        "clock_timestamp",
+        &[],
+        T::TIMESTAMPTZ,
+        Body::Scalar(clock_timestamp),
+    )
+    .volatile(),
+    F::new(
+        2024,
+        "timestamp",
+        &[T::DATE],
+        T::TIMESTAMP,
+        Body::Scalar(date_to_timestamp),
+    ),
+    F::new(
+        2027,
+        "timestamp",
+        &[T::TIMESTAMPTZ],
+        T::TIMESTAMP,
+        Body::Scalar(to_local),
+    ),
+    F::new(
+        1174,
+        "timestamptz",
+        &[T::DATE],
+        T::TIMESTAMPTZ,
+        Body::Scalar(date_to_instant),
+    ),
+    F::new(
+        2028,
+        "timestamptz",
+        &[T::TIMESTAMP],
+        T::TIMESTAMPTZ,
+        Body::Scalar(to_instant),
+    ),
+    F::new(
+        2029,
+        "date",
+        &[T::TIMESTAMP],
+        T::DATE,
+        Body::Scalar(timestamp_to_date),
+    ),
+    F::new(
+        1178,
+        "date",
+        &[T::TIMESTAMPTZ],
+        T::DATE,
+        Body::Scalar(instant_to_date),
+    ),
+    F::new(
+        1316,
+        "time",
+        &[T::TIMESTAMP],
+        T::TIME,
+        Body::Scalar(timestamp_to_time),
+    ),
+    F::new(
+        2019,
+        "time",
+        &[T::TIMESTAMPTZ],
+        T::TIME,
+        Body::Scalar(instant_to_time),
+    ),
+    F::new(
+        1419,
+        "time",
+        &[T::INTERVAL],
+        T::TIME,
+        Body::Scalar(interval_to_time),
+    ),
+    F::new(
+        1370,
+        "interval",
+        &[T::TIME],
+        T::INTERVAL,
+        Body::Scalar(time_to_interval),
+    ),
+    F::new(
+        1159,
+        "timezone",
+        &[T::TEXT, T::TIMESTAMPTZ],
+        T::TIMESTAMP,
+        Body::Scalar(zone_of_instant),
+    ),
+    F::new(
+        2069,
+        "timezone",
+        &[T::TEXT, T::TIMESTAMP],
+        T::TIMESTAMPTZ,
+        Body::Scalar(zone_of_timestamp),
+    ),
+    F::new(
+        1141,
+        "date_pli",
+        &[T::DATE, T::INT4],
+        T::DATE,
+        Body::Scalar(date_pli),
+    ),
+    F::new(
+        1142,
+        "date_mii",
+        &[T::DATE, T::INT4],
+        T::DATE,
+        Body::Scalar(date_mii),
+    ),
+    F::new(
+        2550,
+        "integer_pl_date",
+        &[T::INT4, T::DATE],
+        T::DATE,
+        Body::Scalar(integer_pl_date),
+    ),
+    F::new(
+        1140,
+        "date_mi",
+        &[T::DATE, T::DATE],
+        T::INT4,
+        Body::Scalar(date_mi),
+    ),
+    F::new(
+        1272,
+        "datetime_pl",
+        &[T::DATE, T::TIME],
+        T::TIMESTAMP,
+        Body::Scalar(datetime_pl),
+    ),
+    F::new(
+        1296,
+        "timedate_pl",
+        &[T::TIME, T::DATE],
+        T::TIMESTAMP,
+        Body::Scalar(timedate_pl),
+    ),
+    F::new(
+        2071,
+        "date_pl_interval",
+        &[T::DATE, T::INTERVAL],
+        T::TIMESTAMP,
+        Body::Scalar(date_pl_interval),
+    ),
+    F::new(
+        2072,
+        "date_mi_interval",
+        &[T::DATE, T::INTERVAL],
+        T::TIMESTAMP,
+        Body::Scalar(date_mi_interval),
+    ),
+    F::new(
+        2546,
+        "interval_pl_date",
+        &[T::INTERVAL, T::DATE],
+        T::TIMESTAMP,
+        Body::Scalar(interval_pl_date),
+    ),
+    F::new(
+        1747,
+        "time_pl_interval",
+        &[T::TIME, T::INTERVAL],
+        T::TIME,
+        Body::Scalar(time_pl_interval),
+    ),
+    F::new(
+        1848,
+        "interval_pl_time",
+        &[T::INTERVAL, T::TIME],
+        T::TIME,
+        Body::Scalar(interval_pl_time),
+    ),
+    F::new(
+        1748,
+        "time_mi_interval",
+        &[T::TIME, T::INTERVAL],
+        T::TIME,
+        Body::Scalar(time_mi_interval),
+    ),
+    F::new(
+        1690,
+        "time_mi_time",
+        &[T::TIME, T::TIME],
+        T::INTERVAL,
+        Body::Scalar(time_mi_time),
+    ),
+    F::new(
+        2032,
+        "timestamp_pl_interval",
+        &[T::TIMESTAMP, T::INTERVAL],
+        T::TIMESTAMP,
+        Body::Scalar(timestamp_pl_interval),
+    ),
+    F::new(
+        2033,
+        "timestamp_mi_interval",
+        &[T::TIMESTAMP, T::INTERVAL],
+        T::TIMESTAMP,
+        Body::Scalar(timestamp_mi_interval),
+    ),
+    F::new(
+        2548,
+        "interval_pl_timestamp",
+        &[T::INTERVAL, T::TIMESTAMP],
+        T::TIMESTAMP,
+        Body::Scalar(interval_pl_timestamp),
+    ),
+    F::new(
+        2031,
+        "timestamp_mi",
+        &[T::TIMESTAMP, T::TIMESTAMP],
+        T::INTERVAL,
+        Body::Scalar(timestamp_mi),
+    ),
+    F::new(
+        1189,
+        "timestamptz_pl_interval",
+        &[T::TIMESTAMPTZ, T::INTERVAL],
+        T::TIMESTAMPTZ,
+        Body::Scalar(timestamptz_pl_interval),
+    ),
+    F::new(
+        1190,
+        "timestamptz_mi_interval",
+        &[T::TIMESTAMPTZ, T::INTERVAL],
+        T::TIMESTAMPTZ,
+        Body::Scalar(timestamptz_mi_interval),
+    ),
+    F::new(
+        2549,
+        "interval_pl_timestamptz",
+        &[T::INTERVAL, T::TIMESTAMPTZ],
+        T::TIMESTAMPTZ,
+        Body::Scalar(interval_pl_timestamptz),
+    ),
+    F::new(
+        1188,
+        "timestamptz_mi",
+        &[T::TIMESTAMPTZ, T::TIMESTAMPTZ],
+        T::INTERVAL,
+        Body::Scalar(timestamp_mi),
+    ),
+    F::new(
+        1169,
+        "interval_pl",
+        &[T::INTERVAL, T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(interval_pl),
+    ),
+    F::new(
+        1170,
+        "interval_mi",
+        &[T::INTERVAL, T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(interval_mi),
+    ),
+    F::new(
+        1168,
+        "interval_um",
+        &[T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(interval_um),
+    ),
+    F::new(
+        1618,
+        "interval_mul",
+        &[T::INTERVAL, T::FLOAT8],
+        T::INTERVAL,
+        Body::Scalar(interval_mul),
+    ),
+    F::new(
+        1624,
+        "mul_d_interval",
+        &[T::FLOAT8, T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(mul_d_interval),
+    ),
+    F::new(
+        1326,
+        "interval_div",
+        &[T::INTERVAL, T::FLOAT8],
+        T::INTERVAL,
+        Body::Scalar(interval_div),
+    ),
+    F::new(
+        1295,
+        "justify_days",
+        &[T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(justify_days),
+    ),
+    F::new(
+        1175,
+        "justify_hours",
+        &[T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(justify_hours),
+    ),
+    F::new(
+        2711,
+        "justify_interval",
+        &[T::INTERVAL],
+        T::INTERVAL,
+        Body::Scalar(justify_interval),
+    ),
+    F::new(
+        1373,
+        "isfinite",
+        &[T::DATE],
+        T::BOOL,
+        Body::Scalar(isfinite),
+    ),
+    F::new(
+        2048,
+        "isfinite",
+        &[T::TIMESTAMP],
+        T::BOOL,
+        Body::Scalar(isfinite),
+    ),
+    F::new(
+        1389,
+        "isfinite",
+        &[T::TIMESTAMPTZ],
+        T::BOOL,
+        Body::Scalar(isfinite),
+    ),
+    F::new(
+        3846,
+        "make_date",
+        &[T::INT4, T::INT4, T::INT4],
+        T::DATE,
+        Body::Scalar(make_date),
+    )
+    .named(&["year", "month", "day"]),
+    F::new(
+        3464,
+        "make_interval",
+        &[
+            T::INT4,
+            T::INT4,
+            T::INT4,
+            T::INT4,
+            T::INT4,
+            T::INT4,
+            T::FLOAT8,
+        ],
+        T::INTERVAL,
+        Body::Scalar(make_interval),
+    )
+    .named(&["years", "months", "weeks", "days", "hours", "mins", "secs"])
+    .defaults(&["0", "0", "0", "0", "0", "0", "0.0"]),
+    F::new(
+        2058,
+        "age",
+        &[T::TIMESTAMP, T::TIMESTAMP],
+        T::INTERVAL,
+        Body::Scalar(age),
+    ),
+    F::new(
+        1199,
+        "age",
+        &[T::TIMESTAMPTZ, T::TIMESTAMPTZ],
+        T::INTERVAL,
+        Body::Scalar(age_instants),
+    ),
+    F::new(
+        2059,
+        "age",
+        &[T::TIMESTAMP],
+        T::INTERVAL,
+        Body::Scalar(age_today),
+    ),
+    F::new(
+        1386,
+        "age",
+        &[T::TIMESTAMPTZ],
+        T::INTERVAL,
+        Body::Scalar(age_today_instant),
+    ),
+    F::new(2626, "pg_sleep", &[T::FLOAT8], T::VOID, Body::Scalar(sleep)).volatile(),
 ];
 
 fn too_far() -> PgError {
@@ -80,7 +418,9 @@ fn instant(value: i64) -> Result<Datum, PgError> {
 }
 
 fn interval_datum(value: Option<Interval>) -> Result<Datum, PgError> {
-    value.map(|found| Datum::Text(found.stored())).ok_or_else(interval_too_long)
+    value
+        .map(|found| Datum::Text(found.stored()))
+        .ok_or_else(interval_too_long)
 }
 
 fn now(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
@@ -88,16 +428,22 @@ fn now(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn unix_us(moment: Moment) -> i64 {
-    i64::try_from(moment.unix_ms).unwrap_or(0).saturating_mul(1_000)
+    i64::try_from(moment.unix_ms)
+        .unwrap_or(0)
+        .saturating_mul(1_000)
 }
 
 fn statement_timestamp(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(unix_us(call.context.now).max(call.context.transaction_unix_us)))
+    Ok(Datum::Int(
+        unix_us(call.context.now).max(call.context.transaction_unix_us),
+    ))
 }
 
 fn clock_timestamp(_: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
     let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Ok(Datum::Int(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    Ok(Datum::Int(
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+    ))
 }
 
 /// Midnight of a day.
@@ -105,7 +451,8 @@ fn midnight(days: i64) -> Result<i64, PgError> {
     if is_infinite(days) {
         return Ok(days);
     }
-    days.checked_mul(DAY_US).ok_or_else(|| PgError::error("22008", "date out of range for timestamp"))
+    days.checked_mul(DAY_US)
+        .ok_or_else(|| PgError::error("22008", "date out of range for timestamp"))
 }
 
 fn date_to_timestamp(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -133,12 +480,20 @@ fn to_instant(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn day_of(value: i64) -> Datum {
-    Datum::Int(if is_infinite(value) { value } else { split_us(value).0 })
+    Datum::Int(if is_infinite(value) {
+        value
+    } else {
+        split_us(value).0
+    })
 }
 
 /// Infinite timestamps have no time of day.
 fn time_of(value: i64) -> Datum {
-    if is_infinite(value) { Datum::Null } else { Datum::Int(split_us(value).1) }
+    if is_infinite(value) {
+        Datum::Null
+    } else {
+        Datum::Int(split_us(value).1)
+    }
 }
 
 fn timestamp_to_date(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -191,7 +546,9 @@ fn date_plus(days: i64, by: Option<i64>) -> Result<Datum, PgError> {
     if is_infinite(days) {
         return Ok(Datum::Int(days));
     }
-    let moved = by.and_then(|by| days.checked_add(by)).ok_or_else(|| out_of_range("date"))?;
+    let moved = by
+        .and_then(|by| days.checked_add(by))
+        .ok_or_else(|| out_of_range("date"))?;
     Ok(Datum::Int(check_date(moved)?))
 }
 
@@ -259,7 +616,9 @@ pub(super) fn plus_in_zone(style: &Style, value: i64, by: Interval) -> Result<i6
         let clock = plus(local(style, value)?, Interval { us: 0, ..by })?;
         moved = to_utc(style, clock)?;
     }
-    Ok(check_timestamp(moved.checked_add(by.us).ok_or_else(too_far)?)?)
+    Ok(check_timestamp(
+        moved.checked_add(by.us).ok_or_else(too_far)?,
+    )?)
 }
 
 fn negated(by: Interval) -> Result<Interval, PgError> {
@@ -267,15 +626,24 @@ fn negated(by: Interval) -> Result<Interval, PgError> {
 }
 
 fn date_pl_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(plus(midnight(int(args, 0)?)?, interval(args, 1)?)?))
+    Ok(Datum::Int(plus(
+        midnight(int(args, 0)?)?,
+        interval(args, 1)?,
+    )?))
 }
 
 fn date_mi_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(plus(midnight(int(args, 0)?)?, negated(interval(args, 1)?)?)?))
+    Ok(Datum::Int(plus(
+        midnight(int(args, 0)?)?,
+        negated(interval(args, 1)?)?,
+    )?))
 }
 
 fn interval_pl_date(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(plus(midnight(int(args, 1)?)?, interval(args, 0)?)?))
+    Ok(Datum::Int(plus(
+        midnight(int(args, 1)?)?,
+        interval(args, 0)?,
+    )?))
 }
 
 fn time_plus(time: i64, us: i64) -> Datum {
@@ -307,7 +675,10 @@ fn timestamp_pl_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError>
 }
 
 fn timestamp_mi_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(plus(int(args, 0)?, negated(interval(args, 1)?)?)?))
+    Ok(Datum::Int(plus(
+        int(args, 0)?,
+        negated(interval(args, 1)?)?,
+    )?))
 }
 
 fn interval_pl_timestamp(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -315,7 +686,11 @@ fn interval_pl_timestamp(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError>
 }
 
 fn timestamptz_pl_interval(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(plus_in_zone(call.style(), int(args, 0)?, interval(args, 1)?)?))
+    Ok(Datum::Int(plus_in_zone(
+        call.style(),
+        int(args, 0)?,
+        interval(args, 1)?,
+    )?))
 }
 
 fn timestamptz_mi_interval(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
@@ -324,14 +699,21 @@ fn timestamptz_mi_interval(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgE
 }
 
 fn interval_pl_timestamptz(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    Ok(Datum::Int(plus_in_zone(call.style(), int(args, 1)?, interval(args, 0)?)?))
+    Ok(Datum::Int(plus_in_zone(
+        call.style(),
+        int(args, 1)?,
+        interval(args, 0)?,
+    )?))
 }
 
 /// Days and time between; never months.
 fn timestamp_mi(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let (a, b) = (int(args, 0)?, int(args, 1)?);
     if is_infinite(a) || is_infinite(b) {
-        return Err(PgError::error("22008", "cannot subtract infinite timestamps"));
+        return Err(PgError::error(
+            "22008",
+            "cannot subtract infinite timestamps",
+        ));
     }
     let us = a.checked_sub(b).ok_or_else(interval_too_long)?;
     let days = i32::try_from(us / DAY_US).map_err(|_| interval_too_long())?;
@@ -408,25 +790,31 @@ fn justify_days(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 fn justify_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let found = interval(args, 0)?;
     // All of one sign, decided by the greatest part that is not zero.
-    let justified = with_whole_days(found).and_then(with_whole_months).and_then(|found| {
-        let (mut months, mut days, mut us) = (found.months, found.days, found.us);
-        let leading = if months == 0 { i64::from(days) } else { i64::from(months) };
-        if leading > 0 && us < 0 {
-            us += DAY_US;
-            days -= 1;
-        } else if leading < 0 && us > 0 {
-            us -= DAY_US;
-            days += 1;
-        }
-        if months > 0 && days < 0 {
-            days += 30;
-            months -= 1;
-        } else if months < 0 && days > 0 {
-            days -= 30;
-            months += 1;
-        }
-        Some(Interval { months, days, us })
-    });
+    let justified = with_whole_days(found)
+        .and_then(with_whole_months)
+        .and_then(|found| {
+            let (mut months, mut days, mut us) = (found.months, found.days, found.us);
+            let leading = if months == 0 {
+                i64::from(days)
+            } else {
+                i64::from(months)
+            };
+            if leading > 0 && us < 0 {
+                us += DAY_US;
+                days -= 1;
+            } else if leading < 0 && us > 0 {
+                us -= DAY_US;
+                days += 1;
+            }
+            if months > 0 && days < 0 {
+                days += 30;
+                months -= 1;
+            } else if months < 0 && days > 0 {
+                days -= 30;
+                months += 1;
+            }
+            Some(Interval { months, days, us })
+        });
     interval_datum(justified)
 }
 

@@ -11,20 +11,38 @@ use crate::pgerror::PgError;
 /// Patterns, longer ones before those they begin with.
 const PATTERNS: &[&str] = &[
     "YYYY", "IYYY", "Y,YYY", "MONTH", "Month", "month", "YYY", "IYY", "HH24", "HH12", "SSSSS",
-    "SSSS", "A.M.", "P.M.", "a.m.", "p.m.", "DAY", "Day", "day", "MON", "Mon", "mon", "DDD",
-    "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "TZH", "TZM", "YY", "IY", "HH", "MI", "SS", "MS",
-    "US", "AM", "PM", "am", "pm", "DY", "Dy", "dy", "DD", "MM", "WW", "IW", "ID", "CC", "RM",
-    "TZ", "tz", "OF", "Y", "I", "D", "W", "J", "Q",
+    "SSSS", "A.M.", "P.M.", "a.m.", "p.m.", "DAY", "Day", "day", "MON", "Mon", "mon", "DDD", "FF1",
+    "FF2", "FF3", "FF4", "FF5", "FF6", "TZH", "TZM", "YY", "IY", "HH", "MI", "SS", "MS", "US",
+    "AM", "PM", "am", "pm", "DY", "Dy", "dy", "DD", "MM", "WW", "IW", "ID", "CC", "RM", "TZ", "tz",
+    "OF", "Y", "I", "D", "W", "J", "Q",
 ];
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-const DAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const ROMAN: [&str; 12] =
-    ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+const ROMAN: [&str; 12] = [
+    "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII",
+];
 
 /// What a zone calls itself at an instant.
 pub(super) fn zone_name(utc: i64, zone: &TimeZone) -> String {
@@ -80,7 +98,11 @@ pub(super) fn write(
             && let Some(after) = rest.strip_prefix("TH").or_else(|| rest.strip_prefix("th"))
         {
             let suffix = ordinal(number);
-            out.push_str(&if rest.starts_with("TH") { suffix.to_uppercase() } else { suffix.to_owned() });
+            out.push_str(&if rest.starts_with("TH") {
+                suffix.to_uppercase()
+            } else {
+                suffix.to_owned()
+            });
             rest = after;
         }
     }
@@ -161,9 +183,10 @@ impl Moment {
             "MONTH" | "Month" | "month" => {
                 padded(&cased(index(MONTHS, self.civil.month), written), 9, fill)
             }
-            "MON" | "Mon" | "mon" => {
-                cased(index(MONTHS, self.civil.month).get(..3).unwrap_or(""), written)
-            }
+            "MON" | "Mon" | "mon" => cased(
+                index(MONTHS, self.civil.month).get(..3).unwrap_or(""),
+                written,
+            ),
             "DAY" | "Day" | "day" => padded(&cased(self.day_name(), written), 9, fill),
             "DY" | "Dy" | "dy" => cased(self.day_name().get(..3).unwrap_or(""), written),
             _ => match self.half_or_zone(known) {
@@ -250,5 +273,9 @@ fn cased(name: &str, written: &str) -> String {
 }
 
 fn padded(name: &str, width: usize, fill: bool) -> String {
-    if fill { name.to_owned() } else { format!("{name:<width$}") }
+    if fill {
+        name.to_owned()
+    } else {
+        format!("{name:<width$}")
+    }
 }

@@ -56,6 +56,7 @@ fn source(name: &str) -> Source {
         "commit_waits" => streams::commit_waits,
         "databases" => spools::databases,
         "producers" => spools::producers,
+        "topology" => streams::topology,
         _changes => return Source::Changes,
     })
 }

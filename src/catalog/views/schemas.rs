@@ -26,13 +26,13 @@ pub(super) const FIXED: [(&str, u32); 4] = [
 ];
 
 /// The OID of a schema of views; 0 when it is none.
-pub(super) fn fixed_schema(name: &str) -> u32 {
+pub(in crate::catalog) fn fixed_schema(name: &str) -> u32 {
     let found = FIXED.iter().find(|(fixed, _)| *fixed == name);
     found.map_or(0, |(_, oid)| *oid)
 }
 
 /// The OID of a schema of tables; 0 when there is none of that name.
-pub(super) fn oid_of_schema(set: &RelationSet, name: &str) -> u32 {
+pub(in crate::catalog) fn oid_of_schema(set: &RelationSet, name: &str) -> u32 {
     let found = set.schemas.iter().find(|schema| schema.name == name);
     match found {
         Some(schema) => schema.oid,

@@ -1,5 +1,5 @@
 //! Who reads: `pg_stat_replication`, `pg_stat_replication_slots`, `pgspool.replicas`,
-//! `pgspool.commit_waits`.
+//! `pgspool.topology`, `pgspool.commit_waits`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use crate::catalog::Context;
 use crate::catalog::databases::DatabaseSnapshot;
 use crate::catalog::functions::Row;
 use crate::datum::Datum;
+use crate::replicas::topology::{Caller, Endpoint, LagEstimate, Topology};
 use crate::replicas::{ReplicaSnapshot, SyncState, sync_states};
 
 use super::Rows;
@@ -16,11 +17,10 @@ use super::roles::BOOTSTRAP_ROLE;
 use super::sessions::client;
 
 /// Replicas with how each counts for commits.
-fn replicas_of(database: &DatabaseSnapshot) -> Vec<(ReplicaSnapshot, SyncState)> {
-    let replicas = database.engine.replicas();
-    let all = replicas.snapshot();
-    let states = sync_states(&replicas.settings(), &all);
-    all.into_iter().zip(states).collect()
+fn replicas_of(database: &DatabaseSnapshot) -> impl Iterator<Item = (&ReplicaSnapshot, SyncState)> {
+    let all = database.replicas();
+    let states = sync_states(&database.engine.replicas().settings(), all);
+    all.iter().zip(states)
 }
 
 /// `pg_stat_replication`: the streams of all databases.
@@ -36,7 +36,7 @@ pub(super) fn replication(context: &Arc<Context>) -> Rows {
                 (replica.pid != 0).then_some(replica.pid),
                 BOOTSTRAP_ROLE,
                 session.map(|session| session.user.as_str()),
-                replica.application_name,
+                replica.application_name.as_str(),
                 client_addr,
                 // client_hostname
                 NULL,
@@ -93,13 +93,14 @@ pub(super) fn replicas(context: &Arc<Context>) -> Rows {
     let mut rows: Vec<Row> = Vec::new();
     for database in context.databases() {
         let head = database.state.spool.head;
-        for (replica, sync) in replicas_of(database) {
+        let advertised = advertised(context, database).replicas;
+        for ((replica, sync), shown) in replicas_of(database).zip(advertised) {
             rows.push(row![
                 database.state.database.as_str(),
-                replica.id,
-                replica.region,
+                replica.id.as_str(),
+                replica.region.as_deref(),
                 (replica.pid != 0).then_some(replica.pid),
-                replica.application_name,
+                replica.application_name.as_str(),
                 replica.state.as_str(),
                 replica.sent_lsn,
                 replica.written_lsn,
@@ -109,10 +110,70 @@ pub(super) fn replicas(context: &Arc<Context>) -> Rows {
                 replica.acknowledged,
                 sync.state,
                 replica.rebootstrapping,
+                shown.healthy,
                 replica.apply_errors,
                 replica.divergences,
                 time_ms(replica.connected_at_unix_ms),
                 time_ms(replica.last_seen.unix_ms),
+            ]);
+        }
+    }
+    rows.into()
+}
+
+/// What the session may see of a database's fleet. There is no authentication yet: whoever is
+/// connected may see it all.
+fn advertised(context: &Context, database: &DatabaseSnapshot) -> Topology {
+    let replicas = database.engine.replicas();
+    let server = context.host.session().server;
+    let primary = Endpoint {
+        addr: server.map(|server| server.to_string()).unwrap_or_default(),
+        region: UNKNOWN_REGION.to_owned(),
+    };
+    Topology::advertise(
+        database.replicas(),
+        Caller::Authenticated,
+        replicas.epoch(),
+        primary,
+        database.state.spool.head,
+        LagEstimate::default(),
+        context.now,
+    )
+}
+
+/// The primary declares no region.
+const UNKNOWN_REGION: &str = "unknown";
+
+/// `pgspool.topology`
+pub(super) fn topology(context: &Arc<Context>) -> Rows {
+    let mut rows: Vec<Row> = Vec::new();
+    for database in context.databases() {
+        let name = database.state.database.as_str();
+        let spool = &database.state.spool;
+        let topology = advertised(context, database);
+        let at = topology.primary;
+        rows.push(row![
+            name,
+            topology.epoch,
+            "primary",
+            (!at.addr.is_empty()).then_some(at.addr),
+            at.region,
+            spool.failure.is_none(),
+            0,
+            spool.head,
+            false,
+        ]);
+        for replica in topology.replicas {
+            rows.push(row![
+                name,
+                topology.epoch,
+                "replica",
+                replica.endpoint.addr,
+                replica.endpoint.region,
+                replica.healthy,
+                (replica.lag_ms != u32::MAX).then_some(replica.lag_ms),
+                replica.last_applied_lsn,
+                replica.rebootstrapping,
             ]);
         }
     }

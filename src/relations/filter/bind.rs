@@ -169,6 +169,22 @@ impl Binder<'_> {
                 let right = self.bind(right)?;
                 operators::resolve(sign, left, right, position).map(Resolved::print)
             }
+            FilterExpr::IsNull { .. }
+            | FilterExpr::IsBool { .. }
+            | FilterExpr::IsDistinct { .. }
+            | FilterExpr::In { .. }
+            | FilterExpr::Between { .. } => self.test(&node.expr, position),
+            FilterExpr::Cast {
+                operand,
+                target,
+                typmod,
+            } => casts::explicit(self.bind(operand)?, *target, *typmod, position),
+        }
+    }
+
+    /// The tests that have words for operators.
+    fn test(&mut self, expr: &FilterExpr, position: u32) -> Result<Bound, FilterError> {
+        match expr {
             FilterExpr::IsNull { operand, negated } => {
                 let operand = self.bind(operand)?;
                 let text = match operand.form {
@@ -214,11 +230,15 @@ impl Binder<'_> {
                 let (low, high) = (self.bind(low)?, self.bind(high)?);
                 between(&operand, low, high, *negated, position)
             }
-            FilterExpr::Cast {
-                operand,
-                target,
-                typmod,
-            } => casts::explicit(self.bind(operand)?, *target, *typmod, position),
+            FilterExpr::Column { .. }
+            | FilterExpr::Number(_)
+            | FilterExpr::Text(_)
+            | FilterExpr::Bool(_)
+            | FilterExpr::Null
+            | FilterExpr::Logic { .. }
+            | FilterExpr::Not(_)
+            | FilterExpr::Operator { .. }
+            | FilterExpr::Cast { .. } => Err(unsupported("this", position)),
         }
     }
 

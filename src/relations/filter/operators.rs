@@ -68,11 +68,17 @@ pub(super) fn resolve(
     let Some(left) = left else {
         return prefix(sign, right, position);
     };
-    let (left, right) = with_types(left, right)?;
-    let types = (left.ty, right.ty);
+    let types = assumed(sign, &left, &right);
     let found = match sign {
         "=" | "<>" | "<" | "<=" | ">" | ">=" => compared(types, position)?,
-        "+" | "-" | "*" | "/" | "%" => computed(sign, types, position)?,
+        "+" | "-" | "*" | "/" | "%" => {
+            let untyped = left.is_untyped() || right.is_untyped();
+            if untyped && !NUMBERS.contains(&types.0) {
+                // PostgreSQL may take the string for an interval.
+                return Err(unsupported(format!("{sign} with a string"), position));
+            }
+            computed(sign, types, position)?
+        }
         "~~" | "!~~" | "~~*" | "!~~*" | "~" | "!~" | "~*" | "!~*" => matched(types),
         "||" => concatenated(types, position)?,
         other => return Err(unsupported(format!("operator {other}"), position)),
@@ -89,14 +95,17 @@ pub(super) fn resolve(
     })
 }
 
-/// Gives literals without a type the other side's, or text when neither has one.
-fn with_types(left: Bound, right: Bound) -> Result<(Bound, Bound), FilterError> {
-    let literal_type = |other: &Bound| match other.ty {
-        PgType::UNKNOWN | PgType::VARCHAR => PgType::TEXT,
-        known => known,
+/// Types of the operands: a literal without one gets the other side's, or text where neither has
+/// one or the operator is one of texts.
+fn assumed(sign: &str, left: &Bound, right: &Bound) -> (PgType, PgType) {
+    let of_texts = sign.contains('~');
+    let assume = |ours: &Bound, other: &Bound| match (ours.ty, other.ty) {
+        (PgType::UNKNOWN, PgType::UNKNOWN | PgType::VARCHAR) => PgType::TEXT,
+        (PgType::UNKNOWN, _) if of_texts => PgType::TEXT,
+        (PgType::UNKNOWN, theirs) => theirs,
+        (ours, _) => ours,
     };
-    let (for_left, for_right) = (literal_type(&right), literal_type(&left));
-    Ok((left.typed(for_left)?, right.typed(for_right)?))
+    (assume(left, right), assume(right, left))
 }
 
 /// Types of the operands, and of the result.

@@ -5,8 +5,9 @@ use sqlparser::ast::{
 };
 
 use super::super::{Binder, Scope, Typed, unsupported};
-use super::calls::{self, Resolved};
 use super::runtime;
+use super::signatures::{Callee, Resolved};
+use super::{arguments, calls};
 use crate::catalog::functions::Body;
 use crate::datum::PgType;
 use crate::pgerror::PgError;
@@ -69,7 +70,7 @@ impl Binder<'_> {
             let filter = written_filter(pieces.filter.as_deref());
             return Ok(Typed::of(format!("count(*){filter}{over}"), PgType::INT8));
         }
-        let resolved = self.resolve_call(None, name, &pieces.values, &[])?;
+        let resolved = self.resolve_call(&Callee::plain(name), &pieces.values)?;
         if !over.is_empty() && matches!(resolved.function.body, Body::Aggregate(_)) {
             return Err(unsupported(&format!("aggregate {name} over a window")));
         }
@@ -77,7 +78,7 @@ impl Binder<'_> {
     }
 
     fn pieces(&self, scope: &Scope<'_>, call: &Ast) -> Result<Pieces, PgError> {
-        let (exprs, star) = calls::aggregate_arguments(call)?;
+        let (exprs, star) = arguments::aggregate_arguments(call)?;
         let mut pieces = Pieces {
             values: self.values(scope, &exprs)?,
             star,

@@ -1,6 +1,6 @@
 //! Operators: choose the one that the operands' types mean, and write it.
 
-use sqlparser::ast::{BinaryOperator, Expr, Spanned, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, Spanned, UnaryOperator, Value};
 
 use super::super::{Binder, Scope, Typed, unsupported};
 use super::calls::internal_function;
@@ -67,6 +67,7 @@ impl Binder<'_> {
     }
 
     /// `op operand`
+    #[allow(clippy::wildcard_enum_match_arm)] // the others are of other databases
     pub(super) fn unary(
         &self,
         scope: &Scope<'_>,
@@ -85,6 +86,12 @@ impl Binder<'_> {
             UnaryOperator::PGSquareRoot => "|/",
             other => return Err(unsupported(&format!("operator {other}"))),
         };
+        if let (UnaryOperator::Minus, Expr::Value(value)) = (op, operand)
+            && let Value::Number(digits, false) = &value.value
+        {
+            // The sign belongs to the number: the least integer has no positive counterpart.
+            return self.number(&format!("-{digits}"));
+        }
         let value = self.expr(scope, operand)?;
         let applied = self.operator(symbol, None, value);
         Ok(applied

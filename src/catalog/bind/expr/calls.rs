@@ -1,51 +1,18 @@
 //! Function calls: which function is meant, with which arguments, and what SQLite calls.
 
 use sqlparser::ast::{
-    Expr, Function as Ast, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Spanned,
+    Expr, Function as Ast, FunctionArg, FunctionArguments, Ident, ObjectName, Spanned,
 };
-
 use sqlparser::tokenizer::Span;
 
-use super::super::{Binder, FromCall, Node, Scope, Typed, unsupported};
-use super::coerce::{Coercion, filled};
-use super::resolve::{self, Choice};
+use super::super::{Binder, FromCall, Scope, Typed, unsupported};
+use super::arguments::{arguments_of, plain_arguments, refuse_aggregate_syntax, written_arguments};
+use super::coerce::filled;
+use super::signatures::{Callee, Resolved};
 use super::types;
 use crate::catalog::functions::{self, Body, Function};
-use crate::datum::{Names, PgType};
+use crate::datum::PgType;
 use crate::pgerror::PgError;
-
-/// A call whose function is known.
-pub(super) struct Resolved {
-    pub(super) function: &'static Function,
-    /// For each argument of the function: which of the values it is; the rest are defaults.
-    slots: Vec<Option<usize>>,
-    /// Values from this one on are collected in an array.
-    collected: Option<usize>,
-    /// What ANYELEMENT and its like stand for.
-    element: Option<PgType>,
-}
-
-/// The arguments of a call as written.
-struct Arguments<'e> {
-    exprs: Vec<&'e Expr>,
-    /// Names of the last ones.
-    names: Vec<String>,
-    /// `f(*)`
-    star: bool,
-}
-
-/// The arguments, if they are nothing but expressions.
-pub(super) fn plain_arguments(args: &FunctionArguments) -> Option<Vec<&Expr>> {
-    let FunctionArguments::List(list) = args else {
-        return None;
-    };
-    let exprs = list.args.iter().map(|arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
-        FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
-    });
-    exprs.collect()
-}
 
 /// The function behind a keyword that is written like a column.
 pub(super) fn keyword_function(ident: &Ident) -> Option<&'static str> {
@@ -113,14 +80,18 @@ impl Binder<'_> {
         if is_aggregate || is_window {
             return self.aggregate(scope, call, &name, is_window);
         }
-        if !candidates.is_empty() {
-            refuse_aggregate_syntax(call, &name)?;
-        }
         let values = self.values(scope, &arguments.exprs)?;
         if let Some(cast) = self.cast_by_name(schema.as_deref(), &name, &values)? {
             return Ok(cast);
         }
-        let resolved = self.resolve_call(schema.as_deref(), &name, &values, &arguments.names)?;
+        let callee = Callee {
+            schema: schema.as_deref(),
+            name: &name,
+            names: &arguments.names,
+            spread: arguments.spread,
+        };
+        let resolved = self.resolve_call(&callee, &values)?;
+        refuse_aggregate_syntax(call, &name)?;
         let completed = self.completed(&resolved, values)?;
         if completed.function.table_columns().is_some() {
             return self.rows_in_expr(scope, &completed, call.name.span());
@@ -222,90 +193,6 @@ impl Binder<'_> {
         self.cast_to(value.clone(), ty, -1).map(Some)
     }
 
-    /// The function that `name` means over values; the last `names.len()` of them are named.
-    pub(super) fn resolve_call(
-        &self,
-        schema: Option<&str>,
-        name: &str,
-        values: &[Typed],
-        names: &[String],
-    ) -> Result<Resolved, PgError> {
-        let actual: Vec<PgType> = values.iter().map(|value| value.ty).collect();
-        let mut candidates = Vec::new();
-        let mut signatures = Vec::new();
-        for function in functions::find(schema, name) {
-            if let Some((resolved, types)) = arranged(function, actual.len(), names) {
-                candidates.push(resolved);
-                signatures.push(types);
-            }
-        }
-        let described = || describe(schema, name, &actual, names);
-        match resolve::choose(&signatures, &actual) {
-            Choice::One(index) => {
-                let mut resolved = candidates.swap_remove(index);
-                let types = signatures.swap_remove(index);
-                resolved.element = self.element_for(&types, &actual)?;
-                Ok(resolved)
-            }
-            Choice::None => {
-                self.schema_exists(schema)?;
-                let message = format!("function {} does not exist", described());
-                Err(PgError::error("42883", message).with_hint(
-                    "No function matches the given name and argument types. \
-                     You might need to add explicit type casts.",
-                ))
-            }
-            Choice::Ambiguous => {
-                let message = format!("function {} is not unique", described());
-                Err(PgError::error("42725", message).with_hint(
-                    "Could not choose a best candidate function. \
-                     You might need to add explicit type casts.",
-                ))
-            }
-        }
-    }
-
-    fn schema_exists(&self, schema: Option<&str>) -> Result<(), PgError> {
-        let Some(schema) = schema else {
-            return Ok(());
-        };
-        let ours = ["pg_catalog", "information_schema", "public", "pgspool"];
-        let names = functions::CatalogNames::new(self.context);
-        if ours.contains(&schema) || names.oid_of(PgType::REGNAMESPACE, schema).is_some() {
-            return Ok(());
-        }
-        Err(PgError::error(
-            "3F000",
-            format!("schema \"{schema}\" does not exist"),
-        ))
-    }
-
-    /// What ANYELEMENT stands for, given what was passed.
-    fn element_for(&self, types: &[PgType], actual: &[PgType]) -> Result<Option<PgType>, PgError> {
-        let mut elements = Vec::new();
-        let mut any = false;
-        for (declared, given) in types.iter().zip(actual) {
-            if !types::is_polymorphic(*declared) {
-                continue;
-            }
-            any = true;
-            let is_array = matches!(*declared, PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY);
-            if is_array {
-                elements.extend(types::element_of(*given));
-            } else {
-                elements.push(*given);
-            }
-        }
-        if !any {
-            return Ok(None);
-        }
-        if elements.iter().all(|ty| *ty == PgType::UNKNOWN) {
-            let message = "could not determine polymorphic type because input has type unknown";
-            return Err(PgError::error("42804", message));
-        }
-        self.common_type("ARRAY", elements).map(Some)
-    }
-
     /// A call with its arguments coerced.
     pub(super) fn completed(
         &self,
@@ -346,8 +233,13 @@ impl Binder<'_> {
                 scope.note_aggregate()?;
             }
             let values = self.values(scope, &arguments.exprs)?;
-            let resolved =
-                self.resolve_call(schema.as_deref(), &name, &values, &arguments.names)?;
+            let callee = Callee {
+                schema: schema.as_deref(),
+                name: &name,
+                names: &arguments.names,
+                spread: arguments.spread,
+            };
+            let resolved = self.resolve_call(&callee, &values)?;
             self.completed(&resolved, values)
         };
         bind().map_err(|error| self.at(span, error))
@@ -374,92 +266,6 @@ impl Binder<'_> {
             return self.read(&sql, ty);
         }
         Typed::of(sql, ty)
-    }
-
-    /// The arguments in the function's order, each as its code takes it.
-    pub(super) fn call_arguments(
-        &self,
-        resolved: &Resolved,
-        values: Vec<Typed>,
-    ) -> Result<Vec<String>, PgError> {
-        let function = resolved.function;
-        let mut values: Vec<Option<Typed>> = values.into_iter().map(Some).collect();
-        let mut texts = Vec::with_capacity(function.args.len());
-        for (position, declared) in function.args.iter().enumerate() {
-            let last = position.saturating_add(1) == function.args.len();
-            if let Some(from) = resolved.collected
-                && last
-            {
-                let element = collected_type(*declared);
-                let mut items = Vec::new();
-                for value in values.iter_mut().skip(from).filter_map(Option::take) {
-                    let item = self.argument(function, value, element, resolved.element)?;
-                    let is_text = element == PgType::ANY || types::is_polymorphic(element);
-                    items.push(if is_text {
-                        item
-                    } else {
-                        self.as_text(&Typed::of(item, element))
-                    });
-                }
-                texts.push(super::arrays::written(&items));
-                continue;
-            }
-            let value = match resolved.slots.get(position).copied().flatten() {
-                Some(index) => values.get_mut(index).and_then(Option::take),
-                None => {
-                    let missing = function.args.len().saturating_sub(position);
-                    let index = function.defaults.len().checked_sub(missing);
-                    index
-                        .and_then(|index| function.defaults.get(index))
-                        .map(|text| default(text))
-                }
-            };
-            let value =
-                value.ok_or_else(|| unsupported(&format!("this call of {}", function.name)))?;
-            texts.push(self.argument(function, value, *declared, resolved.element)?);
-        }
-        Ok(texts)
-    }
-
-    fn argument(
-        &self,
-        function: &Function,
-        value: Typed,
-        declared: PgType,
-        element: Option<PgType>,
-    ) -> Result<String, PgError> {
-        let element = element.unwrap_or(PgType::TEXT);
-        match declared {
-            PgType::ANY => {
-                let value = self.settled(value)?;
-                if takes_text(function) {
-                    return Ok(self.as_text(&value));
-                }
-                Ok(value.text().to_owned())
-            }
-            PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY => {
-                // A vector is read as the array that it is.
-                if types::element_of(value.ty) == Some(element) {
-                    return Ok(value.text().to_owned());
-                }
-                let array = types::array_of(element).unwrap_or(PgType::TEXT_ARRAY);
-                Ok(self
-                    .coerce(value, array, Coercion::Implicit)?
-                    .text()
-                    .to_owned())
-            }
-            PgType::ANYELEMENT | PgType::ANYNONARRAY | PgType::ANYCOMPATIBLE => {
-                let value = self.coerce(value, element, Coercion::Implicit)?;
-                if takes_text(function) {
-                    return Ok(self.as_text(&value));
-                }
-                Ok(value.text().to_owned())
-            }
-            ty => Ok(self
-                .coerce(value, ty, Coercion::Implicit)?
-                .text()
-                .to_owned()),
-        }
     }
 
     /// A call of a registry function by name and types, for operators and casts.
@@ -492,7 +298,7 @@ pub(super) fn internal_function(
 }
 
 /// Whether a function's code sees values of any type in their text form.
-fn takes_text(function: &Function) -> bool {
+pub(super) fn takes_text(function: &Function) -> bool {
     matches!(function.body, Body::Scalar(_) | Body::Aggregate(_))
 }
 
@@ -520,187 +326,4 @@ pub(super) fn aggregate_name(function: &Function) -> String {
         | Body::Table { .. }
         | Body::Stream { .. } => function.sql_name(),
     }
-}
-
-/// The type of what a variadic argument collects.
-fn collected_type(array: PgType) -> PgType {
-    match array {
-        PgType::ANY => PgType::ANY,
-        PgType::ANYARRAY => PgType::ANYELEMENT,
-        _ => types::element_of(array).unwrap_or(PgType::TEXT),
-    }
-}
-
-/// A default as its table has it: a literal of SQL.
-fn default(text: &str) -> Typed {
-    let node = match text
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix('\''))
-    {
-        Some(inner) => Node::Literal(inner.replace("''", "'")),
-        None if text.eq_ignore_ascii_case("null") => Node::Null,
-        None => Node::Literal(text.to_owned()),
-    };
-    Typed::with(node, PgType::UNKNOWN)
-}
-
-/// How values fit into a function's arguments, and the types that they must have; `None` if their
-/// number or names do not fit.
-fn arranged(
-    function: &'static Function,
-    num_values: usize,
-    names: &[String],
-) -> Option<(Resolved, Vec<PgType>)> {
-    let num_args = function.args.len();
-    let mut resolved = Resolved {
-        function,
-        slots: vec![None; num_args],
-        collected: None,
-        element: None,
-    };
-    let num_fixed = num_args.saturating_sub(1);
-    if function.variadic && names.is_empty() && num_values >= num_args {
-        let (last, fixed) = function.args.split_last()?;
-        for (index, slot) in resolved.slots.iter_mut().take(num_fixed).enumerate() {
-            *slot = Some(index);
-        }
-        resolved.collected = Some(num_fixed);
-        let mut types = fixed.to_vec();
-        types.resize(num_values, collected_type(*last));
-        return Some((resolved, types));
-    }
-    if num_values > num_args {
-        return None;
-    }
-    let num_positional = num_values.checked_sub(names.len())?;
-    let mut types = Vec::with_capacity(num_values);
-    for index in 0..num_values {
-        let position = match index.checked_sub(num_positional) {
-            None => index,
-            Some(named) => {
-                let name = names.get(named)?;
-                function.arg_names.iter().position(|known| known == name)?
-            }
-        };
-        let slot = resolved.slots.get_mut(position)?;
-        if slot.replace(index).is_some() {
-            return None;
-        }
-        types.push(*function.args.get(position)?);
-    }
-    let num_required = num_args.saturating_sub(function.defaults.len());
-    let complete = resolved
-        .slots
-        .iter()
-        .take(num_required)
-        .all(Option::is_some);
-    complete.then_some((resolved, types))
-}
-
-fn describe(schema: Option<&str>, name: &str, actual: &[PgType], names: &[String]) -> String {
-    let num_positional = actual.len().saturating_sub(names.len());
-    let args: Vec<String> = actual
-        .iter()
-        .enumerate()
-        .map(|(index, ty)| {
-            let ty = types::display(*ty);
-            let named = index
-                .checked_sub(num_positional)
-                .and_then(|index| names.get(index));
-            named.map_or(ty.clone(), |name| format!("{name} => {ty}"))
-        })
-        .collect();
-    let schema = schema.map_or(String::new(), |schema| format!("{schema}."));
-    format!("{schema}{name}({})", args.join(", "))
-}
-
-fn written_arguments(call: &Ast) -> &[FunctionArg] {
-    match &call.args {
-        FunctionArguments::List(list) => &list.args,
-        FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
-    }
-}
-
-fn arguments_of(args: &[FunctionArg]) -> Result<Arguments<'_>, PgError> {
-    let mut arguments = Arguments {
-        exprs: Vec::new(),
-        names: Vec::new(),
-        star: false,
-    };
-    for arg in args {
-        let (name, value) = match arg {
-            FunctionArg::Named { name, arg, .. } => (Some(types::folded(name)), arg),
-            FunctionArg::ExprNamed {
-                name: Expr::Identifier(name),
-                arg,
-                ..
-            } => (Some(types::folded(name)), arg),
-            FunctionArg::ExprNamed { .. } => return Err(unsupported("this argument's name")),
-            FunctionArg::Unnamed(arg) => (None, arg),
-        };
-        match value {
-            FunctionArgExpr::Expr(e) => arguments.exprs.push(e),
-            FunctionArgExpr::Wildcard if args.len() == 1 => arguments.star = true,
-            FunctionArgExpr::Wildcard
-            | FunctionArgExpr::QualifiedWildcard(_)
-            | FunctionArgExpr::WildcardWithOptions(_) => {
-                return Err(unsupported("* as an argument"));
-            }
-        }
-        match name {
-            Some(name) if arguments.names.contains(&name) => {
-                let message = format!("argument name \"{name}\" used more than once");
-                return Err(PgError::error("42601", message));
-            }
-            Some(name) => arguments.names.push(name),
-            None if arguments.names.is_empty() => {}
-            None => {
-                let message = "positional argument cannot follow named argument";
-                return Err(PgError::error("42601", message));
-            }
-        }
-    }
-    Ok(arguments)
-}
-
-/// The arguments of an aggregate: its expressions, and whether it is `f(*)`.
-pub(super) fn aggregate_arguments(call: &Ast) -> Result<(Vec<&Expr>, bool), PgError> {
-    let arguments = arguments_of(written_arguments(call))?;
-    if !arguments.names.is_empty() {
-        return Err(unsupported("a named argument of an aggregate"));
-    }
-    Ok((arguments.exprs, arguments.star))
-}
-
-fn refuse_aggregate_syntax(call: &Ast, name: &str) -> Result<(), PgError> {
-    let refused = |what: &str| {
-        let message = format!("{what} specified, but {name} is not an aggregate function");
-        Err(PgError::error("42809", message))
-    };
-    if call.filter.is_some() {
-        return refused("FILTER");
-    }
-    if call.over.is_some() {
-        let message = format!(
-            "OVER specified, but {name} is not a window function nor an aggregate function"
-        );
-        return Err(PgError::error("42809", message));
-    }
-    if let FunctionArguments::List(list) = &call.args {
-        if list.duplicate_treatment.is_some() {
-            return refused("DISTINCT");
-        }
-        if !list.clauses.is_empty() {
-            return refused("ORDER BY");
-        }
-        let is_star = matches!(
-            list.args.as_slice(),
-            [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]
-        );
-        if is_star {
-            let message = format!("{name}(*) specified, but {name} is not an aggregate function");
-            return Err(PgError::error("42809", message));
-        }
-    }
-    Ok(())
 }

@@ -168,7 +168,7 @@ impl Binder<'_> {
     }
 
     /// A value of type `ty` from its text form, which some function of ours wrote.
-    pub(super) fn read(&self, text: &str, ty: PgType) -> Typed {
+    pub(in crate::catalog) fn read(&self, text: &str, ty: PgType) -> Typed {
         let sql = if prints_as_stored(ty) {
             text.to_owned()
         } else if is_plain_integer(ty) {

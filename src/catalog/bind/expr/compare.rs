@@ -1,7 +1,7 @@
 //! What is made of comparisons: BETWEEN, IN, IS DISTINCT FROM, rows, LIKE, and tests of NULL and
 //! truth.
 
-use sqlparser::ast::{Expr, Query, Spanned, ValueWithSpan};
+use sqlparser::ast::{Expr, Query, Spanned};
 
 use super::super::{Binder, Scope, Typed, unsupported};
 use super::apply::Applied;
@@ -266,15 +266,34 @@ impl Binder<'_> {
         Ok(Typed::of(sql, PgType::BOOL))
     }
 
-    /// `e [NOT] LIKE pattern [ESCAPE c]`; `symbol` is the operator that it stands for.
-    pub(super) fn like(
-        &self,
-        scope: &Scope<'_>,
-        symbol: &str,
-        operands: (&Expr, &Expr),
-        escape: Option<&ValueWithSpan>,
-    ) -> Result<Typed, PgError> {
-        let (e, pattern) = operands;
+    /// `e [NOT] LIKE pattern [ESCAPE c]`, ILIKE, and both with ANY.
+    #[allow(clippy::wildcard_enum_match_arm)] // only these two come here
+    pub(super) fn like(&self, scope: &Scope<'_>, like: &Expr) -> Result<Typed, PgError> {
+        let (negated, any, e, pattern, escape, case) = match like {
+            Expr::Like {
+                negated,
+                any,
+                expr,
+                pattern,
+                escape_char,
+            } => (*negated, *any, expr, pattern, escape_char, ""),
+            Expr::ILike {
+                negated,
+                any,
+                expr,
+                pattern,
+                escape_char,
+            } => (*negated, *any, expr, pattern, escape_char, "*"),
+            _ => return Err(unsupported("this LIKE")),
+        };
+        let not = if negated { "!" } else { "" };
+        let symbol = format!("{not}~~{case}");
+        if any && escape.is_none() {
+            return self.quantified(scope, e, &symbol, pattern, false);
+        }
+        if any {
+            return Err(unsupported("LIKE ANY with ESCAPE"));
+        }
         let value = self.expr(scope, e)?;
         let mut pattern_value = self.expr(scope, pattern)?;
         if let Some(escape) = escape {
@@ -285,7 +304,7 @@ impl Binder<'_> {
             let args = [what.text(), escape.text()];
             pattern_value = Typed::of(self.internal("like_escape", &[text, text], &args)?, text);
         }
-        let applied = self.operator(symbol, Some(value), pattern_value);
+        let applied = self.operator(&symbol, Some(value), pattern_value);
         Ok(applied
             .map_err(|error| self.at_operator(e, "like", pattern, error))?
             .typed())
@@ -303,5 +322,5 @@ pub(super) fn row_of(e: &Expr) -> Option<Vec<&Expr>> {
     if !function.name.to_string().eq_ignore_ascii_case("row") {
         return None;
     }
-    super::calls::plain_arguments(&function.args)
+    super::arguments::plain_arguments(&function.args)
 }

@@ -57,18 +57,14 @@ impl Binder<'_> {
         }
     }
 
-    fn number(&self, text: &str) -> Result<Typed, PgError> {
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let digits = text.trim_start_matches('0');
-            let digits = if digits.is_empty() { "0" } else { digits };
-            if digits.parse::<i32>().is_ok() {
-                return Ok(Typed::of(digits, PgType::INT4));
-            }
-            if digits.parse::<i64>().is_ok() {
-                return Ok(Typed::of(digits, PgType::INT8));
-            }
-        }
-        self.constant(PgType::NUMERIC, text)
+    /// A number: of the smallest of int4, int8 and numeric that holds it.
+    pub(super) fn number(&self, text: &str) -> Result<Typed, PgError> {
+        let Ok(number) = text.parse::<i64>() else {
+            return self.constant(PgType::NUMERIC, text);
+        };
+        let small = i32::try_from(number).is_ok();
+        let ty = if small { PgType::INT4 } else { PgType::INT8 };
+        Ok(Typed::of(sql_of(&Datum::Int(number)), ty))
     }
 
     fn parameter(&self, name: &str) -> Result<Typed, PgError> {

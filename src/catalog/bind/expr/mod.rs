@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod apply;
+mod arguments;
 mod arrays;
 mod calls;
 mod casts;
@@ -16,6 +17,7 @@ mod operators;
 mod places;
 mod resolve;
 pub(in crate::catalog) mod runtime;
+mod signatures;
 mod special;
 pub(in crate::catalog) mod types;
 mod windows;
@@ -31,7 +33,6 @@ use apply::symbol_of;
 use compare::Is;
 
 pub(in crate::catalog) use coerce::Coercion;
-pub(in crate::catalog) use constants::{quoted, sql_of};
 pub(in crate::catalog) use heading::heading;
 
 /// How deep expressions may stand in each other: SQLite takes 1000 levels.
@@ -128,46 +129,7 @@ impl Binder<'_> {
                 subquery,
                 negated,
             } => self.in_subquery(scope, expr, subquery, *negated),
-            Expr::Like {
-                negated,
-                any: false,
-                expr,
-                pattern,
-                escape_char,
-            } => {
-                let symbol = if *negated { "!~~" } else { "~~" };
-                self.like(scope, symbol, (expr, pattern), escape_char.as_ref())
-            }
-            Expr::ILike {
-                negated,
-                any: false,
-                expr,
-                pattern,
-                escape_char,
-            } => {
-                let symbol = if *negated { "!~~*" } else { "~~*" };
-                self.like(scope, symbol, (expr, pattern), escape_char.as_ref())
-            }
-            Expr::Like {
-                negated,
-                any: true,
-                expr,
-                pattern,
-                escape_char: None,
-            } => {
-                let symbol = if *negated { "!~~" } else { "~~" };
-                self.quantified(scope, expr, symbol, pattern, false)
-            }
-            Expr::ILike {
-                negated,
-                any: true,
-                expr,
-                pattern,
-                escape_char: None,
-            } => {
-                let symbol = if *negated { "!~~*" } else { "~~*" };
-                self.quantified(scope, expr, symbol, pattern, false)
-            }
+            Expr::Like { .. } | Expr::ILike { .. } => self.like(scope, e),
             Expr::AnyOp {
                 left,
                 compare_op,

@@ -5,7 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::super::{Binder, Node, Scope, Typed, unsupported};
-use super::coerce::Coercion;
+use super::signatures::Callee;
 use super::{runtime, types};
 use crate::datum::PgType;
 use crate::pgerror::PgError;
@@ -386,23 +386,7 @@ struct Whens {
 impl Binder<'_> {
     /// A value that a call of `name` (registry) makes of values that are bound already.
     pub(super) fn call_values(&self, name: &str, values: Vec<Typed>) -> Result<Typed, PgError> {
-        let resolved = self.resolve_call(None, name, &values, &[])?;
+        let resolved = self.resolve_call(&Callee::plain(name), &values)?;
         self.call_value(&self.completed(&resolved, values)?)
-    }
-
-    /// `value` as int8, for LIMIT and OFFSET; `what` names the clause.
-    pub(in crate::catalog) fn int8(&self, value: Typed, what: &str) -> Result<Typed, PgError> {
-        let from = value.ty;
-        self.coerce(value, PgType::INT8, Coercion::Assignment)
-            .map_err(|error| {
-                if error.code() != "42846" {
-                    return error;
-                }
-                let message = format!(
-                    "argument of {what} must be type bigint, not type {}",
-                    types::display(from)
-                );
-                PgError::error("42804", message)
-            })
     }
 }

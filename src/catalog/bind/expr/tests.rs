@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::types;
 use crate::catalog::exec::Executor;
 use crate::catalog::functions::CatalogNames;
-use crate::catalog::test_host::TestHost;
+use crate::catalog::test_host::{TestHost, setting};
 use crate::catalog::{Context, prepare};
-use crate::datum::{self, Datum};
+use crate::datum::{self, Datum, PgType};
 use crate::disk::FakeDisk;
 use crate::pgerror::PgError;
 
@@ -35,7 +35,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let host = Arc::new(TestHost::new(&Arc::new(FakeDisk::default()), &["postgres"]));
+        let host = TestHost::new(&Arc::new(FakeDisk::default()), &["postgres"]);
+        let path = setting("search_path", "\"$user\", public");
+        host.settings.lock().unwrap().push(path);
+        let host = Arc::new(host);
         Self {
             context: host.context(),
             executor: Executor::new(1),
@@ -145,5 +148,67 @@ fn expressions_are_what_postgresql_says() {
         "{} differ:\n{}",
         wrong.len(),
         wrong.join("\n")
+    );
+}
+
+/// Types that `$1`, `$2`, ... get from their surroundings, as PostgreSQL 15 describes them.
+#[test]
+fn parameters_have_the_types_of_their_surroundings() {
+    let bench = Bench::new();
+    let rows: &[(&str, &[PgType])] = &[
+        ("SELECT $1", &[PgType::TEXT]),
+        ("SELECT $1 + 1", &[PgType::INT4]),
+        ("SELECT 1::int8 = $1", &[PgType::INT8]),
+        ("SELECT $1::pg_lsn", &[PgType::PG_LSN]),
+        (
+            "SELECT relname FROM pg_class WHERE relname = $1",
+            &[PgType::NAME],
+        ),
+        (
+            "SELECT relname FROM pg_class WHERE relname LIKE $1",
+            &[PgType::TEXT],
+        ),
+        (
+            "SELECT relname FROM pg_class WHERE oid = ANY($1)",
+            &[PgType::OID_ARRAY],
+        ),
+        (
+            "SELECT 1 WHERE 1 IN ($1, $2)",
+            &[PgType::INT4, PgType::INT4],
+        ),
+        ("SELECT 1 LIMIT $1", &[PgType::INT8]),
+        ("SELECT length($1)", &[PgType::TEXT]),
+        ("SELECT coalesce($1, 1.5)", &[PgType::NUMERIC]),
+        ("SELECT CASE WHEN $1 THEN 1 END", &[PgType::BOOL]),
+        ("SELECT 1 WHERE $1", &[PgType::BOOL]),
+        ("SELECT '0/1'::pg_lsn - $1", &[PgType::PG_LSN]),
+        ("SELECT 5 BETWEEN $1 AND $2", &[PgType::INT4, PgType::INT4]),
+        ("SELECT $2 || 'x', $1 + 1", &[PgType::INT4, PgType::TEXT]),
+    ];
+    for (text, expected) in rows {
+        let prepared = prepare(&bench.context, text, &[]).unwrap();
+        assert_eq!(prepared.params, *expected, "{text}");
+    }
+    let declared = prepare(&bench.context, "SELECT $1 + 1", &[Some(PgType::INT8)]).unwrap();
+    assert_eq!(declared.params, [PgType::INT8]);
+    // What is known of a parameter stays, and is cast from there on.
+    let twice = prepare(&bench.context, "SELECT $1::int4, $1::text", &[]).unwrap();
+    assert_eq!(twice.params, [PgType::INT4]);
+}
+
+#[test]
+fn long_chains_and_deep_nests_end_in_an_answer_or_an_error() {
+    let bench = Bench::new();
+    let chain = format!("{}1 = 1", "1 = 2 OR ".repeat(200));
+    let answer = bench.answer(&chain);
+    assert!(
+        matches!(&answer, Answer::Value { text: Some(t), .. } if t == "t"),
+        "{answer:?}"
+    );
+    let deep = format!("{}1", "1 + ".repeat(5_000));
+    let answer = bench.answer(&deep);
+    assert!(
+        matches!(&answer, Answer::Error { code, .. } if code == "54001"),
+        "{answer:?}"
     );
 }

@@ -14,7 +14,15 @@ impl Binder<'_> {
             WindowType::WindowSpec(spec) => {
                 Ok(format!(" OVER ({})", self.window_spec(scope, spec)?))
             }
-            WindowType::NamedWindow(_) => Err(unsupported("a named window")),
+            WindowType::NamedWindow(ident) => {
+                let name = super::types::folded(ident);
+                let mut windows = scope.windows.iter();
+                let Some((_, spec)) = windows.find(|(other, _)| *other == name) else {
+                    let message = format!("window \"{name}\" does not exist");
+                    return Err(self.at(ident.span, PgError::error("42704", message)));
+                };
+                Ok(format!(" OVER ({})", self.window_spec(scope, spec)?))
+            }
         }
     }
 

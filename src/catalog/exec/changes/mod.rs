@@ -20,8 +20,6 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::spool::{Cursor, Frame, MemoryRead, ReadError};
-#[cfg(test)]
-pub(super) use row::NUM_COLUMNS;
 use search::Search;
 
 /// Frames are read in blocks of about this many bytes.
@@ -159,3 +157,6 @@ fn broken(error: ReadError) -> PgError {
         error @ (ReadError::Corrupt { .. } | ReadError::Io { .. }) => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

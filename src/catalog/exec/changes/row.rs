@@ -35,7 +35,7 @@ const REFRESH_RECORDS: usize = 20;
 const PREFIX: usize = 21;
 const TRANSACTIONAL: usize = 22;
 /// How many there are.
-pub(in crate::catalog::exec) const NUM_COLUMNS: usize = 23;
+pub(super) const NUM_COLUMNS: usize = 23;
 
 /// What of a row is known without decoding the record.
 const OF_THE_FRAME: u64 = 1 << LSN | 1 << XID | 1 << COMMITTED_AT | 1 << TERM | 1 << BYTES;

@@ -107,6 +107,7 @@ fn oids_are_unique_and_stay() {
         "commit_waits",
         "databases",
         "producers",
+        "topology",
     ];
     for (oid, name) in (9001..).zip(own) {
         assert_eq!(find("pgspool", name).unwrap().oid, oid, "{name}");
@@ -324,6 +325,18 @@ fn segments_say_whether_a_slot_needs_them() {
         texts(&context, "segments", "frames"),
         [Datum::Int(3), Datum::Int(3)]
     );
+}
+
+#[test]
+fn the_topology_is_the_primary_and_its_replicas() {
+    let context = busy();
+    let role = texts(&context, "topology", "role");
+    assert_eq!(role, ["primary", "replica", "primary"].map(text));
+    let addr = texts(&context, "topology", "addr");
+    assert_eq!(addr, ["127.0.0.1:5432", "s1", "127.0.0.1:5432"].map(text));
+    assert_eq!(texts(&context, "topology", "region")[1], text("eu"));
+    assert_eq!(texts(&context, "replicas", "healthy"), [Datum::Int(1)]);
+    assert_eq!(texts(&context, "topology", "lag_ms")[0], Datum::Int(0));
 }
 
 #[test]

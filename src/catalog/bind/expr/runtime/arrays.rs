@@ -170,7 +170,7 @@ pub(super) fn slice(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         .saturating_sub(1);
     let bound = |index: usize, otherwise: i64| match args.get(index) {
         Some(Datum::Int(number)) => *number,
-        _ => otherwise,
+        Some(Datum::Null | Datum::Float(_) | Datum::Text(_) | Datum::Bytes(_)) | None => otherwise,
     };
     let lower = bound(1, first).max(first);
     let upper = bound(2, last).min(last);

@@ -264,8 +264,5 @@ fn json_number(call: &Call<'_>, to: PgType, value: &Datum) -> Result<Datum, PgEr
         return Err(json_mismatch(text, to));
     }
     let numeric = datum::text_in(PgType::NUMERIC, text, &call.names(), call.style())?;
-    match numeric {
-        Datum::Text(numeric) => from_numeric(to, &numeric),
-        other => Ok(other),
-    }
+    from_numeric(to, text_of(Some(&numeric)).unwrap_or_default())
 }

@@ -137,9 +137,9 @@ fn value_arg(args: &[Datum], index: usize, ty: PgType) -> Datum {
 /// A value as SQLite passed it, of which only this code knows the type: NaN travels as a text.
 fn stored(value: Datum, ty: PgType) -> Datum {
     let is_float = matches!(ty, PgType::FLOAT4 | PgType::FLOAT8);
-    match value {
+    match &value {
         Datum::Text(text) if is_float && text == "NaN" => Datum::Float(f64::NAN),
-        other => other,
+        Datum::Null | Datum::Int(_) | Datum::Float(_) | Datum::Text(_) | Datum::Bytes(_) => value,
     }
 }
 
