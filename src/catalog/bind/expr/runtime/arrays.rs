@@ -237,7 +237,7 @@ pub(super) fn compare(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError>
             let (one, other) = (parsed(one)?.dimensions, parsed(other)?.dimensions);
             one.len().cmp(&other.len()).then_with(|| one.cmp(&other))
         }
-        different => different,
+        different @ (Ordering::Less | Ordering::Greater) => different,
     };
     Ok(Datum::Int(sign(ordering)))
 }
