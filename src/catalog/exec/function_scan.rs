@@ -97,11 +97,14 @@ impl FunctionScan {
     /// (as PostgreSQL keeps those of a function scan).
     fn make(&mut self, context: &Arc<Context>, args: Vec<Datum>) -> Result<(), PgError> {
         if self.args.as_ref() == Some(&args) {
-            return match &self.rows {
-                Made::All(_) => Ok(()),
-                Made::Stream { begun: false, .. } => Ok(()),
-                Made::Stream { .. } => Err(read_twice(self.function)),
-            };
+            match &self.rows {
+                Made::All(_) | Made::Stream { begun: false, .. } => return Ok(()),
+                Made::Stream { .. } if self.function.volatile => {
+                    return Err(read_twice(self.function));
+                }
+                // Made again: it does nothing beside answering.
+                Made::Stream { .. } => {}
+            }
         }
         self.args = None;
         let call = Call { context };

@@ -184,24 +184,6 @@ pub(super) const FUNCTIONS: &[F] = &[
     )
     .volatile(),
     F::new(
-        2171,
-        "pg_cancel_backend",
-        &[T::INT4],
-        T::BOOL,
-        Body::Scalar(cancel),
-    )
-    .volatile(),
-    F::new(
-        2096,
-        "pg_terminate_backend",
-        &[T::INT4, T::INT8],
-        T::BOOL,
-        Body::Scalar(terminate),
-    )
-    .volatile()
-    .named(&["pid", "timeout"])
-    .defaults(&["0"]),
-    F::new(
         2288,
         "pg_size_pretty",
         &[T::INT8],
@@ -439,26 +421,6 @@ fn server_port(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
 
 fn client_encoding(_: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum("UTF8"))
-}
-
-fn signalled(call: &Call<'_>, args: &[Datum], end: bool) -> Result<Datum, PgError> {
-    let host = &call.context.host;
-    let found = u32::try_from(int(args, 0)?).is_ok_and(|pid| {
-        if end {
-            host.terminate(pid)
-        } else {
-            host.cancel(pid)
-        }
-    });
-    Ok(bool_datum(found))
-}
-
-fn cancel(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    signalled(call, args, false)
-}
-
-fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    signalled(call, args, true)
 }
 
 /// Units with how much of the one before each is.
