@@ -1,7 +1,7 @@
 //! What a session may ask about itself and the server.
 
 use super::args::{
-    array_of, bool_datum, boolean, int, invalid, is_null, numeric, or_null, text, text_datum,
+    array_of, bool_datum, boolean, invalid, is_null, numeric, or_null, text, text_datum,
 };
 use super::{Body, Call, Function as F};
 use crate::catalog::databases::DatabaseSnapshot;
