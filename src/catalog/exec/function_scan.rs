@@ -102,7 +102,7 @@ impl FunctionScan {
                 Made::Stream { .. } if self.function.volatile => {
                     return Err(read_twice(self.function));
                 }
-                // One that does nothing beside answering is asked again.
+                // Made again: it does nothing beside answering.
                 Made::Stream { .. } => {}
             }
         }

@@ -83,6 +83,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
     )
     .volatile(),
     Function::new(
+        99_008,
+        "counting",
+        &[PgType::INT4],
+        PgType::RECORD,
+        Body::Stream {
+            columns: &[("n", PgType::INT8)],
+            rows: |_, args| {
+                let Datum::Int(n) = args[0] else {
+                    return Err(PgError::error("22023", "not a number"));
+                };
+                Ok(Box::new((1..=n).map(|n| Ok(vec![Datum::Int(n)]))))
+            },
+        },
+    ),
+    Function::new(
         99_006,
         "nested",
         &[],
@@ -264,6 +279,17 @@ fn table_functions_see_the_row_beside_them() {
     );
     let numbered = run(&context, "SELECT rowid FROM f_99004(2, 'x')", &[]).unwrap();
     assert_eq!(numbered, [[Datum::Int(1)], [Datum::Int(2)]]);
+}
+
+/// Once more for each outer row; one that does something is refused instead.
+#[test]
+fn streams_are_made_again_when_a_join_reads_them_again() {
+    let context = testing::context(&database());
+    let sql = "SELECT a.n, b.n FROM f_99004(3, 'x') a LEFT JOIN f_99008(2) b ON b.n <> a.n";
+    assert_eq!(run(&context, sql, &[]).unwrap().len(), 4);
+    let sql = "SELECT a.n, b.n FROM f_99004(3, 'x') a LEFT JOIN
+         (SELECT n FROM f_99005 LIMIT 2) b ON b.n <> a.n";
+    assert_eq!(run(&context, sql, &[]).unwrap().len(), 4, "kept by SQLite");
 }
 
 #[test]
