@@ -20,9 +20,9 @@ pub enum Json {
     /// A string.
     String(String),
     /// An array.
-    Array(Vec<Json>),
+    Array(Vec<Self>),
     /// An object; in a `jsonb` its keys are there once each, shorter ones first.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(String, Self)>),
 }
 
 /// A member of an object or array in its own spelling, with its key.

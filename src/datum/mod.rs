@@ -47,7 +47,7 @@ pub(crate) use json::one_of_each;
 pub use json::{Json, RawMember};
 pub(crate) use numeric::divide_to_scale;
 pub use numeric::{Numeric, numeric_compare};
-pub(crate) use scalars::{cut_name, parse_escaped, parse_hex};
+pub(crate) use scalars::{parse_escaped, parse_hex};
 pub use style::{IntervalStyle, Style};
 pub use text::{apply_typmod, text_in, text_out};
 pub use types::{ProcRef, TypeInfo, all_types, format_type, info, parse_type_name, type_by_name};

@@ -41,12 +41,7 @@ pub(super) fn parse_int(
 
 /// oid and xid: 32 bits; a negative one is counted from the end.
 pub(super) fn parse_oid(text: &str, type_name: &str) -> Result<i64, DatumError> {
-    let value = parse_int(text, type_name, i64::from(i32::MIN), i64::from(u32::MAX)).map_err(
-        |e| match e {
-            DatumError::OutOfRange { .. } => DatumError::range(type_name, text),
-            other => other,
-        },
-    )?;
+    let value = parse_int(text, type_name, i64::from(i32::MIN), i64::from(u32::MAX))?;
     Ok(if value < 0 { value + (1 << 32) } else { value })
 }
 
@@ -87,7 +82,11 @@ pub(super) fn parse_uuid(text: &str) -> Result<String, DatumError> {
     let mut digits = String::with_capacity(32);
     let mut last_was_hyphen = true;
     for character in inner.chars() {
-        if character == '-' && !last_was_hyphen && digits.len() % 4 == 0 && digits.len() < 32 {
+        if character == '-'
+            && !last_was_hyphen
+            && digits.len().is_multiple_of(4)
+            && digits.len() < 32
+        {
             last_was_hyphen = true;
         } else if character.is_ascii_hexdigit() {
             digits.push(character.to_ascii_lowercase());

@@ -2,7 +2,7 @@
 
 use super::args::{array, bool_datum, count_datum, int, invalid, or_null, text, text_datum};
 use super::{Body, Call, Function as F, Row};
-use crate::datum::{Datum, Json, PgType as T, one_of_each};
+use crate::datum::{Datum, Json, PgType as T, RawMember, one_of_each};
 use crate::pgerror::PgError;
 
 /// The functions of this module.
@@ -351,7 +351,7 @@ fn value(args: &[Datum], at: usize) -> Result<Json, PgError> {
 }
 
 /// The members of a `json` as they were written.
-fn raw(args: &[Datum]) -> Result<Option<Vec<(Option<String>, String)>>, PgError> {
+fn raw(args: &[Datum]) -> Result<Option<Vec<RawMember>>, PgError> {
     Ok(Json::raw_members(text(args, 0)?)?)
 }
 

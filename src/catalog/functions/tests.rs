@@ -74,7 +74,9 @@ fn answer(call: &Call<'_>, function: &Function, args: &[Datum]) -> Result<Option
     match function.body {
         Body::Scalar(body) => Ok(match body(call, args)? {
             Datum::Null => None,
-            value => Some(printed(call, function.returns, &value)),
+            value @ (Datum::Int(_) | Datum::Float(_) | Datum::Text(_) | Datum::Bytes(_)) => {
+                Some(printed(call, function.returns, &value))
+            }
         }),
         Body::Table { columns, rows } => Ok(of_rows(columns, rows(call, args)?)),
         Body::Stream { columns, rows } => {

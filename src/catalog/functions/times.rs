@@ -792,7 +792,7 @@ fn justify_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     // All of one sign, decided by the greatest part that is not zero.
     let justified = with_whole_days(found)
         .and_then(with_whole_months)
-        .and_then(|found| {
+        .map(|found| {
             let (mut months, mut days, mut us) = (found.months, found.days, found.us);
             let leading = if months == 0 {
                 i64::from(days)
@@ -813,7 +813,7 @@ fn justify_interval(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
                 days -= 30;
                 months += 1;
             }
-            Some(Interval { months, days, us })
+            Interval { months, days, us }
         });
     interval_datum(justified)
 }
