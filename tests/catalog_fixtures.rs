@@ -14,6 +14,8 @@ use std::sync::Arc;
 use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
 use pgspool::engine::{Databases, Engine, EngineOptions};
+use pgspool::lsn::Lsn;
+use pgspool::spool::{FIRST_LSN, NewSpool};
 use serde::Deserialize;
 use support::{Message, RawClient, TestServer};
 use tempfile::TempDir;
@@ -87,8 +89,13 @@ fn prepared() -> (TestServer, RawClient) {
     let data = Arc::new(TempDir::new().unwrap());
     for name in ["postgres", "d2"] {
         let dir = Databases::dir(data.path(), name).unwrap();
-        let (disk, now) = (Arc::new(RealDisk), Moment::now());
-        let engine = Engine::open(disk, &dir, name, EngineOptions::default(), now).unwrap();
+        let (disk, options) = (Arc::new(RealDisk), EngineOptions::default());
+        let new = NewSpool {
+            system_id: 0,
+            imported_through: Lsn::ZERO,
+            start: FIRST_LSN,
+        };
+        let engine = Engine::open_new(disk, &dir, name, options, new, Moment::now()).unwrap();
         engine.close().unwrap();
     }
     let server = TestServer::start_on(data, EngineOptions::default(), |_| {});
@@ -142,6 +149,8 @@ fn ask(client: &mut RawClient, sql: &str) -> Answer {
             'N' => answer.notice = said(&message),
             'E' => {
                 answer.status = "error".to_owned();
+                // What came before an error is not shown, as the recording has it.
+                answer.columns.clear();
                 answer.output = format!("ERROR:  {}\n", said(&message));
             }
             _ => {}
