@@ -126,7 +126,7 @@ class Statements:
         if kind in WHOLE or kind == "numeric":
             forms += [f"sum({value})", f"avg({value})", f"sum(DISTINCT {value})", f"max({value})"]
         if kind in ("integer", "smallint"):
-            forms += [f"bit_or({value})", f"stddev({value})", f"variance({value})"]
+            forms += [f"max({value}) - min({value})"]
         if kind == "interval":
             forms += [f"sum({value})"]
         if kind == "boolean":

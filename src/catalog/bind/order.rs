@@ -141,12 +141,14 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
         let hint = "Use an explicit ordering operator or modify the query.";
         return Err(PgError::error("42883", message).with_hint(hint));
     }
-    let elements = super::expr::types::element_of(ty);
-    let text_elements = elements
-        .is_some_and(|element| matches!(element, PgType::TEXT | PgType::NAME | PgType::VARCHAR));
-    if matches!(ty, PgType::JSONB | PgType::INET | PgType::RECORD)
-        || (elements.is_some() && !text_elements)
-    {
+    let elements = super::expr::types::element_of(ty).map(super::expr::array_collation);
+    match elements {
+        Some(Some("pg_array")) => return Ok(" COLLATE pg_array"),
+        Some(Some("pg_array_numeric")) => return Ok(" COLLATE pg_array_numeric"),
+        Some(Some("pg_array_lsn")) => return Ok(" COLLATE pg_array_lsn"),
+        Some(_) | None => {}
+    }
+    if matches!(ty, PgType::JSONB | PgType::INET | PgType::RECORD) || elements.is_some() {
         let name = super::expr::types::display(ty);
         return Err(PgError::unsupported(format!(
             "ordering by type {name} is not supported"
@@ -160,6 +162,8 @@ pub(in crate::catalog) fn equality_collation(ty: PgType) -> Result<&'static str,
     match ty {
         PgType::NUMERIC => Ok(" COLLATE pg_numeric"),
         PgType::INTERVAL => Ok(" COLLATE pg_interval"),
+        // Equal arrays have equal texts unless equal elements may print differently.
+        PgType::NUMERIC_ARRAY => Ok(" COLLATE pg_array_numeric"),
         PgType::JSON | PgType::PG_NODE_TREE => {
             let name = super::expr::types::display(ty);
             let message = format!("could not identify an equality operator for type {name}");

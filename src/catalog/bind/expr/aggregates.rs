@@ -44,7 +44,12 @@ impl Binder<'_> {
             }
             None => {
                 scope.note_aggregate()?;
-                scope.inside_aggregate(|| self.pieces(scope, call))?
+                let before = scope.num_columns_by_level();
+                let pieces = scope.inside_aggregate(|| self.pieces(scope, call))?;
+                if belongs_outside(&before, &scope.num_columns_by_level()) {
+                    return Err(unsupported("an aggregate of an outer query's columns"));
+                }
+                pieces
             }
         };
         if pieces.star && name != "count" {
@@ -213,6 +218,11 @@ impl Binder<'_> {
         let sql = self.internal("array_to_string", &types, &[&array, separator])?;
         Ok(Typed::of(sql, PgType::TEXT))
     }
+}
+
+/// Whether an aggregate met columns of outer queries only: then it is of the outer query.
+fn belongs_outside(before: &[usize], after: &[usize]) -> bool {
+    before.first() == after.first() && before != after
 }
 
 /// A constant as a key would be taken for a column's number.
