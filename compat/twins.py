@@ -37,15 +37,19 @@ class Twins:
             " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
             (f"{schema}.{name}",),
         ).fetchall()
-        typed = ", ".join(f'"{column}" {AS_TEXT.get(kind, kind)}' for column, kind in columns)
-        self.there.execute(f'CREATE TABLE twin."{name}" ({typed})')
+        # A table may have no column called xmin, a view may: as where the name comes from.
+        numbered = list(enumerate(columns))
+        typed = ", ".join(f"c{n} {AS_TEXT.get(kind, kind)}" for n, (_, kind) in numbered)
+        names = ", ".join(f'c{n} AS "{column}"' for n, (column, _) in numbered)
+        self.there.execute(f'CREATE TABLE twin."rows of {name}" ({typed})')
+        self.there.execute(f'CREATE VIEW twin."{name}" AS SELECT {names} FROM twin."rows of {name}"')
         texts = ", ".join(f'"{column}"::text' for column, _ in columns)
         rows = self.here.execute(f'SELECT {texts} FROM {schema}."{name}"').fetchall()
         values = ", ".join(
             f"%s::text::{AS_TEXT.get(kind, kind)}" for _, kind in columns
         )
         with self.there.cursor() as cursor:
-            cursor.executemany(f'INSERT INTO twin."{name}" VALUES ({values})', rows)
+            cursor.executemany(f'INSERT INTO twin."rows of {name}" VALUES ({values})', rows)
         self.schemas[name] = schema
         return columns, rows
 
