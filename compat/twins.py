@@ -58,8 +58,14 @@ class Twins:
 
     def ask(self, statement, parameters=None, binary=False):
         """The statement's answers, here and there."""
-        here = re.sub(r"{(\w+)}", lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
-        there = re.sub(r"{(\w+)}", r"twin.\1", statement)
+        # What names no view is left: `{1}` may be an array.
+        def named(schema):
+            def name(found):
+                return f"{schema(found[1])}.{found[1]}" if found[1] in self.schemas else found[0]
+
+            return re.sub(r"{(\w+)}", name, statement)
+
+        here, there = named(self.schemas.get), named(lambda _: "twin")
         return answer(self.here, here, parameters, binary), answer(
             self.there, there, parameters, binary
         )
