@@ -58,14 +58,9 @@ class Twins:
 
     def ask(self, statement, parameters=None, binary=False):
         """The statement's answers, here and there."""
-        # What names no view is left: `{1}` may be an array.
-        def named(schema):
-            def name(found):
-                return f"{schema(found[1])}.{found[1]}" if found[1] in self.schemas else found[0]
-
-            return re.sub(r"{(\w+)}", name, statement)
-
-        here, there = named(self.schemas.get), named(lambda _: "twin")
+        names = "{(" + "|".join(self.schemas) + ")}"
+        here = re.sub(names, lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
+        there = re.sub(names, r"twin.\1", statement)
         return answer(self.here, here, parameters, binary), answer(
             self.there, there, parameters, binary
         )
@@ -119,7 +114,7 @@ def answer(connection, statement, parameters=None, binary=False):
         cursor = connection.cursor(binary=binary)
         cursor.execute(statement, parameters, prepare=True)
     except psycopg.Error as error:
-        return Answer(error=error.sqlstate, message=str(error))
+        return Answer(error=error.sqlstate or type(error).__name__, message=str(error))
     if cursor.description is None:
         return Answer(columns=[], rows=[cursor.statusmessage])
     columns = [(column.name, column.type_code) for column in cursor.description]
