@@ -5,7 +5,7 @@ Each has an order over all its columns (or is compared as a bag), so its rows ar
 
 import random
 
-from expressions import ARRAYS, LITERALS, NUMBERS, ORDERED, WHOLE, Expressions, quoted
+from expressions import ARRAYS, LITERALS, NUMBERS, ORDERED, TIMES, WHOLE, Expressions, quoted
 
 # Equalities that join views.
 JOINS = [
@@ -133,7 +133,7 @@ class Statements:
             forms += [f"bool_and({value})", f"bool_or({value})", f"every({value})"]
         if kind in ("text", "name"):
             forms += [f"string_agg({value}, ',' ORDER BY {value.replace('%s', 'NULL')})"]
-        if kind not in ARRAYS:
+        if kind not in ARRAYS and kind not in TIMES and kind != "interval":
             forms += [f"array_agg({value} ORDER BY 1)", f"array_agg(DISTINCT {value})"]
         form = self.dice.choice(forms)
         if form in ("count(*)",) and "%" in value:

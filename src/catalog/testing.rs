@@ -26,13 +26,7 @@ pub(super) struct TestHost {
 pub(super) fn engine(options: EngineOptions) -> (Arc<Engine>, Arc<FakeDisk>) {
     let disk = Arc::new(FakeDisk::default());
     let dir = Path::new("/data/db");
-    let engine = Engine::open(
-        Arc::clone(&disk) as Arc<_>,
-        dir,
-        "db",
-        options,
-        Moment::now(),
-    );
+    let engine = Engine::open(disk.clone(), dir, "db", options, Moment::now());
     (Arc::new(engine.unwrap()), disk)
 }
 

@@ -1,7 +1,5 @@
 //! Arrays in their text form: reading it apart and writing it again.
 
-use std::cmp::Ordering;
-
 use super::DatumError;
 
 /// The most dimensions that an array has.
@@ -69,36 +67,6 @@ fn vector(text: &str) -> Array {
         dimensions,
         elements,
     }
-}
-
-/// Compares two arrays in stored form by `elements`' order of their elements; NULL is the greatest,
-/// and what is no array comes first, in byte order.
-#[must_use]
-pub fn array_compare(a: &str, b: &str, elements: impl Fn(&str, &str) -> Ordering) -> Ordering {
-    match (parse_stored_array(a, ','), parse_stored_array(b, ',')) {
-        (Ok(a), Ok(b)) => compare(&a, &b, elements),
-        (Ok(_), Err(_)) => Ordering::Greater,
-        (Err(_), Ok(_)) => Ordering::Less,
-        (Err(_), Err(_)) => a.cmp(b),
-    }
-}
-
-fn compare(a: &Array, b: &Array, elements: impl Fn(&str, &str) -> Ordering) -> Ordering {
-    let different = a.elements.iter().zip(&b.elements).map(|pair| match pair {
-        (Some(a), Some(b)) => elements(a, b),
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    });
-    let first = different.into_iter().find(|order| order.is_ne());
-    let lengths = || {
-        let lengths = |array: &Array| array.dimensions.iter().map(|(length, _)| *length).collect();
-        let (a_lengths, b_lengths): (Vec<_>, Vec<_>) = (lengths(a), lengths(b));
-        let count = a_lengths.len().cmp(&b_lengths.len());
-        count.then_with(|| a_lengths.cmp(&b_lengths))
-    };
-    first
-        .unwrap_or_else(|| a.elements.len().cmp(&b.elements.len()))
-        .then_with(lengths)
-        .then_with(|| a.dimensions.cmp(&b.dimensions))
 }
 
 /// Appends an array in its text form.

@@ -65,7 +65,6 @@ impl SessionState {
 
 /// The session as one of its statements sees it.
 #[derive(Debug)]
-#[allow(dead_code)] // `cancelled` and the functions behind it: SQL functions publish.
 pub(super) struct StatementHost {
     pub(super) state: Arc<SessionState>,
     /// Set when the statement is to stop.

@@ -525,7 +525,7 @@ fn function_of(args: &[Datum]) -> Result<Option<&'static Function>, PgError> {
 fn outputs(function: &Function) -> &'static [(&'static str, T)] {
     match function.body {
         Body::Table { columns, .. } | Body::Stream { columns, .. } => columns,
-        Body::Scalar(_) | Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => &[],
+        Body::Scalar(_) | Body::Aggregate(_) | Body::Native(_) => &[],
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ShownSetting;
@@ -35,11 +35,16 @@ pub(super) struct Settings {
     /// What the server was started with and [`TABLE`] does not have.
     of_server: BTreeMap<String, ShownSetting>,
     now: Changes,
+    /// Names with a class that were set at some time, in lower case: those can be read from then on.
+    named: BTreeSet<String>,
     /// Copies of `now`, from the transaction's begin and from each savepoint.
     levels: Vec<Changes>,
     /// The reported settings as the client knows them.
     told: Vec<String>,
 }
+
+/// The setting with a class that is ours: who publishes.
+const PRODUCER: &str = "pgspool.producer";
 
 /// Values by lower-case name.
 type Values = BTreeMap<String, String>;
@@ -65,6 +70,7 @@ impl Settings {
             start,
             of_server: BTreeMap::new(),
             now: Changes::default(),
+            named: BTreeSet::from([PRODUCER.to_owned()]),
             levels: vec![],
             told: vec![],
         }
@@ -92,8 +98,11 @@ impl Settings {
         value: Option<&str>,
         local: bool,
     ) -> Result<String, PgError> {
-        self.show(name)?;
         let key = name.to_ascii_lowercase();
+        if is_custom(name) && find(name).is_none() && !self.of_server.contains_key(&key) {
+            self.named.insert(key.clone());
+        }
+        self.show(name)?;
         if self.of_server.contains_key(&key) {
             let what = "cannot be changed without restarting the server";
             let message = format!("parameter \"{key}\" {what}");
@@ -182,7 +191,7 @@ impl Settings {
                 Ok((name.to_owned(), value.to_owned()))
             }
             (None, Some(value)) => Ok((key, value.clone())),
-            (None, None) if is_custom(name) => Ok((key, String::new())),
+            (None, None) if self.named.contains(&key) => Ok((key, String::new())),
             (None, None) => Err(unrecognized(name)),
         }
     }
@@ -210,7 +219,7 @@ impl Settings {
 
     /// `pgspool.producer`; `None` when it is empty.
     pub(super) fn producer(&self) -> Option<ProducerName> {
-        ProducerName::parse(&self.value("pgspool.producer")).ok()
+        ProducerName::parse(&self.value(PRODUCER)).ok()
     }
 
     /// `synchronous_commit`.
@@ -263,6 +272,16 @@ mod tests {
         let mut settings = Settings::new("ann", Some(Duration::from_secs(60)));
         assert_eq!(settings.changes().len(), REPORTED.len());
         settings
+    }
+
+    #[test]
+    fn a_custom_setting_can_be_read_once_it_was_set() {
+        let mut settings = settings();
+        assert_eq!(settings.show("my.own").unwrap_err().code(), "42704");
+        settings.set("my.own", Some("1"), false).unwrap();
+        settings.set("my.own", None, false).unwrap();
+        assert_eq!(settings.show("My.Own").unwrap().1, "");
+        assert_eq!(settings.show("pgspool.producer").unwrap().1, "");
     }
 
     #[test]

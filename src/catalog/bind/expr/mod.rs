@@ -34,7 +34,6 @@ use compare::Is;
 
 pub(in crate::catalog) use coerce::Coercion;
 pub(in crate::catalog) use heading::heading;
-pub(in crate::catalog) use operators::array_collation;
 
 /// How deep expressions may stand in each other: SQLite takes 1000 levels.
 const MAX_DEPTH: u32 = 700;

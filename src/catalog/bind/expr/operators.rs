@@ -76,29 +76,6 @@ pub(super) fn collation(ty: PgType) -> Option<&'static str> {
     }
 }
 
-/// The collation by which SQLite orders arrays of elements of a type; `None` if it cannot.
-pub(in crate::catalog) fn array_collation(element: PgType) -> Option<&'static str> {
-    match element {
-        PgType::INT2
-        | PgType::INT4
-        | PgType::INT8
-        | PgType::OID
-        | PgType::FLOAT4
-        | PgType::FLOAT8
-        | PgType::NUMERIC => Some("pg_array_numeric"),
-        PgType::PG_LSN => Some("pg_array_lsn"),
-        PgType::BOOL
-        | PgType::BYTEA
-        | PgType::CHAR
-        | PgType::NAME
-        | PgType::TEXT
-        | PgType::VARCHAR
-        | PgType::UUID
-        | PgType::TIME => Some("pg_array"),
-        _ => None,
-    }
-}
-
 /// Types whose stored forms SQLite orders as PostgreSQL orders the values.
 const ORDERED: [PgType; 19] = [
     PgType::INT2,
