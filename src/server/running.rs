@@ -187,7 +187,7 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
             prepared
         }
     };
-    let mut encoder = RowEncoder::new(&prepared.columns, &query.formats);
+    let mut encoder = RowEncoder::new(&prepared, &query.formats);
     let names = sql::names(context);
     let mut batch = Batch::default();
     let mut failure = None;
