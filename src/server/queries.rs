@@ -91,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 signal = &mut signal => return Err(signal.into()),
                 () = self.conn.hung_up() => return Err(Stop::Session(SessionEnd::Closed)),
             }
+            self.send_warnings();
             let out = if shown {
                 &mut self.conn.out
             } else {

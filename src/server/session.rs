@@ -208,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             mut settings,
             ..
         } = startup;
-        settings.show_too(&shared.options.shown.current());
+        settings.stand_on(shared.options.shown.clone());
         let state = SessionState::new(
             guard.appearance(),
             Arc::clone(&engine),
@@ -385,11 +385,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Err(Stop::Session(end)) => Err(end),
             Err(Stop::Error(error)) if error.is_fatal() => Err(SessionEnd::Fatal(error)),
             Err(Stop::Error(error)) => {
+                self.send_warnings();
                 tracing::debug!(pid = self.pid(), %error, "statement failed");
                 self.conn.send_error(&error);
                 self.fail();
                 Ok(())
             }
+        }
+    }
+
+    /// Sends what a statement's thread warned of.
+    pub(super) fn send_warnings(&mut self) {
+        for (code, message) in self.state.take_warnings() {
+            self.conn.send_warning(code, &message);
         }
     }
 
@@ -407,6 +415,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Tells the client that the next command may come.
     fn ready(&mut self) {
+        self.send_warnings();
         self.report_settings();
         self.conn.send_ready(self.transaction.status());
         let state = self.transaction.idle_state();
