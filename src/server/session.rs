@@ -81,6 +81,16 @@ impl From<Signal> for Stop {
 }
 
 impl Stop {
+    /// The same with what the interrupted query said of how far it came.
+    pub(super) fn with_detail_of(self, failure: Option<PgError>) -> Self {
+        match (self, failure) {
+            (Self::Error(error), Some(failure)) if failure.code() == "57014" => {
+                Self::Error(error.with_details_of(failure))
+            }
+            (stop, _) => stop,
+        }
+    }
+
     /// The same with its position moved by the characters before its statement.
     pub(super) fn moved_by(self, num_characters: u32) -> Self {
         match self {
@@ -397,8 +407,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Sends what a statement's thread warned of.
     pub(super) fn send_warnings(&mut self) {
         for (code, message) in self.state.take_warnings() {
-            self.conn.send_warning(code, &message);
+            self.warn(code, &message);
         }
+    }
+
+    /// WARNING, unless the client wants none.
+    pub(super) fn warn(&mut self, code: &'static str, message: &str) {
+        if self.wants("warning") {
+            self.conn.send_warning(code, message);
+        }
+    }
+
+    /// Whether `client_min_messages` lets messages of this level through.
+    pub(super) fn wants(&self, level: &str) -> bool {
+        let least = self
+            .state
+            .settings(|settings| settings.value("client_min_messages"));
+        let rank = |level: &str| {
+            ["notice", "warning", "error"]
+                .iter()
+                .position(|l| *l == level)
+        };
+        rank(level) >= rank(&least)
     }
 
     /// Tells the client what settings changed.
