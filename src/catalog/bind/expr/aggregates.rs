@@ -9,7 +9,7 @@ use super::runtime;
 use super::signatures::{Callee, Resolved};
 use super::{arguments, calls};
 use crate::catalog::functions::Body;
-use crate::datum::PgType;
+use crate::datum::{ElementOrder, PgType};
 use crate::pgerror::PgError;
 
 /// An aggregate's call, bound piece by piece.
@@ -71,9 +71,6 @@ impl Binder<'_> {
             return Ok(Typed::of(format!("count(*){filter}{over}"), PgType::INT8));
         }
         let resolved = self.resolve_call(&Callee::plain(name), &pieces.values)?;
-        if !over.is_empty() && matches!(resolved.function.body, Body::Aggregate(_)) {
-            return Err(unsupported(&format!("aggregate {name} over a window")));
-        }
         self.write_aggregate(&resolved, pieces, &over)
     }
 
@@ -143,11 +140,13 @@ impl Binder<'_> {
             && ordered
         {
             // SQLite compares by the collation of the argument.
-            let key = Typed::of(
-                text.clone(),
-                first.as_ref().map_or(PgType::TEXT, |one| one.ty),
-            );
-            *text = self.sort_key(&key)?;
+            let ty = first.as_ref().map_or(PgType::TEXT, |one| one.ty);
+            let key = Typed::of(text.clone(), ty);
+            *text = if function.args == [PgType::ANYNONARRAY] {
+                printed_key(&key)?
+            } else {
+                self.sort_key(&key)?
+            };
         }
         if pieces.distinct && num_values > 1 {
             return self.distinct_string_agg(resolved, pieces, &texts);
@@ -213,6 +212,25 @@ impl Binder<'_> {
         let sql = self.internal("array_to_string", &types, &[&array, separator])?;
         Ok(Typed::of(sql, PgType::TEXT))
     }
+}
+
+/// Text by which SQLite orders values of a type that are in their text form.
+fn printed_key(value: &Typed) -> Result<String, PgError> {
+    let ty = value.ty;
+    let collation = match ElementOrder::of(ty) {
+        Some(ElementOrder::Bytes) => "",
+        Some(ElementOrder::Numbers) => " COLLATE pg_numeric",
+        Some(order @ ElementOrder::Positions) => {
+            return Ok(format!("{} COLLATE {}", value.text(), order.collation()));
+        }
+        None if ty == PgType::UNKNOWN => "",
+        None if ty == PgType::BPCHAR => " COLLATE RTRIM",
+        None => {
+            let name = super::types::display(ty);
+            return Err(unsupported(&format!("array_agg(DISTINCT) of type {name}")));
+        }
+    };
+    Ok(format!("{}{collation}", value.text()))
 }
 
 /// A constant as a key would be taken for a column's number.
