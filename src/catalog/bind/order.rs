@@ -156,7 +156,7 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
         return Err(PgError::error("42883", message).with_hint(hint));
     }
     let is_array = super::expr::types::element_of(ty).is_some();
-    if matches!(ty, PgType::JSONB | PgType::INET | PgType::RECORD)
+    if matches!(ty, PgType::JSONB | PgType::RECORD)
         || (is_array && super::expr::types::array_order(ty).is_none())
     {
         let name = super::expr::types::display(ty);
@@ -172,6 +172,7 @@ pub(in crate::catalog) fn equality_collation(ty: PgType) -> Result<&'static str,
     match ty {
         PgType::NUMERIC => Ok(" COLLATE pg_numeric"),
         PgType::INTERVAL => Ok(" COLLATE pg_interval"),
+        PgType::INET => Ok(" COLLATE pg_inet"),
         PgType::JSON | PgType::PG_NODE_TREE => {
             let name = super::expr::types::display(ty);
             let message = format!("could not identify an equality operator for type {name}");

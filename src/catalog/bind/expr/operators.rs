@@ -69,9 +69,10 @@ pub(super) fn collation(ty: PgType) -> Option<&'static str> {
     match ty {
         PgType::NUMERIC => Some("pg_numeric"),
         PgType::INTERVAL => Some("pg_interval"),
+        PgType::INET => Some("pg_inet"),
         PgType::BPCHAR => Some("RTRIM"),
         _ if ORDERED.contains(&ty) || super::types::is_reg(ty) => Some(""),
-        PgType::VARCHAR | PgType::XID | PgType::CID | PgType::INET => Some(""),
+        PgType::VARCHAR | PgType::XID | PgType::CID => Some(""),
         _ => None,
     }
 }
