@@ -35,7 +35,7 @@ class PsqlCatalog(ServerTest):
         return done.stdout
 
     def lines(self, text):
-        done = self.server.psql("-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-", input=text + "\n")
+        done = self.server.psql("-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", input=text + "\n")
         self.assertEqual((done.returncode, done.stderr), (0, ""), text)
         return done.stdout.splitlines()
 

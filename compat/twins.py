@@ -30,29 +30,37 @@ class Twins:
         self.postgres.stop()
 
     def copy(self, name, schema="pg_catalog"):
-        """Copies a view's rows to PostgreSQL."""
+        """Copies a view's rows to PostgreSQL: its columns with their types, and its rows as text.
+
+        The rows are in a table, `twin.name` is a view of it: only a view may have a column `xmin`.
+        """
         self.there.execute("CREATE SCHEMA IF NOT EXISTS twin")
         columns = self.here.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
             " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
             (f"{schema}.{name}",),
         ).fetchall()
-        typed = ", ".join(f'"{column}" {AS_TEXT.get(kind, kind)}' for column, kind in columns)
-        self.there.execute(f'CREATE TABLE twin."{name}" ({typed})')
-        texts = ", ".join(f'"{column}"::text' for column, _ in columns)
+        kinds = [AS_TEXT.get(kind, kind) for _, kind in columns]
+        typed = ", ".join(f"c{number} {kind}" for number, kind in enumerate(kinds))
+        named = ", ".join(f'c{number} AS "{column}"' for number, (column, _) in enumerate(columns))
+        self.there.execute(f'CREATE TABLE twin."{name} rows" ({typed})')
+        self.there.execute(f'CREATE VIEW twin."{name}" AS SELECT {named} FROM twin."{name} rows"')
+        # The names that reg* types print mean other objects there, or none.
+        via = ["::oid" if kind.startswith("reg") else "" for kind in kinds]
+        texts = ", ".join(f'"{column}"{oid}::text' for (column, _), oid in zip(columns, via))
         rows = self.here.execute(f'SELECT {texts} FROM {schema}."{name}"').fetchall()
-        values = ", ".join(
-            f"%s::text::{AS_TEXT.get(kind, kind)}" for _, kind in columns
-        )
+        values = ", ".join(f"%s::text{oid}::{kind}" for oid, kind in zip(via, kinds))
         with self.there.cursor() as cursor:
-            cursor.executemany(f'INSERT INTO twin."{name}" VALUES ({values})', rows)
+            cursor.executemany(f'INSERT INTO twin."{name} rows" VALUES ({values})', rows)
+        self.there.execute(f'ANALYZE twin."{name} rows"')
         self.schemas[name] = schema
         return columns, rows
 
     def ask(self, statement, parameters=None, binary=False):
         """The statement's answers, here and there."""
-        here = re.sub(r"{(\w+)}", lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
-        there = re.sub(r"{(\w+)}", r"twin.\1", statement)
+        names = "{(" + "|".join(self.schemas) + ")}"
+        here = re.sub(names, lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
+        there = re.sub(names, r"twin.\1", statement)
         return answer(self.here, here, parameters, binary), answer(
             self.there, there, parameters, binary
         )
@@ -63,8 +71,9 @@ def connect(port):
         host="127.0.0.1", port=port, user=USER, dbname="pgspool", autocommit=True
     )
     # Values are compared as the server wrote them.
-    for oid in range(1, 6000):
+    for oid in range(6000):
         connection.adapters.register_loader(oid, Raw)
+        connection.adapters.register_loader(oid, RawBinary)
     return connection
 
 
@@ -73,6 +82,15 @@ class Raw(psycopg.adapt.Loader):
 
     def load(self, data):
         return bytes(data).decode("utf-8", "backslashreplace")
+
+
+class RawBinary(psycopg.adapt.Loader):
+    """Hands a binary value's bytes on, in hexadecimal."""
+
+    format = psycopg.pq.Format.BINARY
+
+    def load(self, data):
+        return bytes(data).hex()
 
 
 class Answer:
@@ -96,7 +114,7 @@ def answer(connection, statement, parameters=None, binary=False):
         cursor = connection.cursor(binary=binary)
         cursor.execute(statement, parameters, prepare=True)
     except psycopg.Error as error:
-        return Answer(error=error.sqlstate, message=str(error))
+        return Answer(error=error.sqlstate or type(error).__name__, message=str(error))
     if cursor.description is None:
         return Answer(columns=[], rows=[cursor.statusmessage])
     columns = [(column.name, column.type_code) for column in cursor.description]

@@ -446,26 +446,7 @@ impl Model {
                 }
                 self.tables.remove(&tables[0].name).is_some()
             }
-            Command::AlterTable { table, actions, .. } => {
-                let Some(columns) = self.tables.get_mut(&table.name) else {
-                    return false;
-                };
-                match &actions[0] {
-                    TableAction::AddColumn { column, .. } => {
-                        let is_new = !columns.contains(&column.name);
-                        if is_new {
-                            columns.push(column.name.clone());
-                        }
-                        is_new
-                    }
-                    TableAction::DropColumn { name, .. } => {
-                        let before = columns.len();
-                        columns.retain(|column| column != name);
-                        columns.len() < before
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
+            Command::AlterTable { table, actions, .. } => self.alter(&table.name, &actions[0]),
             Command::CreatePublication { name, target, .. } => {
                 let PublicationTarget::Objects(objects) = target else {
                     panic!("{target:?}");
@@ -500,8 +481,26 @@ impl Model {
                 fits
             }
             Command::DropPublication { names, .. } => self.publications.remove(&names[0]).is_some(),
-            other => panic!("{other:?}"),
+            Command::CreateSchema { .. } | Command::DropSchema { .. } => panic!("{command:?}"),
         }
+    }
+
+    /// Does one change to a table; false when it must be refused.
+    fn alter(&mut self, table: &str, action: &TableAction) -> bool {
+        let Some(columns) = self.tables.get_mut(table) else {
+            return false;
+        };
+        let before = columns.len();
+        if let TableAction::AddColumn { column, .. } = action {
+            if !columns.contains(&column.name) {
+                columns.push(column.name.clone());
+            }
+        } else if let TableAction::DropColumn { name, .. } = action {
+            columns.retain(|column| column != name);
+        } else {
+            panic!("{action:?}");
+        }
+        columns.len() != before
     }
 }
 

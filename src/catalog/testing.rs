@@ -26,13 +26,7 @@ pub(super) struct TestHost {
 pub(super) fn engine(options: EngineOptions) -> (Arc<Engine>, Arc<FakeDisk>) {
     let disk = Arc::new(FakeDisk::default());
     let dir = Path::new("/data/db");
-    let engine = Engine::open(
-        Arc::clone(&disk) as Arc<_>,
-        dir,
-        "db",
-        options,
-        Moment::now(),
-    );
+    let engine = Engine::open(disk.clone(), dir, "db", options, Moment::now());
     (Arc::new(engine.unwrap()), disk)
 }
 
@@ -79,7 +73,7 @@ pub(super) fn run(
     };
     let mut rows = Vec::new();
     Executor::new(2).run(context, &prepared, params, &mut |row| {
-        rows.push(row);
+        rows.push(row.to_vec());
         ControlFlow::Continue(())
     })?;
     Ok(rows)

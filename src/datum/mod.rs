@@ -20,6 +20,7 @@
 //! It knows no table, no function and no session. Nothing here panics on any input.
 
 mod array;
+mod array_order;
 mod binary;
 mod datetime;
 mod error;
@@ -36,6 +37,7 @@ mod text;
 mod types;
 
 pub use array::{Array, parse_array, parse_stored_array, write_array};
+pub use array_order::{ElementOrder, array_compare};
 pub use binary::{binary_in, binary_out};
 pub(crate) use datetime::{
     Civil, DAY_US, SECOND_US, check_date, check_timestamp, is_infinite, local_to_utc, offset_at,

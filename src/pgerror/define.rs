@@ -138,12 +138,8 @@ fn with_more(found: PgError, error: DefineError) -> PgError {
             "Schemas cannot be added if any tables that specify a column list are already part of \
              the publication.",
         ),
-        DefineError::PublishSystemTable(_) => {
-            found.with_detail("This operation is not supported for system tables.")
-        }
-        DefineError::PublishSystemSchema(_) => {
-            found.with_detail("This operation is not supported for system schemas.")
-        }
+        DefineError::PublishSystemTable(_) => not_for_system(found, "tables"),
+        DefineError::PublishSystemSchema(_) => not_for_system(found, "schemas"),
         DefineError::Filter(error) => with_filter(found, error),
         DefineError::RelationExists(_)
         | DefineError::NoRelation(_)
@@ -179,6 +175,12 @@ fn with_more(found: PgError, error: DefineError) -> PgError {
         | DefineError::OidsExhausted
         | DefineError::Persist(_) => found,
     }
+}
+
+fn not_for_system(found: PgError, what: &str) -> PgError {
+    found.with_detail(format!(
+        "This operation is not supported for system {what}."
+    ))
 }
 
 fn with_filter(found: PgError, error: FilterError) -> PgError {

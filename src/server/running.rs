@@ -195,8 +195,8 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
     let names = sql::names(context);
     let mut batch = Batch::default();
     let mut failure = None;
-    let mut sink = |row: Vec<Datum>| {
-        let encoded = encoder.encode(&row, &names, context.style(), &mut batch.bytes);
+    let mut sink = |row: &[Datum]| {
+        let encoded = encoder.encode(row, &names, context.style(), &mut batch.bytes);
         if let Err(error) = encoded {
             failure = Some(error);
             return ControlFlow::Break(());

@@ -27,7 +27,7 @@ impl Queries {
         context: &Arc<Context>,
         prepared: &Prepared,
         params: &[Datum],
-        sink: &mut dyn FnMut(Vec<Datum>) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
     ) -> Result<u64, PgError> {
         self.executor.run(context, prepared, params, sink)
     }

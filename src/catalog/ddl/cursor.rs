@@ -252,10 +252,12 @@ impl<'t> Cursor<'t> {
 }
 
 fn word_of(token: &Token) -> Option<String> {
-    match token {
-        Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_lowercase()),
-        _ => None,
+    if let Token::Word(word) = token
+        && word.quote_style.is_none()
+    {
+        return Some(word.value.to_ascii_lowercase());
     }
+    None
 }
 
 /// A name as PostgreSQL keeps it.

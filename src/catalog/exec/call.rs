@@ -46,7 +46,7 @@ pub(super) fn register(
             };
             connection.create_aggregate_function(name.as_str(), any, flags(function), aggregate)
         }
-        Body::Template(_) | Body::Native(_) | Body::Table { .. } | Body::Stream { .. } => Ok(()),
+        Body::Native(_) | Body::Table { .. } | Body::Stream { .. } => Ok(()),
     }
 }
 

@@ -23,7 +23,7 @@ impl FunctionTable {
             Body::Table { columns, .. } | Body::Stream { columns, .. } => {
                 Some(Self { function, columns })
             }
-            Body::Scalar(_) | Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => None,
+            Body::Scalar(_) | Body::Aggregate(_) | Body::Native(_) => None,
         }
     }
 }
@@ -121,9 +121,7 @@ impl FunctionScan {
                     begun: false,
                 }
             }
-            Body::Scalar(_) | Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => {
-                Made::All(Vec::new())
-            }
+            Body::Scalar(_) | Body::Aggregate(_) | Body::Native(_) => Made::All(Vec::new()),
         };
         self.args = Some(args);
         Ok(())

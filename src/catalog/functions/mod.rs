@@ -82,9 +82,6 @@ pub(super) type Row = Vec<Datum>;
 pub(super) enum Body {
     /// Our code.
     Scalar(fn(&Call<'_>, &[Datum]) -> Result<Datum, PgError>),
-    /// SQLite text with `{0}`, `{1}`, ... for the arguments. No function is written so yet.
-    #[allow(dead_code)]
-    Template(&'static str),
     /// An aggregate: our code over all (argument lists of) rows of a group, in order.
     Aggregate(fn(&Call<'_>, &mut dyn Iterator<Item = &[Datum]>) -> Result<Datum, PgError>),
     /// An aggregate or window function that SQLite has under this name.
@@ -170,7 +167,7 @@ impl Function {
     pub(super) fn table_columns(&self) -> Option<&'static [(&'static str, PgType)]> {
         match self.body {
             Body::Table { columns, .. } | Body::Stream { columns, .. } => Some(columns),
-            Body::Scalar(_) | Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => None,
+            Body::Scalar(_) | Body::Aggregate(_) | Body::Native(_) => None,
         }
     }
 
@@ -186,7 +183,7 @@ impl Function {
             // Native ones that only make sense over a window have these OIDs.
             Body::Native(_) if (3100..=3114).contains(&self.oid) => 'w',
             Body::Native(_) => 'a',
-            Body::Scalar(_) | Body::Template(_) | Body::Table { .. } | Body::Stream { .. } => 'f',
+            Body::Scalar(_) | Body::Table { .. } | Body::Stream { .. } => 'f',
         }
     }
 }

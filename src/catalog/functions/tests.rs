@@ -83,7 +83,7 @@ fn answer(call: &Call<'_>, function: &Function, args: &[Datum]) -> Result<Option
             let rows: Result<Vec<Row>, PgError> = rows(call, args)?.collect();
             Ok(of_rows(columns, rows?))
         }
-        Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => panic!("{}", function.name),
+        Body::Aggregate(_) | Body::Native(_) => panic!("{}", function.name),
     }
 }
 
@@ -229,7 +229,7 @@ fn no_function_panics() {
                         &mut [args.as_slice(), args.as_slice()].into_iter(),
                     ));
                 }
-                Body::Stream { .. } | Body::Template(_) | Body::Native(_) => {}
+                Body::Stream { .. } | Body::Native(_) => {}
             }
         }
     }

@@ -4,9 +4,6 @@
 //! snapshot. PostgreSQL's relations have its names, columns, types and OIDs; `pgspool` is ours.
 //! A view makes rows; it filters, joins and prints nothing.
 
-// Statements are not run yet: the server calls no catalog.
-#![allow(dead_code)]
-
 mod attributes;
 mod cell;
 mod classes;
@@ -115,11 +112,6 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// How many.
-    pub(super) fn len(&self) -> usize {
-        self.shared.len() + self.own.len()
-    }
-
     /// The row at `index`, from 0.
     pub(super) fn get(&self, index: usize) -> Option<&Row> {
         match self.shared.get(index) {

@@ -27,7 +27,7 @@ pub(super) fn procs(_context: &Arc<Context>) -> Rows {
 fn outputs(function: &Function) -> &'static [(&'static str, PgType)] {
     match function.body {
         Body::Table { columns, .. } | Body::Stream { columns, .. } => columns,
-        Body::Scalar(_) | Body::Template(_) | Body::Aggregate(_) | Body::Native(_) => &[],
+        Body::Scalar(_) | Body::Aggregate(_) | Body::Native(_) => &[],
     }
 }
 

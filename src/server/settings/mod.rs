@@ -8,7 +8,7 @@
 mod described;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::units::{self, print_milliseconds};
@@ -30,11 +30,16 @@ pub(super) struct Settings {
     /// What the client asked for when it connected.
     of_client: Values,
     now: Changes,
+    /// Names with a class that were set at some time, in lower case: those can be read from then on.
+    named: BTreeSet<String>,
     /// Copies of `now`, from the transaction's begin and from each savepoint.
     levels: Vec<Changes>,
     /// The reported settings as the client knows them.
     told: Vec<String>,
 }
+
+/// The setting with a class that is ours: who publishes.
+const PRODUCER: &str = "pgspool.producer";
 
 /// Values by lower-case name.
 type Values = BTreeMap<String, String>;
@@ -61,6 +66,7 @@ impl Settings {
             of_server: ShownSettings::default(),
             of_client: Values::new(),
             now: Changes::default(),
+            named: BTreeSet::from([PRODUCER.to_owned()]),
             levels: vec![],
             told: vec![],
         }
@@ -86,8 +92,11 @@ impl Settings {
         value: Option<&str>,
         local: bool,
     ) -> Result<String, PgError> {
-        self.show(name)?;
         let key = name.to_ascii_lowercase();
+        if is_custom(name) && find(name).is_none() && self.of_server.find(&key).is_none() {
+            self.named.insert(key.clone());
+        }
+        self.show(name)?;
         if find(name).is_none()
             && let Some(shown) = self.of_server.find(&key)
         {
@@ -165,6 +174,13 @@ impl Settings {
         self.levels.truncate(n.max(1));
     }
 
+    /// Whether there is such a setting beside those of [`TABLE`].
+    fn is_known(&self, key: &str) -> bool {
+        self.named.contains(key)
+            || self.of_client.contains_key(key)
+            || self.of_server.find(key).is_some()
+    }
+
     /// The name in PostgreSQL's spelling and the value.
     pub(super) fn show(&self, name: &str) -> Result<(String, String), PgError> {
         let key = name.to_ascii_lowercase();
@@ -173,7 +189,7 @@ impl Settings {
         let value = own.unwrap_or_else(|| self.start_value(&key));
         match find(name) {
             Some((name, _, _)) => Ok((name.to_owned(), value)),
-            None if is_custom(name) || self.of_server.find(&key).is_some() => Ok((key, value)),
+            None if self.is_known(&key) => Ok((key, value)),
             None => Err(unrecognized(name)),
         }
     }
@@ -201,7 +217,7 @@ impl Settings {
 
     /// `pgspool.producer`; `None` when it is empty.
     pub(super) fn producer(&self) -> Option<ProducerName> {
-        ProducerName::parse(&self.value("pgspool.producer")).ok()
+        ProducerName::parse(&self.value(PRODUCER)).ok()
     }
 
     /// `synchronous_commit`.
@@ -269,6 +285,16 @@ mod tests {
         let mut settings = Settings::new("ann", Some(Duration::from_secs(60)));
         assert_eq!(settings.changes().len(), REPORTED.len());
         settings
+    }
+
+    #[test]
+    fn a_custom_setting_can_be_read_once_it_was_set() {
+        let mut settings = settings();
+        assert_eq!(settings.show("my.own").unwrap_err().code(), "42704");
+        settings.set("my.own", Some("1"), false).unwrap();
+        settings.set("my.own", None, false).unwrap();
+        assert_eq!(settings.show("My.Own").unwrap().1, "");
+        assert_eq!(settings.show("pgspool.producer").unwrap().1, "");
     }
 
     #[test]

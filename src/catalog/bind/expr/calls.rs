@@ -7,7 +7,6 @@ use sqlparser::tokenizer::Span;
 
 use super::super::{Binder, FromCall, Scope, Typed, unsupported};
 use super::arguments::{arguments_of, plain_arguments, refuse_aggregate_syntax, written_arguments};
-use super::coerce::filled;
 use super::signatures::{Callee, Resolved};
 use super::types;
 use crate::catalog::functions::{self, Body, Function};
@@ -308,7 +307,6 @@ fn written(function: &Function, args: &[&str]) -> Result<String, PgError> {
         Body::Scalar(_) | Body::Aggregate(_) => {
             format!("{}({})", function.sql_name(), args.join(", "))
         }
-        Body::Template(template) => filled(template, args),
         Body::Native(name) => format!("{name}({})", args.join(", ")),
         Body::Table { .. } | Body::Stream { .. } => {
             return Err(unsupported(&format!("{} here", function.name)));
@@ -320,10 +318,8 @@ fn written(function: &Function, args: &[&str]) -> Result<String, PgError> {
 pub(super) fn aggregate_name(function: &Function) -> String {
     match function.body {
         Body::Native(name) => name.to_owned(),
-        Body::Scalar(_)
-        | Body::Aggregate(_)
-        | Body::Template(_)
-        | Body::Table { .. }
-        | Body::Stream { .. } => function.sql_name(),
+        Body::Scalar(_) | Body::Aggregate(_) | Body::Table { .. } | Body::Stream { .. } => {
+            function.sql_name()
+        }
     }
 }

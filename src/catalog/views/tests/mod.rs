@@ -114,15 +114,15 @@ fn oids_are_unique_and_stay() {
     }
     assert_eq!(
         distinct(&context(), "pg_type", "oid"),
-        rows(&context(), "pg_type").len()
+        rows(&context(), "pg_type").iter().count()
     );
     assert_eq!(
         distinct(&context(), "pg_class", "oid"),
-        rows(&context(), "pg_class").len()
+        rows(&context(), "pg_class").iter().count()
     );
     assert_eq!(
         distinct(&context(), "pg_proc", "oid"),
-        rows(&context(), "pg_proc").len()
+        rows(&context(), "pg_proc").iter().count()
     );
 }
 
@@ -199,8 +199,7 @@ fn every_row_of_every_view_fits_its_columns() {
         for row in rows.iter() {
             check_row(view, row);
         }
-        assert_eq!(rows.iter().count(), rows.len());
-        assert_eq!(rows.get(rows.len()), None);
+        assert_eq!(rows.get(rows.iter().count()), None);
     }
 }
 
