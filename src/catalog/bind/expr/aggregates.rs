@@ -5,6 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::super::{Binder, Scope, Typed, unsupported};
+use super::calls::takes_text;
 use super::runtime;
 use super::signatures::{Callee, Resolved};
 use super::{arguments, calls};
@@ -141,11 +142,19 @@ impl Binder<'_> {
         let returns = completed.returns;
         let mut texts = completed.args;
         let ordered = pieces.distinct || orders(function.name);
+        // What is collected into text is ordered by its values all the same.
+        let own_order = match &first {
+            Some(first) if pieces.distinct => Some(self.sort_key(first)?),
+            Some(_) | None => None,
+        };
         if let Some(text) = texts.first_mut()
             && ordered
         {
+            let ty = first.map_or(PgType::TEXT, |one| one.ty);
+            if ty == PgType::INTERVAL && takes_text(function) {
+                return Err(unsupported("DISTINCT intervals as text"));
+            }
             // SQLite compares by the collation of the argument.
-            let ty = first.as_ref().map_or(PgType::TEXT, |one| one.ty);
             let key = Typed::of(text.clone(), ty);
             *text = if function.args == [PgType::ANYNONARRAY] {
                 printed_key(&key)?
@@ -153,15 +162,17 @@ impl Binder<'_> {
                 self.sort_key(&key)?
             };
         }
+        if pieces.distinct && calls::takes_json(function) {
+            return Err(unsupported(&format!("{}(DISTINCT)", function.name)));
+        }
         if pieces.distinct && num_values > 1 {
             return self.distinct_string_agg(resolved, pieces, &texts);
         }
         let distinct = if pieces.distinct { "DISTINCT " } else { "" };
         if pieces.distinct && pieces.order.is_empty() && !matches!(function.body, Body::Native(_)) {
             // PostgreSQL sorts to find what is distinct, and it shows.
-            pieces.order = texts
-                .first()
-                .map(|key| format!("{key} ASC NULLS LAST"))
+            pieces.order = own_order
+                .map(|key| format!("{} ASC NULLS LAST", constant_key(&key)))
                 .into_iter()
                 .collect();
         }
