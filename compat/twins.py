@@ -4,6 +4,7 @@ The rows of pgspool's views are copied into tables of PostgreSQL's schema `twin`
 can run on both: `{pg_class}` in it becomes `pg_catalog.pg_class` here and `twin.pg_class` there.
 """
 
+import itertools
 import re
 
 import psycopg
@@ -58,14 +59,9 @@ class Twins:
 
     def ask(self, statement, parameters=None, binary=False):
         """The statement's answers, here and there."""
-        # What names no view is left: `{1}` may be an array.
-        def named(schema):
-            def name(found):
-                return f"{schema(found[1])}.{found[1]}" if found[1] in self.schemas else found[0]
-
-            return re.sub(r"{(\w+)}", name, statement)
-
-        here, there = named(self.schemas.get), named(lambda _: "twin")
+        names = "{(" + "|".join(self.schemas) + ")}"
+        here = re.sub(names, lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
+        there = re.sub(names, r"twin.\1", statement)
         return answer(self.here, here, parameters, binary), answer(
             self.there, there, parameters, binary
         )
@@ -110,7 +106,15 @@ class Answer:
     def __repr__(self):
         if self.error:
             return f"{self.error}: {self.message}"
-        return f"{self.columns}\n" + "\n".join(map(str, self.rows[:20]))
+        return f"{self.columns}, {len(self.rows)} rows"
+
+    def beside(self, other):
+        """Both, with the first rows that differ."""
+        both = f"here:  {self!r}\nthere: {other!r}"
+        for one, two in itertools.zip_longest(self.rows or [], other.rows or []):
+            if one != two and not (self.error or other.error):
+                return f"{both}\nhere:  {one}\nthere: {two}"
+        return both
 
 
 def answer(connection, statement, parameters=None, binary=False):
@@ -119,7 +123,7 @@ def answer(connection, statement, parameters=None, binary=False):
         cursor = connection.cursor(binary=binary)
         cursor.execute(statement, parameters, prepare=True)
     except psycopg.Error as error:
-        return Answer(error=error.sqlstate, message=str(error))
+        return Answer(error=error.sqlstate or type(error).__name__, message=str(error))
     if cursor.description is None:
         return Answer(columns=[], rows=[cursor.statusmessage])
     columns = [(column.name, column.type_code) for column in cursor.description]

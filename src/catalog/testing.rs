@@ -68,11 +68,12 @@ pub(super) fn run(
     let prepared = Prepared {
         params: Vec::new(),
         columns: types.iter().map(column).collect(),
+        fields: Vec::new(),
         sql: sql.to_owned(),
     };
     let mut rows = Vec::new();
     Executor::new(2).run(context, &prepared, params, &mut |row| {
-        rows.push(row);
+        rows.push(row.to_vec());
         ControlFlow::Continue(())
     })?;
     Ok(rows)

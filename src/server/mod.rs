@@ -19,6 +19,7 @@ mod pipeline;
 mod portal;
 mod prepared;
 mod queries;
+mod query_threads;
 mod replication;
 mod rows;
 mod running;
@@ -64,10 +65,9 @@ pub struct ServerOptions {
     pub startup_timeout: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
-    /// The program's own settings, name and value, for SHOW.
+    /// The program's own settings, for SHOW and `pg_settings`. Those that a session may set are
+    /// where it begins.
     pub shown: ShownSettings,
-    /// Where sessions begin, name and value, other than PostgreSQL's defaults.
-    pub session_defaults: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -79,10 +79,20 @@ impl Default for ServerOptions {
             startup_timeout: Duration::from_secs(60),
             max_connections: 100,
             shown: ShownSettings::default(),
-            session_defaults: vec![],
         }
     }
 }
+
+impl ServerOptions {
+    /// How many threads may block at once: one for each session. The runtime must have that many, or
+    /// statements wait for each other. Queries have threads of their own.
+    pub fn max_blocking_threads(&self) -> usize {
+        self.max_connections.saturating_add(SPARE_THREADS)
+    }
+}
+
+/// Threads for what is not a session: opening files, pruning, ending queries.
+const SPARE_THREADS: usize = 64;
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +106,9 @@ pub enum BindError {
     /// No address was given.
     #[error("no address to listen on")]
     NoAddress,
+    /// No threads for queries.
+    #[error("cannot make threads for queries")]
+    Threads(#[source] io::Error),
     /// The operating system refused.
     #[error("cannot listen on {address}")]
     Io {
@@ -187,7 +200,7 @@ impl Server {
             options,
             started_unix_ms: Moment::now().unix_ms,
             sessions: Arc::new(Sessions::default()),
-            queries: Arc::new(Queries::new(max_queries)),
+            queries: Arc::new(Queries::new(max_queries).map_err(BindError::Threads)?),
             portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
             permits: Arc::new(Semaphore::new(max_connections)),
             stopping,

@@ -108,7 +108,8 @@ impl RunningQuery {
         let (sender, events) = mpsc::channel(BATCHES_AHEAD);
         let cancelled = Arc::clone(&context.cancelled);
         let context = Arc::new(context);
-        tokio::task::spawn_blocking(move || {
+        let queries = Arc::clone(&query.queries);
+        queries.spawn(move || {
             let done = run(&context, query, &sender);
             // Without a reader nobody wants to know.
             let _nobody = sender.blocking_send(Event::Done(done));
@@ -157,12 +158,16 @@ impl RunningQuery {
         }
     }
 
-    /// Tells the query to stop and waits until it has.
-    pub(super) async fn stop(mut self) {
+    /// Tells the query to stop and waits until it has; returns the error it ended with.
+    pub(super) async fn stop(mut self) -> Option<PgError> {
         self.cancelled.store(true, Ordering::Relaxed);
+        let mut failure = None;
         while let Some(event) = self.events.recv().await {
-            drop(event);
+            if let Event::Done(Err(error)) = event {
+                failure = Some(error);
+            }
         }
+        failure
     }
 }
 
@@ -187,12 +192,12 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
             prepared
         }
     };
-    let mut encoder = RowEncoder::new(&prepared.columns, &query.formats);
+    let mut encoder = RowEncoder::new(&prepared, &query.formats);
     let names = sql::names(context);
     let mut batch = Batch::default();
     let mut failure = None;
-    let mut sink = |row: Vec<Datum>| {
-        let encoded = encoder.encode(&row, &names, context.style(), &mut batch.bytes);
+    let mut sink = |row: &[Datum]| {
+        let encoded = encoder.encode(row, &names, context.style(), &mut batch.bytes);
         if let Err(error) = encoded {
             failure = Some(error);
             return ControlFlow::Break(());

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use std::borrow::Cow;
+
 use sqlparser::ast::{
     self, Expr, LimitClause, OrderByExpr, OrderByKind, Spanned, TableFactor, TableWithJoins, Value,
 };
@@ -117,7 +119,7 @@ pub(super) fn clause_of(keys: &[Key]) -> Result<Option<String>, PgError> {
             Some(target) => parts.push(key.text(&target.saturating_add(1).to_string())?),
             // A constant orders nothing, and SQLite would take a number for a column's.
             None if is_number(key.value.text()) => {}
-            None => parts.push(key.text(key.value.text())?),
+            None => parts.push(key.text(&not_a_number(key.value.text()))?),
         }
     }
     Ok((!parts.is_empty()).then(|| format!(" ORDER BY {}", parts.join(", "))))
@@ -127,6 +129,18 @@ pub(super) fn clause_of(keys: &[Key]) -> Result<Option<String>, PgError> {
 pub(super) fn is_number(sql: &str) -> bool {
     let bare = sql.trim_matches(|c: char| matches!(c, '(' | ')' | '+' | '-' | ' '));
     !bare.is_empty() && bare.chars().all(|c| c.is_ascii_digit())
+}
+
+/// `sql` so that SQLite takes it for a value and never for a column's number: it makes the
+/// constant 0 of `0 AND x`, too.
+pub(super) fn not_a_number(sql: &str) -> Cow<'_, str> {
+    if is_number(sql) {
+        Cow::Owned(format!("(SELECT {sql})"))
+    } else if sql.contains(" AND ") {
+        Cow::Owned(format!("CASE WHEN 1 THEN {sql} END"))
+    } else {
+        Cow::Borrowed(sql)
+    }
 }
 
 /// The collation that orders stored forms of `ty`, with a blank before it.

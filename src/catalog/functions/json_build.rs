@@ -172,11 +172,17 @@ fn build_array_b(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 }
 
 fn build_object(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
+    object_of("json_build_object", args)
+}
+
+fn object_of(function: &str, args: &[Datum]) -> Result<Datum, PgError> {
     let items = collected(args)?;
     let (pairs, rest) = items.as_chunks::<2>();
     if !rest.is_empty() {
         let message = "argument list must have even number of elements";
-        return Err(PgError::error("22023", message));
+        return Err(PgError::error("22023", message).with_hint(format!(
+            "The arguments of {function}() must consist of alternating keys and values."
+        )));
     }
     let mut members = Vec::with_capacity(pairs.len());
     for (number, [name, value]) in (0_usize..).zip(pairs) {
@@ -189,8 +195,8 @@ fn build_object(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum(format!("{{{}}}", members.join(", "))))
 }
 
-fn build_object_b(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    canonical(build_object(call, args)?)
+fn build_object_b(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
+    canonical(object_of("jsonb_build_object", args)?)
 }
 
 /// A value in JSON text as the name of a member.

@@ -4,7 +4,7 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine, alphabet};
 
 use super::args::{bytes, count_datum, int, invalid, text, text_datum, text_or_null};
-use super::strings::part;
+use super::strings::parts::part;
 use super::{Body, Call, Function as F};
 use crate::datum::{Datum, PgType as T, parse_hex, quote_ident};
 use crate::pgerror::PgError;

@@ -5,6 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::super::{Binder, Scope, Typed, unsupported};
+use super::calls::takes_text;
 use super::runtime;
 use super::signatures::{Callee, Resolved};
 use super::{arguments, calls};
@@ -44,7 +45,12 @@ impl Binder<'_> {
             }
             None => {
                 scope.note_aggregate()?;
-                scope.inside_aggregate(|| self.pieces(scope, call))?
+                let before = scope.num_columns_by_level();
+                let pieces = scope.inside_aggregate(|| self.pieces(scope, call))?;
+                if belongs_outside(&before, &scope.num_columns_by_level()) {
+                    return Err(unsupported("an aggregate of an outer query's columns"));
+                }
+                pieces
             }
         };
         if pieces.star && name != "count" {
@@ -136,11 +142,19 @@ impl Binder<'_> {
         let returns = completed.returns;
         let mut texts = completed.args;
         let ordered = pieces.distinct || orders(function.name);
+        // What is collected into text is ordered by its values all the same.
+        let own_order = match &first {
+            Some(first) if pieces.distinct => Some(self.sort_key(first)?),
+            Some(_) | None => None,
+        };
         if let Some(text) = texts.first_mut()
             && ordered
         {
+            let ty = first.map_or(PgType::TEXT, |one| one.ty);
+            if ty == PgType::INTERVAL && takes_text(function) {
+                return Err(unsupported("DISTINCT intervals as text"));
+            }
             // SQLite compares by the collation of the argument.
-            let ty = first.as_ref().map_or(PgType::TEXT, |one| one.ty);
             let key = Typed::of(text.clone(), ty);
             *text = if function.args == [PgType::ANYNONARRAY] {
                 printed_key(&key)?
@@ -157,9 +171,8 @@ impl Binder<'_> {
         let distinct = if pieces.distinct { "DISTINCT " } else { "" };
         if pieces.distinct && pieces.order.is_empty() && !matches!(function.body, Body::Native(_)) {
             // PostgreSQL sorts to find what is distinct, and it shows.
-            pieces.order = texts
-                .first()
-                .map(|key| format!("{key} ASC NULLS LAST"))
+            pieces.order = own_order
+                .map(|key| format!("{} ASC NULLS LAST", constant_key(&key)))
                 .into_iter()
                 .collect();
         }
@@ -234,6 +247,11 @@ fn printed_key(value: &Typed) -> Result<String, PgError> {
         }
     };
     Ok(format!("{}{collation}", value.text()))
+}
+
+/// Whether an aggregate met columns of outer queries only: then it is of the outer query.
+fn belongs_outside(before: &[usize], after: &[usize]) -> bool {
+    before.first() == after.first() && before != after
 }
 
 /// A constant as a key would be taken for a column's number.
