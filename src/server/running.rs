@@ -108,7 +108,8 @@ impl RunningQuery {
         let (sender, events) = mpsc::channel(BATCHES_AHEAD);
         let cancelled = Arc::clone(&context.cancelled);
         let context = Arc::new(context);
-        tokio::task::spawn_blocking(move || {
+        let queries = Arc::clone(&query.queries);
+        queries.spawn(move || {
             let done = run(&context, query, &sender);
             // Without a reader nobody wants to know.
             let _nobody = sender.blocking_send(Event::Done(done));

@@ -11,7 +11,7 @@ use sqlparser::tokenizer::Span;
 use crate::pgerror::PgError;
 
 use super::from::idents_of;
-use super::order::{Key, Tail, clause_of, equality_collation, is_number};
+use super::order::{Key, Tail, clause_of, equality_collation, not_a_number};
 use super::query::{Draft, Target, target_of};
 use super::scope::{Lifted, folded};
 use super::{Binder, Clause, Grouping, Scope, ScopeColumn, Typed};
@@ -291,11 +291,7 @@ impl Binder<'_> {
             let (expr, value) = self.group(scope, select, expr)?;
             let text = value.text().to_owned();
             let collation = equality_collation(value.ty)?;
-            texts.push(if is_number(&text) {
-                format!("(SELECT {text})")
-            } else {
-                format!("{text}{collation}")
-            });
+            texts.push(format!("{}{collation}", not_a_number(&text)));
             columns.push(text);
             scope.replaced.borrow_mut().push((expr.to_string(), value));
         }
