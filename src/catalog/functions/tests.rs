@@ -16,7 +16,10 @@ const DIFFERENT: &[(u32, &str, &str)] = &[];
 fn no_function_is_there_twice() {
     let mut seen = std::collections::BTreeSet::new();
     for function in all() {
-        assert!(seen.insert((function.oid, function.name, function.args)), "{function:?}");
+        assert!(
+            seen.insert((function.oid, function.name, function.args)),
+            "{function:?}"
+        );
     }
 }
 
