@@ -58,8 +58,9 @@ class Twins:
 
     def ask(self, statement, parameters=None, binary=False):
         """The statement's answers, here and there."""
-        here = re.sub(r"{(\w+)}", lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
-        there = re.sub(r"{(\w+)}", r"twin.\1", statement)
+        names = "{(" + "|".join(self.schemas) + ")}"
+        here = re.sub(names, lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
+        there = re.sub(names, r"twin.\1", statement)
         return answer(self.here, here, parameters, binary), answer(
             self.there, there, parameters, binary
         )
@@ -113,7 +114,7 @@ def answer(connection, statement, parameters=None, binary=False):
         cursor = connection.cursor(binary=binary)
         cursor.execute(statement, parameters, prepare=True)
     except psycopg.Error as error:
-        return Answer(error=error.sqlstate, message=str(error))
+        return Answer(error=error.sqlstate or type(error).__name__, message=str(error))
     if cursor.description is None:
         return Answer(columns=[], rows=[cursor.statusmessage])
     columns = [(column.name, column.type_code) for column in cursor.description]

@@ -147,6 +147,21 @@ impl PgError {
             .with_hint(COMMITTED_HINT)
     }
 
+    /// The same for who waited for confirmations of what is committed here already.
+    pub(crate) fn but_committed(self, target: Lsn) -> Self {
+        self.with_detail(format!(
+            "LSN {target} is committed here and was not confirmed yet."
+        ))
+        .with_hint(COMMITTED_HINT)
+    }
+
+    /// The same with DETAIL and HINT of `other`.
+    pub(crate) fn with_details_of(mut self, other: Self) -> Self {
+        self.detail = other.detail.or(self.detail);
+        self.hint = other.hint.or(self.hint);
+        self
+    }
+
     /// The same with DETAIL.
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into().into());

@@ -49,22 +49,10 @@ pub(crate) struct Prepared {
     pub(crate) params: Vec<PgType>,
     /// Columns of the answer.
     pub(crate) columns: Vec<Column>,
+    /// For columns that are records with known fields: the column, from 0, and its fields.
+    pub(crate) fields: Vec<(usize, Vec<Column>)>,
     /// The rewritten text, with parameters `?1`, `?2`, ...
     pub(super) sql: String,
-}
-
-impl Prepared {
-    pub(crate) fn interim(params: Vec<PgType>, columns: Vec<Column>, sql: String) -> Self {
-        Self {
-            params,
-            columns,
-            sql,
-        }
-    }
-
-    pub(crate) fn interim_sql(&self) -> &str {
-        &self.sql
-    }
 }
 
 /// The names that values print as, as a statement sees them.

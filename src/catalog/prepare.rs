@@ -38,6 +38,7 @@ pub(crate) fn prepare(
         // What nothing gave a type is text.
         params: params.map(|ty| ty.unwrap_or(PgType::TEXT)).collect(),
         columns: bound.columns,
+        fields: bound.fields,
         sql: bound.sql,
     })
 }

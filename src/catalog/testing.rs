@@ -68,6 +68,7 @@ pub(super) fn run(
     let prepared = Prepared {
         params: Vec::new(),
         columns: types.iter().map(column).collect(),
+        fields: Vec::new(),
         sql: sql.to_owned(),
     };
     let mut rows = Vec::new();

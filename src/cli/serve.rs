@@ -8,7 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -80,7 +80,11 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
 
-    let runtime = Runtime::new().map_err(ServeError::Runtime)?;
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(options.server.max_blocking_threads())
+        .build()
+        .map_err(ServeError::Runtime)?;
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;

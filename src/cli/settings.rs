@@ -21,6 +21,8 @@ pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 pub(super) struct Settings {
     pub(super) engine: EngineOptions,
     pub(super) server: ServerOptions,
+    /// Where sessions begin, name and value, where that is not PostgreSQL's default.
+    sessions: Vec<(String, String)>,
 }
 
 /// A setting that cannot be used.
@@ -77,15 +79,13 @@ impl Settings {
 
     /// What sessions begin with, where it is not PostgreSQL's default.
     fn session_value(&self, name: &str, default: &str) -> String {
-        let defaults = &self.server.session_defaults;
-        let found = defaults.iter().find(|(known, _)| known == name);
+        let found = self.sessions.iter().find(|(known, _)| known == name);
         found.map_or_else(|| default.to_owned(), |(_, value)| value.clone())
     }
 
     fn begin_sessions_with(&mut self, name: &str, value: &str) {
-        let defaults = &mut self.server.session_defaults;
-        defaults.retain(|(known, _)| known != name);
-        defaults.push((name.to_owned(), value.to_owned()));
+        self.sessions.retain(|(known, _)| known != name);
+        self.sessions.push((name.to_owned(), value.to_owned()));
     }
 
     fn assign(&mut self, name: &str, value: &str) -> Result<&'static Setting, SettingError> {
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(settings.engine.commit.standbys.to_string(), "ANY 2 (a, b)");
         let settings = assigned("synchronous_commit=remote_apply").unwrap();
         assert_eq!(
-            settings.server.session_defaults,
+            settings.sessions,
             [("synchronous_commit".to_owned(), "remote_apply".to_owned())]
         );
         for text in [

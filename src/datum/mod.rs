@@ -20,6 +20,7 @@
 //! It knows no table, no function and no session. Nothing here panics on any input.
 
 mod array;
+mod array_order;
 mod binary;
 mod datetime;
 mod error;
@@ -29,12 +30,14 @@ mod inet;
 mod interval;
 mod json;
 mod numeric;
+mod record;
 mod scalars;
 mod style;
 mod text;
 mod types;
 
 pub use array::{Array, parse_array, parse_stored_array, write_array};
+pub use array_order::{ElementOrder, array_compare};
 pub use binary::{binary_in, binary_out};
 pub(crate) use datetime::{
     Civil, DAY_US, SECOND_US, check_date, check_timestamp, is_infinite, local_to_utc, offset_at,
@@ -47,6 +50,7 @@ pub(crate) use json::one_of_each;
 pub use json::{Json, RawMember};
 pub(crate) use numeric::divide_to_scale;
 pub use numeric::{Numeric, numeric_compare};
+pub use record::record_out;
 pub(crate) use scalars::{parse_escaped, parse_hex};
 pub use style::{IntervalStyle, Style};
 pub use text::{apply_typmod, text_in, text_out};

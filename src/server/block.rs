@@ -68,8 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         match statement {
             TransactionStatement::Begin { tag, modes } => {
                 if self.transaction.begin_block() {
-                    self.conn
-                        .send_warning("25001", "there is already a transaction in progress");
+                    self.warn("25001", "there is already a transaction in progress");
                 } else {
                     self.state.work(|work| work.begin(&self.engine));
                 }
@@ -121,8 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             if chain {
                 return Err(no_block(what).into());
             }
-            self.conn
-                .send_warning("25P01", "there is no transaction in progress");
+            self.warn("25P01", "there is no transaction in progress");
         }
         let modes = self.modes();
         let end = self.transaction.end(wanted);
@@ -163,9 +161,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let Some(confirmation) = confirmation else {
             return Ok(());
         };
+        let target = confirmation.target();
         tokio::select! {
             outcome = confirmation.wait() => Ok(outcome?),
-            signal = self.signal() => Err(signal.into()),
+            signal = self.signal() => Err(signal.error().but_committed(target).into()),
         }
     }
 

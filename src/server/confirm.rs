@@ -33,6 +33,11 @@ impl Confirmation {
         })
     }
 
+    /// Where the transaction ends that is to be confirmed.
+    pub(super) const fn target(&self) -> Lsn {
+        self.target
+    }
+
     /// Waits for it. Dropping the future ends the wait; the commit stands.
     pub(super) async fn wait(mut self) -> Result<(), PgError> {
         let outcome = tokio::select! {
@@ -62,7 +67,10 @@ fn told(
             let missing = missing_regions(&replicas.settings(), &timeout.acked_regions);
             Err(PgError::unconfirmed(&timeout, &missing))
         }
-        CommitOutcome::Unmet(unmet) => Err(PgError::from(unmet)),
+        CommitOutcome::Unmet(unmet) => {
+            let detail = format!("LSN {target} is durable here.");
+            Err(PgError::from(unmet).with_detail(detail))
+        }
     }
 }
 

@@ -328,7 +328,7 @@ impl CopyIn {
         };
         tokio::select! {
             outcome = confirmation.wait() => Ok(outcome?),
-            signal = signal => Err(signal.into()),
+            signal = signal => Err(signal.error().but_committed(target).into()),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct SessionState {
     pub(super) shared: Arc<Shared>,
     settings: Mutex<Settings>,
     work: Mutex<Work>,
+    /// Warnings of the running statement that were not sent yet: SQLSTATE and text.
+    warnings: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl SessionState {
@@ -40,6 +42,7 @@ impl SessionState {
             shared,
             settings: Mutex::new(settings),
             work: Mutex::default(),
+            warnings: Mutex::default(),
         }
     }
 
@@ -51,6 +54,16 @@ impl SessionState {
     /// Looks at or changes the open transaction's work.
     pub(super) fn work<T>(&self, look: impl FnOnce(&mut Work) -> T) -> T {
         look(&mut lock(&self.work))
+    }
+
+    /// Leaves a warning for the client.
+    fn warn(&self, code: &'static str, message: String) {
+        lock(&self.warnings).push((code, message));
+    }
+
+    /// The warnings since this was asked last.
+    pub(super) fn take_warnings(&self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut lock(&self.warnings))
     }
 
     /// The error for `what` in a transaction that is read-only.
@@ -129,5 +142,14 @@ impl Host for StatementHost {
 
     fn cancel(&self, pid: u32) -> bool {
         self.state.shared.sessions.cancel(pid)
+    }
+
+    fn warn(&self, code: &'static str, message: String) {
+        self.state.warn(code, message);
+    }
+
+    fn reload(&self) -> Result<bool, PgError> {
+        self.state.shared.options.shown.request_reload();
+        Ok(true)
     }
 }

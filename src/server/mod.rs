@@ -64,10 +64,9 @@ pub struct ServerOptions {
     pub startup_timeout: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
-    /// The program's own settings, name and value, for SHOW.
+    /// The program's own settings, for SHOW and `pg_settings`. Those that a session may set are
+    /// where it begins.
     pub shown: ShownSettings,
-    /// Where sessions begin, name and value, other than PostgreSQL's defaults.
-    pub session_defaults: Vec<(String, String)>,
 }
 
 impl Default for ServerOptions {
@@ -79,10 +78,22 @@ impl Default for ServerOptions {
             startup_timeout: Duration::from_secs(60),
             max_connections: 100,
             shown: ShownSettings::default(),
-            session_defaults: vec![],
         }
     }
 }
+
+impl ServerOptions {
+    /// How many threads may block at once: one for each session, and one for each portal whose
+    /// rows are not all taken. The runtime must have that many, or statements wait for each other.
+    pub fn max_blocking_threads(&self) -> usize {
+        self.max_connections
+            .saturating_add(MAX_RUNNING_OF_ALL)
+            .saturating_add(SPARE_THREADS)
+    }
+}
+
+/// Threads for what is not a session: opening files, pruning, ending queries.
+const SPARE_THREADS: usize = 64;
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]

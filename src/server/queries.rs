@@ -39,8 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         match columns {
             Ok(prepared) => describe(&prepared.columns, &[], &mut self.conn.out),
             Err(stop) => {
-                running.stop().await;
-                return Err(stop);
+                let failure = running.stop().await;
+                return Err(stop.with_detail_of(failure));
             }
         }
         self.all_rows(running).await
@@ -68,8 +68,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Ok(taken) if taken.finished => Ok((taken, None)),
             Ok(taken) => Ok((taken, Some(Box::new(running)))),
             Err(stop) => {
-                running.stop().await;
-                Err(stop)
+                let failure = running.stop().await;
+                Err(stop.with_detail_of(failure))
             }
         }
     }
@@ -91,6 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 signal = &mut signal => return Err(signal.into()),
                 () = self.conn.hung_up() => return Err(Stop::Session(SessionEnd::Closed)),
             }
+            self.send_warnings();
             let out = if shown {
                 &mut self.conn.out
             } else {

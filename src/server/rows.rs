@@ -1,9 +1,11 @@
 //! Rows and their description as bytes of the wire.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, BytesMut};
 
 use super::extended::Format;
-use crate::catalog::Column;
+use crate::catalog::{Column, Prepared};
 use crate::datum::{self, Datum, Names, PgType, Style};
 use crate::pgerror::PgError;
 
@@ -11,17 +13,26 @@ use crate::pgerror::PgError;
 #[derive(Debug)]
 pub(super) struct RowEncoder {
     columns: Vec<(PgType, Format)>,
+    /// The types of the fields of records, by their column, from 0.
+    fields: BTreeMap<usize, Vec<PgType>>,
     text: String,
     binary: Vec<u8>,
 }
 
 impl RowEncoder {
-    /// For `columns`, in the formats of a Bind.
-    pub(super) fn new(columns: &[Column], formats: &[Format]) -> Self {
+    /// For the answer to `prepared`, in the formats of a Bind.
+    pub(super) fn new(prepared: &Prepared, formats: &[Format]) -> Self {
         let column =
             |(index, column): (usize, &Column)| (column.column_type, Format::of(formats, index));
+        let fields = |(index, fields): &(usize, Vec<Column>)| {
+            (
+                *index,
+                fields.iter().map(|field| field.column_type).collect(),
+            )
+        };
         Self {
-            columns: columns.iter().enumerate().map(column).collect(),
+            columns: prepared.columns.iter().enumerate().map(column).collect(),
+            fields: prepared.fields.iter().map(fields).collect(),
             text: String::new(),
             binary: vec![],
         }
@@ -37,7 +48,7 @@ impl RowEncoder {
     ) -> Result<(), PgError> {
         let start = begin_message(out, b'D');
         put_count(out, self.columns.len());
-        for (&(column_type, format), datum) in self.columns.iter().zip(row) {
+        for (index, (&(column_type, format), datum)) in self.columns.iter().zip(row).enumerate() {
             if *datum == Datum::Null {
                 out.put_i32(-1);
                 continue;
@@ -50,7 +61,12 @@ impl RowEncoder {
                 }
                 Format::Binary => {
                     self.binary.clear();
-                    datum::binary_out(column_type, datum, &mut self.binary)?;
+                    match (self.fields.get(&index), datum) {
+                        (Some(fields), Datum::Text(text)) => {
+                            datum::record_out(fields, text, names, style, &mut self.binary)?;
+                        }
+                        _ => datum::binary_out(column_type, datum, &mut self.binary)?,
+                    }
                     put_value(out, &self.binary)?;
                 }
             }

@@ -157,12 +157,16 @@ impl RunningQuery {
         }
     }
 
-    /// Tells the query to stop and waits until it has.
-    pub(super) async fn stop(mut self) {
+    /// Tells the query to stop and waits until it has; returns the error it ended with.
+    pub(super) async fn stop(mut self) -> Option<PgError> {
         self.cancelled.store(true, Ordering::Relaxed);
+        let mut failure = None;
         while let Some(event) = self.events.recv().await {
-            drop(event);
+            if let Event::Done(Err(error)) = event {
+                failure = Some(error);
+            }
         }
+        failure
     }
 }
 
@@ -187,7 +191,7 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
             prepared
         }
     };
-    let mut encoder = RowEncoder::new(&prepared.columns, &query.formats);
+    let mut encoder = RowEncoder::new(&prepared, &query.formats);
     let names = sql::names(context);
     let mut batch = Batch::default();
     let mut failure = None;

@@ -81,6 +81,16 @@ impl From<Signal> for Stop {
 }
 
 impl Stop {
+    /// The same with what the interrupted query said of how far it came.
+    pub(super) fn with_detail_of(self, failure: Option<PgError>) -> Self {
+        match (self, failure) {
+            (Self::Error(error), Some(failure)) if failure.code() == "57014" => {
+                Self::Error(error.with_details_of(failure))
+            }
+            (stop, _) => stop,
+        }
+    }
+
     /// The same with its position moved by the characters before its statement.
     pub(super) fn moved_by(self, num_characters: u32) -> Self {
         match self {
@@ -208,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             mut settings,
             ..
         } = startup;
-        settings.show_too(&shared.options.shown.current());
+        settings.stand_on(shared.options.shown.clone());
         let state = SessionState::new(
             guard.appearance(),
             Arc::clone(&engine),
@@ -385,12 +395,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Err(Stop::Session(end)) => Err(end),
             Err(Stop::Error(error)) if error.is_fatal() => Err(SessionEnd::Fatal(error)),
             Err(Stop::Error(error)) => {
+                self.send_warnings();
                 tracing::debug!(pid = self.pid(), %error, "statement failed");
                 self.conn.send_error(&error);
                 self.fail();
                 Ok(())
             }
         }
+    }
+
+    /// Sends what a statement's thread warned of.
+    pub(super) fn send_warnings(&mut self) {
+        for (code, message) in self.state.take_warnings() {
+            self.warn(code, &message);
+        }
+    }
+
+    /// WARNING, unless the client wants none.
+    pub(super) fn warn(&mut self, code: &'static str, message: &str) {
+        if self.wants("warning") {
+            self.conn.send_warning(code, message);
+        }
+    }
+
+    /// Whether `client_min_messages` lets messages of this level through.
+    pub(super) fn wants(&self, level: &str) -> bool {
+        let least = self
+            .state
+            .settings(|settings| settings.value("client_min_messages"));
+        let rank = |level: &str| {
+            ["notice", "warning", "error"]
+                .iter()
+                .position(|l| *l == level)
+        };
+        rank(level) >= rank(&least)
     }
 
     /// Tells the client what settings changed.
@@ -407,6 +445,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Tells the client that the next command may come.
     fn ready(&mut self) {
+        self.send_warnings();
         self.report_settings();
         self.conn.send_ready(self.transaction.status());
         let state = self.transaction.idle_state();

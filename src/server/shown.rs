@@ -67,6 +67,12 @@ impl ShownSettings {
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The setting of that name, in lower case.
+    pub fn find(&self, name: &str) -> Option<ShownSetting> {
+        let current = self.current();
+        current.iter().find(|setting| setting.name == name).cloned()
+    }
+
     /// Shows others from now on.
     pub fn replace(&self, settings: Vec<ShownSetting>) {
         let mut current = self

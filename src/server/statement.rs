@@ -79,7 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         };
         let outcome = self.on_thread(work).await?;
         for notice in &outcome.notices {
-            self.conn.send_notice(notice);
+            if self.wants("notice") {
+                self.conn.send_notice(notice);
+            }
         }
         Ok(outcome.tag)
     }
@@ -173,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     fn warn_alone(&mut self, what: &str) {
         if !self.transaction.is_shared() {
             let message = format!("{what} can only be used in transaction blocks");
-            self.conn.send_warning("25P01", &message);
+            self.warn("25P01", &message);
         }
     }
 

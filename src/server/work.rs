@@ -142,10 +142,11 @@ pub(super) fn wait(confirmation: Confirmation, cancelled: &AtomicBool) -> Result
             tokio::time::sleep(LOOK).await;
         }
     };
+    let target = confirmation.target();
     tokio::runtime::Handle::current().block_on(async {
         tokio::select! {
             outcome = confirmation.wait() => outcome,
-            () = is_cancelled => Err(PgError::cancelled()),
+            () = is_cancelled => Err(PgError::cancelled().but_committed(target)),
         }
     })
 }

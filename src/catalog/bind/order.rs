@@ -7,7 +7,7 @@ use sqlparser::ast::{
 };
 
 use crate::catalog::views;
-use crate::datum::PgType;
+use crate::datum::{ElementOrder, PgType};
 use crate::pgerror::PgError;
 
 use super::counts;
@@ -141,11 +141,9 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
         let hint = "Use an explicit ordering operator or modify the query.";
         return Err(PgError::error("42883", message).with_hint(hint));
     }
-    let elements = super::expr::types::element_of(ty);
-    let text_elements = elements
-        .is_some_and(|element| matches!(element, PgType::TEXT | PgType::NAME | PgType::VARCHAR));
+    let is_array = super::expr::types::element_of(ty).is_some();
     if matches!(ty, PgType::JSONB | PgType::INET | PgType::RECORD)
-        || (elements.is_some() && !text_elements)
+        || (is_array && super::expr::types::array_order(ty).is_none())
     {
         let name = super::expr::types::display(ty);
         return Err(PgError::unsupported(format!(
@@ -165,7 +163,12 @@ pub(in crate::catalog) fn equality_collation(ty: PgType) -> Result<&'static str,
             let message = format!("could not identify an equality operator for type {name}");
             Err(PgError::error("42883", message))
         }
-        _ => Ok(""),
+        _ => Ok(match super::expr::types::array_order(ty) {
+            None => "",
+            Some(ElementOrder::Bytes) => " COLLATE pg_array_bytes",
+            Some(ElementOrder::Numbers) => " COLLATE pg_array_numbers",
+            Some(ElementOrder::Positions) => " COLLATE pg_array_positions",
+        }),
     }
 }
 

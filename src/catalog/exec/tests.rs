@@ -140,6 +140,7 @@ pub(super) fn prepared(sql: &str, types: &[PgType]) -> Prepared {
     Prepared {
         params: Vec::new(),
         columns: types.iter().map(column).collect(),
+        fields: Vec::new(),
         sql: sql.to_owned(),
     }
 }

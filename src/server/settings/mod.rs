@@ -5,41 +5,41 @@
 //! no difference to what pgspool answers. What a transaction sets is undone when it is rolled
 //! back, and at its end where it was set with LOCAL.
 
+mod described;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::ShownSetting;
 use super::units::{self, print_milliseconds};
+use super::{ShownSetting, ShownSettings};
 use crate::catalog::SettingRow;
 use crate::change::ProducerName;
 use crate::pgerror::PgError;
 use crate::replicas::SynchronousCommit;
-use table::{REPORTED, SERVER_VERSION, TABLE, checked, find, is_custom, unrecognized};
-
-/// What `version()` answers.
-pub(super) fn version_text() -> String {
-    format!(
-        "PostgreSQL {SERVER_VERSION} on {}-{}",
-        std::env::consts::ARCH,
-        std::env::consts::OS
-    )
-}
+use table::{Kind, REPORTED, TABLE, checked, find, is_custom, unrecognized};
 
 /// One session's settings.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    /// What RESET goes back to where that differs from [`TABLE`], by lower-case name.
+    /// What differs from [`TABLE`] in every session of this user.
     start: Values,
-    /// What the server was started with and [`TABLE`] does not have.
-    of_server: BTreeMap<String, ShownSetting>,
+    /// The server's settings as they are now: what sessions begin with, and what they can see and
+    /// not change.
+    of_server: ShownSettings,
+    /// What the client asked for when it connected.
+    of_client: Values,
     now: Changes,
+    /// Names with a class that were set at some time, in lower case: those can be read from then on.
+    named: BTreeSet<String>,
     /// Copies of `now`, from the transaction's begin and from each savepoint.
     levels: Vec<Changes>,
     /// The reported settings as the client knows them.
     told: Vec<String>,
 }
+
+/// The setting with a class that is ours: who publishes.
+const PRODUCER: &str = "pgspool.producer";
 
 /// Values by lower-case name.
 type Values = BTreeMap<String, String>;
@@ -63,24 +63,24 @@ impl Settings {
         ]);
         Self {
             start,
-            of_server: BTreeMap::new(),
+            of_server: ShownSettings::default(),
+            of_client: Values::new(),
             now: Changes::default(),
+            named: BTreeSet::from([PRODUCER.to_owned()]),
             levels: vec![],
             told: vec![],
         }
     }
 
-    /// Takes the settings of the server, which a session can see and not change.
-    pub(super) fn show_too(&mut self, shown: &[ShownSetting]) {
-        let own = shown.iter().filter(|setting| find(&setting.name).is_none());
-        self.of_server
-            .extend(own.map(|setting| (setting.name.clone(), setting.clone())));
+    /// Stands on the settings of the server, also as they change while the session lasts.
+    pub(super) fn stand_on(&mut self, of_server: ShownSettings) {
+        self.of_server = of_server;
     }
 
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
     pub(super) fn set_at_start(&mut self, name: &str, value: &str) -> Result<(), PgError> {
         let (name, value) = checked(name, value)?;
-        self.start.insert(name.to_ascii_lowercase(), value);
+        self.of_client.insert(name.to_ascii_lowercase(), value);
         Ok(())
     }
 
@@ -92,12 +92,15 @@ impl Settings {
         value: Option<&str>,
         local: bool,
     ) -> Result<String, PgError> {
-        self.show(name)?;
         let key = name.to_ascii_lowercase();
-        if self.of_server.contains_key(&key) {
-            let what = "cannot be changed without restarting the server";
-            let message = format!("parameter \"{key}\" {what}");
-            return Err(PgError::error("55P02", message));
+        if is_custom(name) && find(name).is_none() && self.of_server.find(&key).is_none() {
+            self.named.insert(key.clone());
+        }
+        self.show(name)?;
+        if find(name).is_none()
+            && let Some(shown) = self.of_server.find(&key)
+        {
+            return Err(table::not_now(&key, shown.context));
         }
         let value = value.map(|value| checked(name, value)).transpose()?;
         let value = value.map(|(_, value)| value);
@@ -115,9 +118,11 @@ impl Settings {
     }
 
     fn start_value(&self, key: &str) -> String {
-        let known = find(key).map(|(_, default, _)| default.to_owned());
-        let own = self.start.get(key).cloned();
-        own.or(known).unwrap_or_default()
+        let own = self.of_client.get(key).cloned();
+        let own = own.or_else(|| Some(self.of_server.find(key)?.value));
+        let own = own.or_else(|| self.start.get(key).cloned());
+        let known = || find(key).map(|(_, default, _)| default.to_owned());
+        own.or_else(known).unwrap_or_default()
     }
 
     /// Puts every setting back.
@@ -169,21 +174,23 @@ impl Settings {
         self.levels.truncate(n.max(1));
     }
 
+    /// Whether there is such a setting beside those of [`TABLE`].
+    fn is_known(&self, key: &str) -> bool {
+        self.named.contains(key)
+            || self.of_client.contains_key(key)
+            || self.of_server.find(key).is_some()
+    }
+
     /// The name in PostgreSQL's spelling and the value.
     pub(super) fn show(&self, name: &str) -> Result<(String, String), PgError> {
         let key = name.to_ascii_lowercase();
         let own = self.now.local.get(&key);
-        let own = own.or_else(|| self.now.session.get(&key));
-        let own = own.or_else(|| self.start.get(&key));
-        let own = own.or_else(|| Some(&self.of_server.get(&key)?.value));
-        match (find(name), own) {
-            (Some((name, default, _)), own) => {
-                let value = own.map_or(default, String::as_str);
-                Ok((name.to_owned(), value.to_owned()))
-            }
-            (None, Some(value)) => Ok((key, value.clone())),
-            (None, None) if is_custom(name) => Ok((key, String::new())),
-            (None, None) => Err(unrecognized(name)),
+        let own = own.or_else(|| self.now.session.get(&key)).cloned();
+        let value = own.unwrap_or_else(|| self.start_value(&key));
+        match find(name) {
+            Some((name, _, _)) => Ok((name.to_owned(), value)),
+            None if self.is_known(&key) => Ok((key, value)),
+            None => Err(unrecognized(name)),
         }
     }
 
@@ -210,7 +217,7 @@ impl Settings {
 
     /// `pgspool.producer`; `None` when it is empty.
     pub(super) fn producer(&self) -> Option<ProducerName> {
-        ProducerName::parse(&self.value("pgspool.producer")).ok()
+        ProducerName::parse(&self.value(PRODUCER)).ok()
     }
 
     /// `synchronous_commit`.
@@ -220,23 +227,38 @@ impl Settings {
 
     /// All settings for `pg_settings` and SHOW ALL, by name.
     pub(super) fn rows(&self) -> Vec<SettingRow> {
-        let of_table = TABLE.iter().map(|&row| {
-            let start = self.start_value(&row.0.to_ascii_lowercase());
-            let mut found = table::setting_row(row, &self.value(row.0));
-            let key = row.0.to_ascii_lowercase();
-            let is_set = self.now.local.contains_key(&key) || self.now.session.contains_key(&key);
-            found.reset_val = table::setting_row(row, &start).setting.into();
-            found.source = match (is_set, self.start.contains_key(&key)) {
-                (true, _) => "session",
-                (false, true) => "client",
-                (false, false) => "default",
-            };
-            found
-        });
-        let of_server = self.of_server.values().map(table::server_row);
-        let mut rows: Vec<SettingRow> = of_table.chain(of_server).collect();
+        let shown = self.of_server.current();
+        let of_table = TABLE.iter().filter_map(|&row| self.row(row, &shown));
+        let of_server = shown.iter().filter(|shown| find(&shown.name).is_none());
+        let mut rows: Vec<SettingRow> = of_table.chain(of_server.map(table::server_row)).collect();
         rows.sort_by_key(|row| row.name.to_ascii_lowercase());
         rows
+    }
+
+    fn row(&self, row: (&str, &str, Kind), shown: &[ShownSetting]) -> Option<SettingRow> {
+        let (name, _, kind) = row;
+        let key = name.to_ascii_lowercase();
+        let mut found = table::setting_row(row, &self.value(name))?;
+        found.reset_val = Some(table::in_unit(kind, &self.start_value(&key)));
+        let of_server = shown.iter().find(|shown| shown.name == key);
+        if let Some(of_server) = of_server {
+            found.boot_val = Some(of_server.boot_val.clone());
+        }
+        let is_set = self.now.local.contains_key(&key) || self.now.session.contains_key(&key);
+        found.source = if table::is_of_transaction(name) {
+            "override"
+        } else if is_set {
+            "session"
+        } else if self.of_client.contains_key(&key) {
+            "client"
+        } else if let Some(of_server) = of_server {
+            found.sourcefile.clone_from(&of_server.sourcefile);
+            found.sourceline = of_server.sourceline.and_then(|line| line.try_into().ok());
+            of_server.source
+        } else {
+            "default"
+        };
+        Some(found)
     }
 
     /// All that a client is told at the start, in order.
@@ -263,6 +285,16 @@ mod tests {
         let mut settings = Settings::new("ann", Some(Duration::from_secs(60)));
         assert_eq!(settings.changes().len(), REPORTED.len());
         settings
+    }
+
+    #[test]
+    fn a_custom_setting_can_be_read_once_it_was_set() {
+        let mut settings = settings();
+        assert_eq!(settings.show("my.own").unwrap_err().code(), "42704");
+        settings.set("my.own", Some("1"), false).unwrap();
+        settings.set("my.own", None, false).unwrap();
+        assert_eq!(settings.show("My.Own").unwrap().1, "");
+        assert_eq!(settings.show("pgspool.producer").unwrap().1, "");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::super::ShownSetting;
 use super::super::units::{self, print_milliseconds};
+use super::described::described;
 use crate::catalog::SettingRow;
 use crate::change::ProducerName;
 use crate::datum::Style;
@@ -13,6 +14,10 @@ use crate::replicas::SynchronousCommit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Fixed,
+    /// A size that cannot be changed.
+    FixedBytes,
+    /// Set when the server starts.
+    AtStart(&'static [&'static str]),
     Text,
     Name,
     Bool,
@@ -37,6 +42,7 @@ const ISOLATION_LEVELS: &[&str] = &[
 ];
 const INTERVAL_STYLES: &[&str] = &["postgres", "postgres_verbose", "sql_standard", "iso_8601"];
 const COMMIT_LEVELS: &[&str] = &["local", "remote_write", "remote_apply", "on", "off"];
+const WAL_LEVELS: &[&str] = &["minimal", "replica", "logical"];
 const SWITCH: &[&str] = &["on", "off"];
 const MESSAGE_LEVELS: &[&str] = &[
     "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error",
@@ -87,8 +93,8 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
         Kind::Transaction(ISOLATION_LEVELS),
     ),
     ("transaction_read_only", "off", Kind::Transaction(SWITCH)),
-    ("wal_level", "logical", Kind::Fixed),
-    ("wal_segment_size", "16MB", Kind::Fixed),
+    ("wal_level", "logical", Kind::AtStart(WAL_LEVELS)),
+    ("wal_segment_size", "16MB", Kind::FixedBytes),
     ("wal_sender_timeout", "1min", Kind::Milliseconds),
 ];
 
@@ -146,6 +152,16 @@ pub(super) fn unrecognized(name: &str) -> PgError {
     )
 }
 
+/// The error for a setting of the server that a session wants to change.
+pub(super) fn not_now(name: &str, context: &str) -> PgError {
+    let when = match context {
+        "postmaster" => "without restarting the server",
+        _ => "now",
+    };
+    let message = format!("parameter \"{name}\" cannot be changed {when}");
+    PgError::error("55P02", message)
+}
+
 fn invalid(name: &str, value: &str) -> PgError {
     PgError::error(
         "22023",
@@ -171,7 +187,8 @@ pub(super) fn checked(name: &str, value: &str) -> Result<(String, String), PgErr
 
 fn checked_value(name: &str, value: &str, kind: Kind) -> Result<String, PgError> {
     match kind {
-        Kind::Fixed => {
+        Kind::AtStart(_) => Err(not_now(name, "postmaster")),
+        Kind::Fixed | Kind::FixedBytes => {
             let message = format!("parameter \"{name}\" cannot be changed");
             Err(PgError::error("55P02", message))
         }
@@ -244,11 +261,12 @@ fn one_of(name: &str, value: &str, values: &[&str]) -> Result<String, PgError> {
     })
 }
 
-/// The row of `pg_settings` for `row` of [`TABLE`] and its value as SHOW prints it.
-pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> SettingRow {
-    let (name, boot, kind) = row;
-    let (vartype, unit, context) = match kind {
+/// Type, unit and context of a setting.
+fn type_of(kind: Kind) -> (&'static str, Option<&'static str>, &'static str) {
+    match kind {
         Kind::Fixed => ("string", None, "internal"),
+        Kind::FixedBytes => ("integer", Some("B"), "internal"),
+        Kind::AtStart(_) => ("enum", None, "postmaster"),
         Kind::Text
         | Kind::Name
         | Kind::DateStyle
@@ -259,11 +277,18 @@ pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> SettingRow {
         Kind::Integer => ("integer", None, "user"),
         Kind::Milliseconds => ("integer", Some("ms"), "user"),
         Kind::OneOf(_) | Kind::Transaction(_) | Kind::SynchronousCommit => ("enum", None, "user"),
-    };
-    let enumvals = match kind {
-        Kind::OneOf(values) | Kind::Transaction(values) => Some(values.to_vec()),
+    }
+}
+
+fn values_of(kind: Kind) -> Option<Vec<&'static str>> {
+    match kind {
+        Kind::Transaction(values) if values == SWITCH => None,
+        Kind::OneOf(values) | Kind::Transaction(values) | Kind::AtStart(values) => {
+            Some(values.to_vec())
+        }
         Kind::SynchronousCommit => Some(COMMIT_LEVELS.to_vec()),
         Kind::Fixed
+        | Kind::FixedBytes
         | Kind::Text
         | Kind::Name
         | Kind::Bool
@@ -274,21 +299,39 @@ pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> SettingRow {
         | Kind::TimeZone
         | Kind::Encoding
         | Kind::Producer => None,
-    };
-    let plain = |value: &str| {
-        let number = unit.and_then(|_| units::milliseconds(value, units::MAX_MILLISECONDS));
-        number.map_or_else(|| value.to_owned(), |number| number.to_string())
-    };
-    SettingRow {
-        name: name.to_owned(),
-        setting: plain(shown),
-        unit,
-        context,
-        vartype,
-        enumvals,
-        boot_val: Some(plain(boot)),
-        ..SettingRow::default()
     }
+}
+
+/// A value as SHOW prints it, in the setting's unit.
+pub(super) fn in_unit(kind: Kind, shown: &str) -> String {
+    let number = match type_of(kind).1 {
+        Some("ms") => units::milliseconds(shown, units::MAX_MILLISECONDS),
+        Some("B") => units::bytes(shown, 1),
+        Some(_) | None => None,
+    };
+    number.map_or_else(|| shown.to_owned(), |number| number.to_string())
+}
+
+/// The row of `pg_settings` for `row` of [`TABLE`] and its value as SHOW prints it; `None` for
+/// one that SHOW knows and lists leave out.
+pub(super) fn setting_row(row: (&str, &str, Kind), shown: &str) -> Option<SettingRow> {
+    let (name, boot, kind) = row;
+    let described = described(name)?;
+    let (vartype, unit, context) = type_of(kind);
+    Some(SettingRow {
+        name: name.to_owned(),
+        setting: in_unit(kind, shown),
+        unit,
+        category: described.category,
+        short_desc: described.short_desc.to_owned(),
+        context,
+        vartype: described.vartype.unwrap_or(vartype),
+        min_val: described.range.map(|(least, _)| least.to_owned()),
+        max_val: described.range.map(|(_, most)| most.to_owned()),
+        enumvals: values_of(kind),
+        boot_val: Some(in_unit(kind, boot)),
+        ..SettingRow::default()
+    })
 }
 
 /// The row of `pg_settings` for a setting of the server.

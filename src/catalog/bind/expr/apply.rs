@@ -231,15 +231,11 @@ impl Binder<'_> {
 
     /// Text by which SQLite orders, groups and compares `value`; 0A000 for a type that it cannot.
     pub(in crate::catalog) fn sort_key(&self, value: &Typed) -> Result<String, PgError> {
-        if let Some(element) = types::element_of(value.ty) {
-            // Equal arrays have equal texts unless equal elements may print differently.
-            return match operators::collation(element) {
-                Some("") => Ok(value.text().to_owned()),
-                Some(_) | None => Err(unsupported(&format!(
-                    "ordering by type {}",
-                    types::display(value.ty)
-                ))),
-            };
+        if types::element_of(value.ty).is_some() {
+            let order = types::array_order(value.ty).ok_or_else(|| {
+                unsupported(&format!("ordering by type {}", types::display(value.ty)))
+            })?;
+            return Ok(keyed(value.text(), order.collation()));
         }
         if value.is_unknown() {
             return Ok(value.text().to_owned());

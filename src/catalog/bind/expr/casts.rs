@@ -138,6 +138,8 @@ fn strings(from: PgType, to: PgType) -> Option<(Method, Coercion)> {
         (PgType::TEXT | PgType::VARCHAR, _) if is_varying(to) => {
             Some((Method::Same, Coercion::Implicit))
         }
+        // With the length of the network, which the output leaves out for a single address.
+        (PgType::INET, _) if is_varying(to) => Some((Method::Code, Coercion::Assignment)),
         (PgType::NAME, PgType::TEXT) | (PgType::CHAR, PgType::TEXT) => {
             Some((Method::Same, Coercion::Implicit))
         }

@@ -99,6 +99,13 @@ pub(in crate::catalog) fn element_of(ty: PgType) -> Option<PgType> {
     ((info.is_array() || info.is_vector()) && info.elem.0 != 0).then_some(info.elem)
 }
 
+/// How stored forms of the array type `ty` are ordered; `None` if they cannot be.
+pub(in crate::catalog) fn array_order(ty: PgType) -> Option<datum::ElementOrder> {
+    // PostgreSQL orders an oidvector by its length first.
+    let element = element_of(ty).filter(|_| ty != PgType::OIDVECTOR)?;
+    datum::ElementOrder::of(element)
+}
+
 /// The array type over `ty`.
 pub(in crate::catalog) fn array_of(ty: PgType) -> Option<PgType> {
     datum::info(ty)

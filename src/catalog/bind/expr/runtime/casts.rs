@@ -35,6 +35,16 @@ pub(super) fn convert(
             let text = text_of(Some(&value)).unwrap_or_default();
             return Ok(Datum::Text(text.chars().take(1).collect()));
         }
+        (PgType::INET, _) => {
+            let text = text_of(Some(&value)).unwrap_or_default();
+            let all = if text.contains(':') { 128 } else { 32 };
+            let whole = if text.contains('/') {
+                text.to_owned()
+            } else {
+                format!("{text}/{all}")
+            };
+            return Ok(Datum::Text(whole));
+        }
         (_, PgType::NAME) => return Ok(name_of(&value)),
         (PgType::JSONB, PgType::BOOL) => return json_bool(&value),
         (PgType::JSONB, _) => return json_number(call, to, &value),
