@@ -5,7 +5,7 @@ Each has an order over all its columns (or is compared as a bag), so its rows ar
 
 import random
 
-from expressions import ARRAYS, LITERALS, NUMBERS, ORDERED, WHOLE, Expressions, quoted
+from expressions import ARRAYS, LITERALS, NUMBERS, ORDERED, TIMES, WHOLE, Expressions, quoted
 
 # Equalities that join views.
 JOINS = [
@@ -126,14 +126,14 @@ class Statements:
         if kind in WHOLE or kind == "numeric":
             forms += [f"sum({value})", f"avg({value})", f"sum(DISTINCT {value})", f"max({value})"]
         if kind in ("integer", "smallint"):
-            forms += [f"bit_or({value})", f"stddev({value})", f"variance({value})"]
+            forms += [f"max({value}) - min({value})"]
         if kind == "interval":
             forms += [f"sum({value})"]
         if kind == "boolean":
             forms += [f"bool_and({value})", f"bool_or({value})", f"every({value})"]
         if kind in ("text", "name"):
             forms += [f"string_agg({value}, ',' ORDER BY {value.replace('%s', 'NULL')})"]
-        if kind not in ARRAYS:
+        if kind not in ARRAYS and kind not in TIMES and kind != "interval":
             forms += [f"array_agg({value} ORDER BY 1)", f"array_agg(DISTINCT {value})"]
         form = self.dice.choice(forms)
         if form in ("count(*)",) and "%" in value:

@@ -89,6 +89,15 @@ class PsqlCatalog(ServerTest):
         for command in ("\\dx", "\\dm", "\\ds", "\\dRs", "\\dT", "\\df", "\\da public.*"):
             self.assertEqual(self.lines(command), [], command)
 
+    def test_every_other_command_has_an_answer(self):
+        for command in (
+            "\\dt+ *.*", "\\d *.*", "\\dn+", "\\l+", "\\du+", "\\db+", "\\dp", "\\ddp", "\\do", "\\dC", "\\dD",
+            "\\dconfig", "\\dconfig+ wal*", "\\df+ pgspool.*", "\\sf now", "\\sv pgspool.slots", "\\drds", "\\dRs+",
+            "\\des", "\\det", "\\dew", "\\deu", "\\dF", "\\dFd", "\\dFp", "\\dFt", "\\dL", "\\dl", "\\dO+", "\\dP",
+            "\\dT+ *", "\\dA", "\\dAc", "\\dAf", "\\dAo", "\\dAp", "\\dc", "\\dd", "\\dy", "\\dX", "\\da *", "\\dv *.*",
+        ):
+            self.lines(command)
+
     def test_functions_are_found_by_name(self):
         self.assertTrue(self.lines("\\df pg_catalog.pg_create_logical_replication_slot"))
         self.assertTrue(self.lines("\\df pgspool.*"))

@@ -14,7 +14,8 @@ from statements import Statements
 from twins import Twins
 
 STATEMENTS = int(os.environ.get("PGSPOOL_SQL_STATEMENTS", "400"))
-HONEST = {"0A000", "42601"}
+# What is not supported, not understood, and (a function that is not here) not known.
+HONEST = {"0A000", "42601", "42883"}
 MOST_REFUSED = 0.02
 
 VIEWS = [
@@ -41,20 +42,25 @@ class Differential(ServerTest):
         for number in range(STATEMENTS):
             statement, parameters = statements.statement()
             here, there = twins.ask(statement, parameters, binary=number % 2 == 1)
-            text = f"{statement}\n{parameters}\nhere:  {here!r}\nthere: {there!r}"
+            text = f"{statement}\n{parameters}\n{here.beside(there)}"
             if here == there:
                 rows += len(here.rows or [])
                 failed += [text] if here.error else []
-            elif here.error in HONEST and not there.error:
+            elif here.error in HONEST:
                 refused.append(text)
             else:
                 wrong.append(text)
         print(f"{rows} rows the same, {len(failed)} failed as there, {len(refused)} refused")
-        self.assertFalse(wrong, some(f"{len(wrong)} of {STATEMENTS}, seed {seed}", wrong))
-        most = STATEMENTS * MOST_REFUSED
-        self.assertLessEqual(len(refused), most, some(f"refused, seed {seed}", refused))
-        most = STATEMENTS * MOST_FAILED
-        self.assertLessEqual(len(failed), most, some(f"failed on both, seed {seed}", failed))
+        if os.environ.get("PGSPOOL_SQL_SAY_REFUSED"):
+            print(some("refused", refused))
+        if wrong:
+            self.fail(some(f"{len(wrong)} of {STATEMENTS}, seed {seed}", wrong))
+        if os.environ.get("PGSPOOL_SQL_SAY_REFUSED"):
+            print(some("refused", refused))
+        if len(refused) > STATEMENTS * MOST_REFUSED:
+            self.fail(some(f"{len(refused)} refused, seed {seed}", refused))
+        if len(failed) > STATEMENTS * MOST_FAILED:
+            self.fail(some(f"{len(failed)} failed on both, seed {seed}", failed))
 
     def _make_something_to_see(self):
         statements = [
@@ -79,7 +85,7 @@ class Differential(ServerTest):
 
 
 def some(title, texts):
-    return "\n\n".join([title, *texts[:20]])
+    return "\n\n".join([title, *texts[:60]])
 
 
 if __name__ == "__main__":

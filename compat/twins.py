@@ -4,6 +4,7 @@ The rows of pgspool's views are copied into tables of PostgreSQL's schema `twin`
 can run on both: `{pg_class}` in it becomes `pg_catalog.pg_class` here and `twin.pg_class` there.
 """
 
+import itertools
 import re
 
 import psycopg
@@ -105,7 +106,15 @@ class Answer:
     def __repr__(self):
         if self.error:
             return f"{self.error}: {self.message}"
-        return f"{self.columns}\n" + "\n".join(map(str, self.rows[:20]))
+        return f"{self.columns}, {len(self.rows)} rows"
+
+    def beside(self, other):
+        """Both, with the first rows that differ."""
+        both = f"here:  {self!r}\nthere: {other!r}"
+        for one, two in itertools.zip_longest(self.rows or [], other.rows or []):
+            if one != two and not (self.error or other.error):
+                return f"{both}\nhere:  {one}\nthere: {two}"
+        return both
 
 
 def answer(connection, statement, parameters=None, binary=False):

@@ -73,7 +73,7 @@ pub(super) fn run(
     };
     let mut rows = Vec::new();
     Executor::new(2).run(context, &prepared, params, &mut |row| {
-        rows.push(row);
+        rows.push(row.to_vec());
         ControlFlow::Continue(())
     })?;
     Ok(rows)

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Array, PgType, numeric_compare, parse_stored_array};
+use super::{Array, DatumError, PgType, numeric_compare, parse_stored_array};
 use crate::lsn::Lsn;
 
 /// How the elements of an array are ordered, read from their text form.
@@ -53,6 +53,13 @@ impl ElementOrder {
         }
     }
 
+    fn read(self, text: &str) -> Result<Array, DatumError> {
+        if self == Self::Positions && !text.starts_with(['{', '[']) {
+            return Ok(Array::of(vec![Some(text.to_owned())]));
+        }
+        parse_stored_array(text, ',')
+    }
+
     fn compare(self, one: &str, other: &str) -> Ordering {
         match self {
             Self::Bytes => one.as_bytes().cmp(other.as_bytes()),
@@ -69,10 +76,10 @@ impl ElementOrder {
 }
 
 /// Orders arrays by their elements (a NULL is above all), then by length, then by dimensions.
-/// What is no array is below one.
+/// What is no array is below one; a position by itself stands for an array of it.
 #[must_use]
 pub fn array_compare(order: ElementOrder, one: &str, other: &str) -> Ordering {
-    match (parse_stored_array(one, ','), parse_stored_array(other, ',')) {
+    match (order.read(one), order.read(other)) {
         (Ok(left), Ok(right)) => compare(order, &left, &right),
         (Ok(_), Err(_)) => Ordering::Greater,
         (Err(_), Ok(_)) => Ordering::Less,
@@ -131,7 +138,7 @@ mod tests {
                 Bytes,
                 &["{}", "{B}", "{a,b}", "{ab}", "{\"b c\"}", "{NULL}"],
             ),
-            (Positions, &["{0/A}", "{0/10}", "{10/0}"]),
+            (Positions, &["0/1", "{0/A}", "0/F", "{0/10}", "{10/0}"]),
         ];
         for (order, arrays) in rising {
             for pair in arrays.windows(2) {

@@ -1,5 +1,6 @@
 //! `inet` and `cidr`: addresses with the length of a network.
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::DatumError;
@@ -48,6 +49,15 @@ impl Inet {
             });
         }
         Ok(found)
+    }
+
+    fn compare(self, other: Self) -> Ordering {
+        let bits = self.bits.min(other.bits);
+        let shared = |one: Self| Self { bits, ..one }.network();
+        let common = shared(self).cmp(&shared(other));
+        common
+            .then(self.bits.cmp(&other.bits))
+            .then_with(|| self.address.cmp(&other.address))
     }
 
     /// Its address without the bits behind the network.
@@ -138,5 +148,37 @@ fn v6_text(address: Ipv6Addr) -> String {
             format!("::{}", Ipv4Addr::new(a, b, c, d))
         }
         _ => address.to_string(),
+    }
+}
+
+/// Orders stored forms of `inet`: by family, network, length of the network, then address.
+#[must_use]
+pub fn inet_compare(one: &str, other: &str) -> Ordering {
+    match (Inet::parse(one, false), Inet::parse(other, false)) {
+        (Ok(left), Ok(right)) => left.compare(right),
+        (Ok(_), Err(_)) => Ordering::Greater,
+        (Err(_), Ok(_)) => Ordering::Less,
+        (Err(_), Err(_)) => one.cmp(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_ordered_by_family_and_network() {
+        let rising = [
+            "9.0.0.1",
+            "10.0.0.0/8",
+            "10.0.0.1/8",
+            "10.0.0.0/16",
+            "10.0.0.1",
+            "10.0.0.10",
+            "::1",
+        ];
+        for pair in rising.windows(2) {
+            assert_eq!(inet_compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+        }
     }
 }

@@ -45,6 +45,7 @@ pub(crate) use datetime::{
 };
 pub use error::DatumError;
 pub use ident::{Keyword, is_plain_ident, keyword, quote_ident};
+pub use inet::inet_compare;
 pub use interval::{Interval, interval_compare};
 pub(crate) use json::one_of_each;
 pub use json::{Json, RawMember};

@@ -1,5 +1,7 @@
 //! Types of a simple text form: bool, bytea, integers, OIDs, uuid, pg_lsn.
 
+use std::fmt::Write;
+
 use super::DatumError;
 
 /// Whitespace as C's isspace has it.
@@ -126,9 +128,10 @@ pub(super) fn parse_lsn(text: &str) -> Result<i64, DatumError> {
 }
 
 /// As PostgreSQL prints a position.
-pub(super) fn lsn_text(stored: i64) -> String {
+pub(super) fn write_lsn(stored: i64, out: &mut String) {
     let value = stored.cast_unsigned();
-    format!("{:X}/{:X}", value >> 32, value & 0xFFFF_FFFF)
+    // Writing to a string does not fail.
+    let _ = write!(out, "{:X}/{:X}", value >> 32, value & 0xFFFF_FFFF);
 }
 
 /// bytea: `\x` and digits, or text with octal escapes.

@@ -202,7 +202,7 @@ pub fn text_out(
 fn int_out(ty: PgType, value: i64, names: &dyn Names, style: &Style, out: &mut String) {
     match ty {
         PgType::BOOL => out.push(if value == 0 { 'f' } else { 't' }),
-        PgType::PG_LSN => out.push_str(&scalars::lsn_text(value)),
+        PgType::PG_LSN => scalars::write_lsn(value, out),
         PgType::XID8 => out.push_str(&value.cast_unsigned().to_string()),
         PgType::DATE => datetime::write_date(value, out),
         PgType::TIME => datetime::write_time(value, out),

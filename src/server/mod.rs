@@ -19,6 +19,7 @@ mod pipeline;
 mod portal;
 mod prepared;
 mod queries;
+mod query_threads;
 mod replication;
 mod rows;
 mod running;
@@ -83,12 +84,10 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
-    /// How many threads may block at once: one for each session, and one for each portal whose
-    /// rows are not all taken. The runtime must have that many, or statements wait for each other.
+    /// How many threads may block at once: one for each session. The runtime must have that many, or
+    /// statements wait for each other. Queries have threads of their own.
     pub fn max_blocking_threads(&self) -> usize {
-        self.max_connections
-            .saturating_add(MAX_RUNNING_OF_ALL)
-            .saturating_add(SPARE_THREADS)
+        self.max_connections.saturating_add(SPARE_THREADS)
     }
 }
 
@@ -107,6 +106,9 @@ pub enum BindError {
     /// No address was given.
     #[error("no address to listen on")]
     NoAddress,
+    /// No threads for queries.
+    #[error("cannot make threads for queries")]
+    Threads(#[source] io::Error),
     /// The operating system refused.
     #[error("cannot listen on {address}")]
     Io {
@@ -198,7 +200,7 @@ impl Server {
             options,
             started_unix_ms: Moment::now().unix_ms,
             sessions: Arc::new(Sessions::default()),
-            queries: Arc::new(Queries::new(max_queries)),
+            queries: Arc::new(Queries::new(max_queries).map_err(BindError::Threads)?),
             portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
             permits: Arc::new(Semaphore::new(max_connections)),
             stopping,

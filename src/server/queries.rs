@@ -218,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             let prepared = sql::prepare(&context, &text, &[])?;
             let mut found = vec![];
             queries.run(&context, &prepared, &[], &mut |row| {
-                found = row;
+                found = row.to_vec();
                 ControlFlow::Break(())
             })?;
             Ok(found)

@@ -108,7 +108,8 @@ impl RunningQuery {
         let (sender, events) = mpsc::channel(BATCHES_AHEAD);
         let cancelled = Arc::clone(&context.cancelled);
         let context = Arc::new(context);
-        tokio::task::spawn_blocking(move || {
+        let queries = Arc::clone(&query.queries);
+        queries.spawn(move || {
             let done = run(&context, query, &sender);
             // Without a reader nobody wants to know.
             let _nobody = sender.blocking_send(Event::Done(done));
@@ -195,8 +196,8 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
     let names = sql::names(context);
     let mut batch = Batch::default();
     let mut failure = None;
-    let mut sink = |row: Vec<Datum>| {
-        let encoded = encoder.encode(&row, &names, context.style(), &mut batch.bytes);
+    let mut sink = |row: &[Datum]| {
+        let encoded = encoder.encode(row, &names, context.style(), &mut batch.bytes);
         if let Err(error) = encoded {
             failure = Some(error);
             return ControlFlow::Break(());

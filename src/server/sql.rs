@@ -1,9 +1,11 @@
 //! The few doors through which the server uses the catalog.
 
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::query_threads::QueryThreads;
 use crate::catalog::{self, Context, Executor, Prepared};
 use crate::datum::{Datum, Names, PgType};
 use crate::pgerror::PgError;
@@ -11,14 +13,22 @@ use crate::pgerror::PgError;
 /// What runs queries.
 pub(super) struct Queries {
     executor: Executor,
+    threads: QueryThreads,
 }
 
 impl Queries {
     /// At most `num_at_once` run at a time; others wait.
-    pub(super) fn new(num_at_once: usize) -> Self {
-        Self {
+    pub(super) fn new(num_at_once: usize) -> io::Result<Self> {
+        Ok(Self {
             executor: Executor::new(num_at_once),
-        }
+            threads: QueryThreads::new(num_at_once)?,
+        })
+    }
+
+    /// Runs `work` on a thread for queries.
+    pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        // Without threads the server is gone, and `work` with who waits for it.
+        drop(self.threads.spawn(work));
     }
 
     /// Runs a prepared query. Blocking.
@@ -27,7 +37,7 @@ impl Queries {
         context: &Arc<Context>,
         prepared: &Prepared,
         params: &[Datum],
-        sink: &mut dyn FnMut(Vec<Datum>) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
     ) -> Result<u64, PgError> {
         self.executor.run(context, prepared, params, sink)
     }

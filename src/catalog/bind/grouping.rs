@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Span;
 
 use crate::pgerror::PgError;
 
-use super::order::{equality_collation, is_number};
+use super::order::{equality_collation, not_a_number};
 use super::query::Target;
 use super::scope::{Lifted, folded};
 use super::{Binder, Clause, Grouping, Scope, Typed};
@@ -36,11 +36,7 @@ impl Binder<'_> {
             let (expr, value) = self.group(scope, select, expr)?;
             let text = value.text().to_owned();
             let collation = equality_collation(value.ty)?;
-            texts.push(if is_number(&text) {
-                format!("(SELECT {text})")
-            } else {
-                format!("{text}{collation}")
-            });
+            texts.push(format!("{}{collation}", not_a_number(&text)));
             columns.push(text);
             scope.replaced.borrow_mut().push((expr.to_string(), value));
         }

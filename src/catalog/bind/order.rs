@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use std::borrow::Cow;
+
 use sqlparser::ast::{
     self, Expr, LimitClause, OrderByExpr, OrderByKind, Spanned, TableFactor, TableWithJoins, Value,
 };
@@ -117,7 +119,7 @@ pub(super) fn clause_of(keys: &[Key]) -> Result<Option<String>, PgError> {
             Some(target) => parts.push(key.text(&target.saturating_add(1).to_string())?),
             // A constant orders nothing, and SQLite would take a number for a column's.
             None if is_number(key.value.text()) => {}
-            None => parts.push(key.text(key.value.text())?),
+            None => parts.push(key.text(&not_a_number(key.value.text()))?),
         }
     }
     Ok((!parts.is_empty()).then(|| format!(" ORDER BY {}", parts.join(", "))))
@@ -127,6 +129,18 @@ pub(super) fn clause_of(keys: &[Key]) -> Result<Option<String>, PgError> {
 pub(super) fn is_number(sql: &str) -> bool {
     let bare = sql.trim_matches(|c: char| matches!(c, '(' | ')' | '+' | '-' | ' '));
     !bare.is_empty() && bare.chars().all(|c| c.is_ascii_digit())
+}
+
+/// `sql` so that SQLite takes it for a value and never for a column's number: it makes the
+/// constant 0 of `0 AND x`, too.
+pub(super) fn not_a_number(sql: &str) -> Cow<'_, str> {
+    if is_number(sql) {
+        Cow::Owned(format!("(SELECT {sql})"))
+    } else if sql.contains(" AND ") {
+        Cow::Owned(format!("CASE WHEN 1 THEN {sql} END"))
+    } else {
+        Cow::Borrowed(sql)
+    }
 }
 
 /// The collation that orders stored forms of `ty`, with a blank before it.
@@ -142,7 +156,7 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
         return Err(PgError::error("42883", message).with_hint(hint));
     }
     let is_array = super::expr::types::element_of(ty).is_some();
-    if matches!(ty, PgType::JSONB | PgType::INET | PgType::RECORD)
+    if matches!(ty, PgType::JSONB | PgType::RECORD)
         || (is_array && super::expr::types::array_order(ty).is_none())
     {
         let name = super::expr::types::display(ty);
@@ -158,6 +172,7 @@ pub(in crate::catalog) fn equality_collation(ty: PgType) -> Result<&'static str,
     match ty {
         PgType::NUMERIC => Ok(" COLLATE pg_numeric"),
         PgType::INTERVAL => Ok(" COLLATE pg_interval"),
+        PgType::INET => Ok(" COLLATE pg_inet"),
         PgType::JSON | PgType::PG_NODE_TREE => {
             let name = super::expr::types::display(ty);
             let message = format!("could not identify an equality operator for type {name}");

@@ -249,6 +249,12 @@ impl<'s> Scope<'s> {
         Ok(())
     }
 
+    /// How many columns were met of each query, this one first.
+    pub(in crate::catalog) fn num_columns_by_level(&self) -> Vec<usize> {
+        let levels = std::iter::successors(Some(self), |scope| scope.outer);
+        levels.map(|scope| scope.num_columns.get()).collect()
+    }
+
     /// Runs `bind` with columns free of the grouping check, as inside of an aggregate's arguments.
     pub(in crate::catalog) fn inside_aggregate<T>(&self, bind: impl FnOnce() -> T) -> T {
         let before = self.in_aggregate.replace(true);

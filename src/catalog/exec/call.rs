@@ -1,10 +1,11 @@
 //! Functions and aggregates of the registry as SQLite calls them.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use rusqlite::functions::{Aggregate, Context as Arguments, FunctionFlags};
+use rusqlite::functions::{Aggregate, Context as Arguments, FunctionFlags, WindowAggregate};
 use rusqlite::types::Value;
 
 use super::super::functions::{Body, Call, Function};
@@ -44,7 +45,7 @@ pub(super) fn register(
                 body,
                 seat,
             };
-            connection.create_aggregate_function(name.as_str(), any, flags(function), aggregate)
+            connection.create_window_function(name.as_str(), any, flags(function), aggregate)
         }
         Body::Native(_) | Body::Table { .. } | Body::Stream { .. } => Ok(()),
     }
@@ -78,14 +79,14 @@ impl RefUnwindSafe for Seat {}
 
 #[derive(Default)]
 struct Gathered {
-    rows: AssertUnwindSafe<Vec<Vec<Datum>>>,
+    rows: AssertUnwindSafe<VecDeque<Vec<Datum>>>,
     bytes: usize,
 }
 
 impl Aggregate<Gathered, Value> for Group {
     fn init(&self, _: &mut Arguments<'_>) -> rusqlite::Result<Gathered> {
         Ok(Gathered {
-            rows: AssertUnwindSafe(Vec::new()),
+            rows: AssertUnwindSafe(VecDeque::new()),
             bytes: 0,
         })
     }
@@ -99,12 +100,37 @@ impl Aggregate<Gathered, Value> for Group {
         if group.bytes > GROUP_BYTES {
             return self.seat.call(|_| Err(super::out_of_memory()));
         }
-        group.rows.push(row);
+        group.rows.push_back(row);
         Ok(())
     }
 
     fn finalize(&self, _: &mut Arguments<'_>, group: Option<Gathered>) -> rusqlite::Result<Value> {
-        let rows = group.map(|group| group.rows.0).unwrap_or_default();
+        self.answer(&group.map(|group| group.rows.0).unwrap_or_default())
+    }
+}
+
+impl WindowAggregate<Gathered, Value> for Group {
+    fn value(&self, group: Option<&mut Gathered>) -> rusqlite::Result<Value> {
+        match group {
+            Some(group) => self.answer(&group.rows),
+            None => self.answer(&VecDeque::new()),
+        }
+    }
+
+    /// The frame moves on: its first row is behind it.
+    fn inverse(&self, given: &mut Arguments<'_>, group: &mut Gathered) -> rusqlite::Result<()> {
+        if self.function.strict && arguments(self.function, given).contains(&Datum::Null) {
+            return Ok(());
+        }
+        if let Some(row) = group.rows.pop_front() {
+            group.bytes = group.bytes.saturating_sub(weight(&row));
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    fn answer(&self, rows: &VecDeque<Vec<Datum>>) -> rusqlite::Result<Value> {
         let answer = self.seat.call(|context| {
             let mut rows = rows.iter().map(Vec::as_slice);
             (self.body)(&Call { context }, &mut rows)

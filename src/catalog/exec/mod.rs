@@ -49,7 +49,7 @@ impl Executor {
         context: &Arc<Context>,
         prepared: &Prepared,
         params: &[Datum],
-        sink: &mut dyn FnMut(Vec<Datum>) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
     ) -> Result<u64, PgError> {
         context.check_cancelled()?;
         let num_rows = {
@@ -76,7 +76,7 @@ fn query(
     sqlite: &rusqlite::Connection,
     prepared: &Prepared,
     params: &[Datum],
-    sink: &mut dyn FnMut(Vec<Datum>) -> ControlFlow<()>,
+    sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
 ) -> rusqlite::Result<u64> {
     let mut statement = sqlite.prepare_cached(&prepared.sql)?;
     // A parameter that is not used in the rewritten text has no place in it.
@@ -85,15 +85,16 @@ fn query(
         statement.raw_bind_parameter(index + 1, value::to_sqlite(param))?;
     }
     let types: Vec<PgType> = prepared.columns.iter().map(|c| c.column_type).collect();
+    // One row's values, used again for the next.
+    let mut datums = vec![Datum::Null; types.len()];
     let mut rows = statement.raw_query();
     let mut num_rows = 0;
     while let Some(row) = rows.next()? {
-        let mut datums = Vec::with_capacity(types.len());
-        for (index, ty) in types.iter().enumerate() {
-            datums.push(value::from_sqlite(row.get_ref(index)?, *ty));
+        for (index, (datum, ty)) in datums.iter_mut().zip(&types).enumerate() {
+            value::refill(datum, row.get_ref(index)?, *ty);
         }
         num_rows += 1;
-        if sink(datums).is_break() {
+        if sink(&datums).is_break() {
             break;
         }
     }

@@ -46,6 +46,26 @@ pub(super) fn from_sqlite(value: ValueRef<'_>, ty: PgType) -> Datum {
     typed(datum, ty)
 }
 
+/// The same into a value that is there already, whose memory is used again.
+pub(super) fn refill(datum: &mut Datum, value: ValueRef<'_>, ty: PgType) {
+    match (&mut *datum, value) {
+        (Datum::Text(kept), ValueRef::Text(bytes)) if !is_float(ty) => {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                kept.clear();
+                kept.push_str(text);
+                return;
+            }
+        }
+        (Datum::Bytes(kept), ValueRef::Blob(bytes)) => {
+            kept.clear();
+            kept.extend_from_slice(bytes);
+            return;
+        }
+        _ => {}
+    }
+    *datum = from_sqlite(value, ty);
+}
+
 /// An integer as the nearest double.
 fn widened(number: i64) -> f64 {
     #[allow(clippy::as_conversions, clippy::cast_precision_loss)]
@@ -61,14 +81,17 @@ pub(super) fn arg_type(function: &Function, index: usize) -> PgType {
 
 /// The same value, read as one of the type `ty`.
 pub(super) fn typed(datum: Datum, ty: PgType) -> Datum {
-    let is_float = ty == PgType::FLOAT8 || ty == PgType::FLOAT4;
     match datum {
-        Datum::Int(number) if is_float => Datum::Float(widened(number)),
-        Datum::Text(text) if is_float && text == NAN => Datum::Float(f64::NAN),
+        Datum::Int(number) if is_float(ty) => Datum::Float(widened(number)),
+        Datum::Text(text) if is_float(ty) && text == NAN => Datum::Float(f64::NAN),
         datum @ (Datum::Null
         | Datum::Int(_)
         | Datum::Float(_)
         | Datum::Text(_)
         | Datum::Bytes(_)) => datum,
     }
+}
+
+fn is_float(ty: PgType) -> bool {
+    ty == PgType::FLOAT8 || ty == PgType::FLOAT4
 }

@@ -9,6 +9,22 @@ use crate::pgerror::PgError;
 pub(super) const FUNCTIONS: &[F] = &[
     F::new(2803, "count", &[], T::INT8, Body::Native("count")).lax(),
     F::new(2147, "count", &[T::ANY], T::INT8, Body::Native("count")).lax(),
+    F::new(
+        2051,
+        "min",
+        &[T::ANYARRAY],
+        T::ANYARRAY,
+        Body::Native("min"),
+    )
+    .lax(),
+    F::new(
+        2050,
+        "max",
+        &[T::ANYARRAY],
+        T::ANYARRAY,
+        Body::Native("max"),
+    )
+    .lax(),
     F::new(2133, "min", &[T::INT2], T::INT2, Body::Native("min")).lax(),
     F::new(2132, "min", &[T::INT4], T::INT4, Body::Native("min")).lax(),
     F::new(2131, "min", &[T::INT8], T::INT8, Body::Native("min")).lax(),
@@ -83,6 +99,24 @@ pub(super) const FUNCTIONS: &[F] = &[
     .lax(),
     F::new(4189, "max", &[T::PG_LSN], T::PG_LSN, Body::Native("max")).lax(),
     F::new(5099, "max", &[T::XID8], T::XID8, Body::Native("max")).lax(),
+    F::new(
+        2051,
+        "min",
+        &[T::ANYARRAY],
+        T::ANYARRAY,
+        Body::Native("min"),
+    )
+    .lax(),
+    F::new(
+        2050,
+        "max",
+        &[T::ANYARRAY],
+        T::ANYARRAY,
+        Body::Native("max"),
+    )
+    .lax(),
+    F::new(3565, "min", &[T::INET], T::INET, Body::Native("min")).lax(),
+    F::new(3564, "max", &[T::INET], T::INET, Body::Native("max")).lax(),
     F::new(2109, "sum", &[T::INT2], T::INT8, Body::Native("sum")).lax(),
     F::new(2108, "sum", &[T::INT4], T::INT8, Body::Native("sum")).lax(),
     F::new(

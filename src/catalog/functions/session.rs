@@ -8,6 +8,10 @@ use crate::catalog::databases::DatabaseSnapshot;
 use crate::datum::{Datum, Numeric, PgType as T};
 use crate::pgerror::PgError;
 
+/// OIDs of `pg_tablespace`.
+const DEFAULT_TABLESPACE: u32 = 1663;
+const GLOBAL_TABLESPACE: u32 = 1664;
+
 /// The functions of this module.
 pub(super) const FUNCTIONS: &[F] = &[
     F::new(89, "version", &[], T::TEXT, Body::Scalar(version)),
@@ -218,6 +222,22 @@ pub(super) const FUNCTIONS: &[F] = &[
         &[T::OID],
         T::INT8,
         Body::Scalar(database_size_by_oid),
+    )
+    .volatile(),
+    F::new(
+        2322,
+        "pg_tablespace_size",
+        &[T::OID],
+        T::INT8,
+        Body::Scalar(tablespace_size_by_oid),
+    )
+    .volatile(),
+    F::new(
+        2323,
+        "pg_tablespace_size",
+        &[T::NAME],
+        T::INT8,
+        Body::Scalar(tablespace_size),
     )
     .volatile(),
     F::new(
@@ -505,6 +525,30 @@ fn database_size_by_oid(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgErro
     let mut databases = call.context.databases().iter();
     let found = databases.find(|database| database.oid == oid);
     Ok(found.map_or(Datum::Null, |found| Datum::Int(size_of(found))))
+}
+
+/// All databases are in the default one.
+fn tablespace_size_by_oid(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
+    Ok(match super::args::oid(args, 0)? {
+        DEFAULT_TABLESPACE => {
+            let databases = call.context.databases().iter();
+            Datum::Int(databases.map(size_of).fold(0, i64::saturating_add))
+        }
+        GLOBAL_TABLESPACE => Datum::Int(0),
+        _ => Datum::Null,
+    })
+}
+
+fn tablespace_size(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
+    let oid = match text(args, 0)? {
+        "pg_default" => DEFAULT_TABLESPACE,
+        "pg_global" => GLOBAL_TABLESPACE,
+        name => {
+            let message = format!("tablespace \"{name}\" does not exist");
+            return Err(PgError::error("42704", message));
+        }
+    };
+    tablespace_size_by_oid(call, &[Datum::Int(oid.into())])
 }
 
 /// The transaction id that one ending at the head would have.

@@ -151,6 +151,27 @@ fn mend(before: Option<&Token>, token: &Token, next: Option<&Token>) -> Mend {
             },
             _ => Mend::Keep,
         },
+        _ => mend_word(before, token, word.keyword, next),
+    }
+}
+
+/// Syntax that sqlparser does not know at all.
+fn mend_word(before: Option<&Token>, token: &Token, word: Keyword, next: Option<&Token>) -> Mend {
+    match word {
+        // An operator that PostgreSQL does not have marks the bound.
+        Keyword::SYMMETRIC if is_keyword(before, Keyword::BETWEEN) => {
+            Mend::with(vec![Token::DoubleExclamationMark])
+        }
+        Keyword::ASYMMETRIC if is_keyword(before, Keyword::BETWEEN) => Mend::Drop,
+        // `TRIM(TRAILING FROM x)` takes off blanks.
+        Keyword::TRAILING | Keyword::LEADING | Keyword::BOTH
+            if is_open(before) && is_keyword(next, Keyword::FROM) =>
+        {
+            let blank = Token::SingleQuotedString(" ".to_owned());
+            Mend::with(vec![token.clone(), blank])
+        }
+        // `TRIM(FROM x)`
+        Keyword::FROM if is_open(before) => Mend::Drop,
         _ => Mend::Keep,
     }
 }

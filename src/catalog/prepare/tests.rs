@@ -32,7 +32,7 @@ type Rows = Vec<Vec<Option<String>>>;
 fn answer(context: &Arc<Context>, sql: &str) -> Result<(Prepared, Rows), PgError> {
     let prepared = prepare(context, sql, &[])?;
     let mut rows = Vec::new();
-    let mut sink = |row: Vec<Datum>| {
+    let mut sink = |row: &[Datum]| {
         let texts = row.iter().zip(&prepared.columns);
         rows.push(
             texts

@@ -31,6 +31,7 @@ pub(super) fn replication(context: &Arc<Context>) -> Rows {
         for (replica, sync) in replicas_of(database) {
             let session = sessions.iter().find(|session| session.pid == replica.pid);
             let (client_addr, client_port) = session.map_or((NULL, NULL), client);
+            let replied = replica.acknowledged;
             let started = session.map(|session| session.started_unix_ms);
             rows.push(row![
                 (replica.pid != 0).then_some(replica.pid),
@@ -46,9 +47,10 @@ pub(super) fn replication(context: &Arc<Context>) -> Rows {
                 NULL,
                 replica.state.as_str(),
                 replica.sent_lsn,
-                replica.written_lsn,
-                replica.durable_lsn,
-                replica.applied_lsn,
+                // As PostgreSQL: NULL before the first reply.
+                replied.then_some(replica.written_lsn),
+                replied.then_some(replica.durable_lsn),
+                replied.then_some(replica.applied_lsn),
                 replica.lags.write.map(lag),
                 replica.lags.flush.map(lag),
                 replica.lags.apply.map(lag),

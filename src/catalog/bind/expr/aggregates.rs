@@ -5,11 +5,12 @@ use sqlparser::ast::{
 };
 
 use super::super::{Binder, Scope, Typed, unsupported};
+use super::calls::takes_text;
 use super::runtime;
 use super::signatures::{Callee, Resolved};
 use super::{arguments, calls};
 use crate::catalog::functions::Body;
-use crate::datum::PgType;
+use crate::datum::{ElementOrder, PgType};
 use crate::pgerror::PgError;
 
 /// An aggregate's call, bound piece by piece.
@@ -44,7 +45,12 @@ impl Binder<'_> {
             }
             None => {
                 scope.note_aggregate()?;
-                scope.inside_aggregate(|| self.pieces(scope, call))?
+                let before = scope.num_columns_by_level();
+                let pieces = scope.inside_aggregate(|| self.pieces(scope, call))?;
+                if belongs_outside(&before, &scope.num_columns_by_level()) {
+                    return Err(unsupported("an aggregate of an outer query's columns"));
+                }
+                pieces
             }
         };
         if pieces.star && name != "count" {
@@ -71,9 +77,6 @@ impl Binder<'_> {
             return Ok(Typed::of(format!("count(*){filter}{over}"), PgType::INT8));
         }
         let resolved = self.resolve_call(&Callee::plain(name), &pieces.values)?;
-        if !over.is_empty() && matches!(resolved.function.body, Body::Aggregate(_)) {
-            return Err(unsupported(&format!("aggregate {name} over a window")));
-        }
         self.write_aggregate(&resolved, pieces, &over)
     }
 
@@ -139,15 +142,25 @@ impl Binder<'_> {
         let returns = completed.returns;
         let mut texts = completed.args;
         let ordered = pieces.distinct || orders(function.name);
+        // What is collected into text is ordered by its values all the same.
+        let own_order = match &first {
+            Some(first) if pieces.distinct => Some(self.sort_key(first)?),
+            Some(_) | None => None,
+        };
         if let Some(text) = texts.first_mut()
             && ordered
         {
+            let ty = first.map_or(PgType::TEXT, |one| one.ty);
+            if ty == PgType::INTERVAL && takes_text(function) {
+                return Err(unsupported("DISTINCT intervals as text"));
+            }
             // SQLite compares by the collation of the argument.
-            let key = Typed::of(
-                text.clone(),
-                first.as_ref().map_or(PgType::TEXT, |one| one.ty),
-            );
-            *text = self.sort_key(&key)?;
+            let key = Typed::of(text.clone(), ty);
+            *text = if function.args == [PgType::ANYNONARRAY] {
+                printed_key(&key)?
+            } else {
+                self.sort_key(&key)?
+            };
         }
         if pieces.distinct && num_values > 1 {
             return self.distinct_string_agg(resolved, pieces, &texts);
@@ -155,9 +168,8 @@ impl Binder<'_> {
         let distinct = if pieces.distinct { "DISTINCT " } else { "" };
         if pieces.distinct && pieces.order.is_empty() && !matches!(function.body, Body::Native(_)) {
             // PostgreSQL sorts to find what is distinct, and it shows.
-            pieces.order = texts
-                .first()
-                .map(|key| format!("{key} ASC NULLS LAST"))
+            pieces.order = own_order
+                .map(|key| format!("{} ASC NULLS LAST", constant_key(&key)))
                 .into_iter()
                 .collect();
         }
@@ -213,6 +225,30 @@ impl Binder<'_> {
         let sql = self.internal("array_to_string", &types, &[&array, separator])?;
         Ok(Typed::of(sql, PgType::TEXT))
     }
+}
+
+/// Text by which SQLite orders values of a type that are in their text form.
+fn printed_key(value: &Typed) -> Result<String, PgError> {
+    let ty = value.ty;
+    let collation = match ElementOrder::of(ty) {
+        Some(ElementOrder::Bytes) => "",
+        Some(ElementOrder::Numbers) => " COLLATE pg_numeric",
+        Some(order @ ElementOrder::Positions) => {
+            return Ok(format!("{} COLLATE {}", value.text(), order.collation()));
+        }
+        None if ty == PgType::UNKNOWN => "",
+        None if ty == PgType::BPCHAR => " COLLATE RTRIM",
+        None => {
+            let name = super::types::display(ty);
+            return Err(unsupported(&format!("array_agg(DISTINCT) of type {name}")));
+        }
+    };
+    Ok(format!("{}{collation}", value.text()))
+}
+
+/// Whether an aggregate met columns of outer queries only: then it is of the outer query.
+fn belongs_outside(before: &[usize], after: &[usize]) -> bool {
+    before.first() == after.first() && before != after
 }
 
 /// A constant as a key would be taken for a column's number.

@@ -79,7 +79,12 @@ impl Binder<'_> {
         if is_aggregate || is_window {
             return self.aggregate(scope, call, &name, is_window);
         }
-        let values = self.values(scope, &arguments.exprs)?;
+        let values = if candidates.is_empty() && crate::datum::type_by_name(&name).is_none() {
+            // It may be an aggregate that is not here, and that is what is said of it.
+            scope.inside_aggregate(|| self.values(scope, &arguments.exprs))?
+        } else {
+            self.values(scope, &arguments.exprs)?
+        };
         if let Some(cast) = self.cast_by_name(schema.as_deref(), &name, &values)? {
             return Ok(cast);
         }

@@ -1,7 +1,7 @@
 //! What is made of comparisons: BETWEEN, IN, IS DISTINCT FROM, rows, LIKE, and tests of NULL and
 //! truth.
 
-use sqlparser::ast::{Expr, Query, Spanned};
+use sqlparser::ast::{Expr, Query, Spanned, UnaryOperator};
 
 use super::super::{Binder, Scope, Typed, unsupported};
 use super::apply::Applied;
@@ -21,14 +21,29 @@ pub(super) struct Is {
 impl Binder<'_> {
     /// `e IS [NOT] NULL`, `TRUE`, `FALSE`, `UNKNOWN`
     pub(super) fn is(&self, scope: &Scope<'_>, e: &Expr, test: Is) -> Result<Typed, PgError> {
-        if matches!(e, Expr::Tuple(_)) {
-            return Err(unsupported("a row tested with IS"));
+        if let Some(fields) = row_of(e) {
+            return self.is_row(scope, &fields, test);
         }
         let value = match test.boolean {
             Some(words) => self.condition(scope, e, words)?,
             None => self.settled(self.expr(scope, e)?)?.text().to_owned(),
         };
         Ok(Typed::of(format!("({value} {})", test.sql), PgType::BOOL))
+    }
+
+    /// `(a, b) IS [NOT] NULL`: of every field.
+    fn is_row(&self, scope: &Scope<'_>, fields: &[&Expr], test: Is) -> Result<Typed, PgError> {
+        if test.boolean.is_some() {
+            return Err(unsupported("a row tested with IS"));
+        }
+        let mut tests = Vec::with_capacity(fields.len());
+        for field in fields {
+            tests.push(self.is(scope, field, test)?.text().to_owned());
+        }
+        Ok(Typed::of(
+            format!("({})", tests.join(" AND ")),
+            PgType::BOOL,
+        ))
     }
 
     /// `left IS [NOT] DISTINCT FROM right`
@@ -75,6 +90,21 @@ impl Binder<'_> {
             let applied = self.operator(symbol, Some(value.clone()), bound_value);
             applied.map_err(|error| self.at_operator(e, "between", bound, error))
         };
+        if let Some(low) = symmetric_bound(bounds.0) {
+            if repeated {
+                return Err(unsupported("BETWEEN SYMMETRIC over a volatile function"));
+            }
+            let between = |low: &Expr, high: &Expr| {
+                let (low, high) = (compare(">=", low)?, compare("<=", high)?);
+                Ok::<_, PgError>(format!("({} AND {})", low.sql, high.sql))
+            };
+            let (rising, falling) = (between(&low, bounds.1)?, between(bounds.1, &low)?);
+            let not = if negated { "NOT " } else { "" };
+            return Ok(Typed::of(
+                format!("({not}({rising} OR {falling}))"),
+                PgType::BOOL,
+            ));
+        }
         let low = compare(">=", bounds.0)?;
         let high = compare("<=", bounds.1)?;
         let not = if negated { "NOT " } else { "" };
@@ -323,4 +353,30 @@ pub(super) fn row_of(e: &Expr) -> Option<Vec<&Expr>> {
         return None;
     }
     super::arguments::plain_arguments(&function.args)
+}
+
+/// The low bound of a BETWEEN SYMMETRIC, which the parser was given with a mark in front.
+#[allow(clippy::wildcard_enum_match_arm)] // the parser knows expressions of many databases
+fn symmetric_bound(low: &Expr) -> Option<Expr> {
+    let mut bound = low.clone();
+    let mut first = &mut bound;
+    loop {
+        match first {
+            Expr::UnaryOp {
+                op: UnaryOperator::PGPrefixFactorial,
+                expr,
+            } => {
+                *first = std::mem::replace(expr, Expr::Tuple(Vec::new()));
+                return Some(bound);
+            }
+            Expr::BinaryOp { left, .. } => first = left,
+            Expr::Cast { expr, .. }
+            | Expr::AtTimeZone {
+                timestamp: expr, ..
+            }
+            | Expr::Collate { expr, .. } => first = expr,
+            Expr::CompoundFieldAccess { root, .. } => first = root,
+            _ => return None,
+        }
+    }
 }

@@ -69,9 +69,10 @@ pub(super) fn collation(ty: PgType) -> Option<&'static str> {
     match ty {
         PgType::NUMERIC => Some("pg_numeric"),
         PgType::INTERVAL => Some("pg_interval"),
+        PgType::INET => Some("pg_inet"),
         PgType::BPCHAR => Some("RTRIM"),
         _ if ORDERED.contains(&ty) || super::types::is_reg(ty) => Some(""),
-        PgType::VARCHAR | PgType::XID | PgType::CID | PgType::INET => Some(""),
+        PgType::VARCHAR | PgType::XID | PgType::CID => Some(""),
         _ => None,
     }
 }
@@ -420,8 +421,8 @@ const PREFIX: &[(&str, PgType, PgType, How)] = &[
     ("-", INT2, INT2, How::Call("int2um")),
     ("-", INT4, INT4, How::Call("int4um")),
     ("-", INT8, INT8, How::Call("int8um")),
-    ("-", FLOAT4, FLOAT4, How::Template("(- {0})")),
-    ("-", FLOAT8, FLOAT8, How::Template("(- {0})")),
+    ("-", FLOAT4, FLOAT4, How::Call("float4um")),
+    ("-", FLOAT8, FLOAT8, How::Call("float8um")),
     ("-", NUMERIC, NUMERIC, How::Call("numeric_uminus")),
     ("-", INTERVAL, INTERVAL, How::Call("interval_um")),
     ("~", INT2, INT2, How::Template("(~ {0})")),

@@ -65,8 +65,8 @@ impl Bench {
     fn run(&self, text: &str) -> Result<Answer, PgError> {
         let prepared = prepare(&self.context, &format!("SELECT {text}"), &[])?;
         let mut rows = Vec::new();
-        let mut keep = |row| {
-            rows.push(row);
+        let mut keep = |row: &[Datum]| {
+            rows.push(row.to_vec());
             ControlFlow::Continue(())
         };
         let ran = self.executor.run(&self.context, &prepared, &[], &mut keep);

@@ -1,6 +1,6 @@
 //! OVER: partitions, order and frames.
 
-use sqlparser::ast::{WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType};
+use sqlparser::ast::{Ident, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType};
 
 use super::super::{Binder, Scope, unsupported};
 use super::coerce::Coercion;
@@ -15,20 +15,61 @@ impl Binder<'_> {
                 Ok(format!(" OVER ({})", self.window_spec(scope, spec)?))
             }
             WindowType::NamedWindow(ident) => {
-                let name = super::types::folded(ident);
-                let mut windows = scope.windows.iter();
-                let Some((_, spec)) = windows.find(|(other, _)| *other == name) else {
-                    let message = format!("window \"{name}\" does not exist");
-                    return Err(self.at(ident.span, PgError::error("42704", message)));
-                };
+                let spec = self.named_window(scope, ident)?;
                 Ok(format!(" OVER ({})", self.window_spec(scope, spec)?))
             }
         }
     }
 
+    fn named_window<'s>(
+        &self,
+        scope: &'s Scope<'_>,
+        ident: &Ident,
+    ) -> Result<&'s WindowSpec, PgError> {
+        let name = super::types::folded(ident);
+        let mut windows = scope.windows.iter();
+        let Some((_, spec)) = windows.find(|(other, _)| *other == name) else {
+            let message = format!("window \"{name}\" does not exist");
+            return Err(self.at(ident.span, PgError::error("42704", message)));
+        };
+        Ok(spec)
+    }
+
+    /// `(w ORDER BY ...)`: the window `w` with what is added to it.
+    fn window_over(
+        &self,
+        scope: &Scope<'_>,
+        base: &Ident,
+        spec: &WindowSpec,
+    ) -> Result<String, PgError> {
+        let name = super::types::folded(base);
+        let mut whole = self.named_window(scope, base)?.clone();
+        let refused = |what: String| Err(self.at(base.span, PgError::error("42P20", what)));
+        if !spec.partition_by.is_empty() {
+            return refused(format!(
+                "cannot override PARTITION BY clause of window \"{name}\""
+            ));
+        }
+        if !spec.order_by.is_empty() {
+            if !whole.order_by.is_empty() {
+                return refused(format!(
+                    "cannot override ORDER BY clause of window \"{name}\""
+                ));
+            }
+            whole.order_by.clone_from(&spec.order_by);
+        }
+        if whole.window_frame.is_some() {
+            return refused(format!(
+                "cannot copy window \"{name}\" because it has a frame clause"
+            ));
+        }
+        whole.window_frame.clone_from(&spec.window_frame);
+        self.window_spec(scope, &whole)
+    }
+
     fn window_spec(&self, scope: &Scope<'_>, spec: &WindowSpec) -> Result<String, PgError> {
-        if spec.window_name.is_some() {
-            return Err(unsupported("a named window"));
+        if let Some(base) = &spec.window_name {
+            return self.window_over(scope, base, spec);
         }
         let mut parts = Vec::new();
         if !spec.partition_by.is_empty() {

@@ -239,7 +239,7 @@ fn ask(engine: &Arc<Engine>, sql: &str) -> Vec<Vec<Datum>> {
     let mut rows = Vec::new();
     Executor::new(1)
         .run(&context, &prepared, &[], &mut |row| {
-            rows.push(row);
+            rows.push(row.to_vec());
             ControlFlow::Continue(())
         })
         .unwrap_or_else(|error| panic!("{sql}: {error}\n{}", prepared.sql));
