@@ -23,6 +23,7 @@ mod query_threads;
 mod replication;
 mod rows;
 mod running;
+mod sending;
 mod session;
 mod settings;
 mod shown;
