@@ -518,6 +518,7 @@ impl From<DatumError> for PgError {
             DatumError::UndefinedSchema(_) => "3F000",
             DatumError::Binary(_) => "22P03",
             DatumError::Stored(_) => "XX000",
+            DatumError::NoFunction(..) => "42883",
             DatumError::Unsupported(_) => "0A000",
         };
         let told = Self::error(code, error.to_string());

@@ -254,3 +254,82 @@ fn a_configuration_file_with_a_mistake_refuses_to_start() {
     let said = refuse(&["serve", "--data", &home.data(), "--config", "/no/such.toml"]);
     assert!(said.contains("cannot read /no/such.toml"), "{said}");
 }
+
+fn session(said: &str) -> RawClient {
+    let address = said.lines().next().unwrap();
+    let address = address.strip_prefix("listening on ").unwrap();
+    let mut client = RawClient::connect(address.parse().unwrap());
+    client.start(&[("user", "u"), ("database", "pgspool")]);
+    client
+}
+
+#[test]
+fn sessions_begin_with_what_file_environment_and_flags_say() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("data")).unwrap();
+    let file = home.path("data/pgspool.toml");
+    let first = "statement_timeout = \"90s\"\nwal_sender_timeout = \"5s\"\n";
+    std::fs::write(&file, first).unwrap();
+    let arguments = [
+        "-c",
+        "synchronous_commit=local",
+        "-c",
+        "idle_in_transaction_session_timeout=1h",
+    ];
+    let (_server, said) = Serve::start(&home, &arguments);
+    let mut client = session(&said);
+    for (name, value, source) in [
+        ("statement_timeout", "90s", "configuration file"),
+        ("wal_sender_timeout", "5s", "configuration file"),
+        ("synchronous_commit", "local", "command line"),
+        ("idle_in_transaction_session_timeout", "1h", "command line"),
+        ("lock_timeout", "0", "default"),
+    ] {
+        assert_eq!(show(&mut client, name), value, "{name}");
+        let query = format!("SELECT source FROM pg_settings WHERE name = '{name}'");
+        assert_eq!(client.row(&query), [Some(source.to_owned())], "{name}");
+    }
+    // The line of the file, and a reload by SQL: what went from the file is the default again.
+    let query = "SELECT sourceline, pending_restart FROM pg_settings \
+                 WHERE name = 'wal_sender_timeout'";
+    assert_eq!(client.row(query), [Some("2".into()), Some("f".into())]);
+    client.query("SET lock_timeout = '1s'");
+    std::fs::write(&file, "statement_timeout = \"80s\"\nmax_connections = 7\n").unwrap();
+    assert_eq!(client.row("SELECT pg_reload_conf()"), [Some("t".into())]);
+    for _ in 0..200 {
+        if show(&mut client, "statement_timeout") == "80s" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for client in [&mut client, &mut session(&said)] {
+        assert_eq!(show(client, "statement_timeout"), "80s");
+        assert_eq!(show(client, "wal_sender_timeout"), "1min");
+        assert_eq!(show(client, "max_connections"), "100");
+    }
+    assert_eq!(show(&mut client, "lock_timeout"), "1s");
+    let query = "SELECT count(*) FROM pg_settings WHERE pending_restart AND \
+                 name = 'max_connections'";
+    assert_eq!(client.row(query), [Some("1".into())]);
+}
+
+#[test]
+fn more_sessions_than_a_runtime_has_threads_by_default_run_statements_at_once() {
+    let home = Home::new();
+    let (_server, said) = Serve::start(&home, &["-c", "max_connections=530"]);
+    let mut sleeping: Vec<RawClient> = (0..525).map(|_| session(&said)).collect();
+    for client in &mut sleeping {
+        client.send_query("SELECT pg_sleep(60)");
+    }
+    let mut other = session(&said);
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' \
+                  AND state = 'active'";
+    let all = [Some("525".to_owned())];
+    for _ in 0..500 {
+        if other.row(active) == all {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(other.row(active), all);
+}

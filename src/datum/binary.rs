@@ -336,8 +336,14 @@ fn text_kept_out(ty: PgType, text: &str, out: &mut Vec<u8>) -> Result<(), DatumE
             let cidr = ty == PgType::CIDR;
             Inet::parse(text, cidr)?.write_binary(cidr, out);
         }
-        // Without a binary form in PostgreSQL either, or one that shows its inside.
-        PgType::RECORD | PgType::ACLITEM => return Err(unsupported(ty)),
+        PgType::ACLITEM => {
+            return Err(DatumError::NoFunction(
+                "binary output",
+                type_name(ty).to_owned(),
+            ));
+        }
+        // Its fields' types are known to who bound the query, see `record_out`.
+        PgType::RECORD => return Err(unsupported(ty)),
         _ => match info(ty) {
             Some(found) if found.is_array() || found.is_vector() => array_out(found, text, out)?,
             Some(_) | None => out.extend_from_slice(text.as_bytes()),

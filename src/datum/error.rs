@@ -93,6 +93,9 @@ pub enum DatumError {
     /// A value is not in the stored form of its type (XX000).
     #[error("a value is not in the stored form of type {0}")]
     Stored(String),
+    /// A type that has no such form in PostgreSQL either (42883): `binary output`, and its name.
+    #[error("no {0} function available for type {1}")]
+    NoFunction(&'static str, String),
     /// No such form of this type here (0A000).
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -123,6 +126,7 @@ impl DatumError {
             | Self::UndefinedSchema(_)
             | Self::Binary(_)
             | Self::Stored(_)
+            | Self::NoFunction(..)
             | Self::Unsupported(_) => "",
         }
     }
