@@ -148,7 +148,7 @@ FORMS = {
     "date": ["<timestamp with time zone-finite>::date", "<date> + 3", "<date> - 30"],
     "interval": [
         "<interval> * 2", "<interval> + '1 hour'", "- <interval>", "justify_hours(<interval>)",
-        "<timestamp without time zone> - '2020-01-01'", "make_interval(days => <integer-small>)",
+        "(<date> + <time without time zone>) - '2020-01-01'", "make_interval(days => <integer-small>)",
     ],
     "time without time zone": ["<timestamp without time zone>::time", "<time without time zone>"],
     "uuid": ["md5(<text>)::uuid"],
