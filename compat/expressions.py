@@ -154,7 +154,7 @@ FORMS = {
     "uuid": ["md5(<text>)::uuid"],
     "bytea": ["convert_to(<text>, 'UTF8')", "<bytea> || '\\x01'", "decode(md5(<text>), 'hex')"],
     "jsonb": [
-        "<jsonb> -> 'b'", "<jsonb> #> '{b,1}'", "<jsonb> || '{\"z\": 1}'", "<jsonb> - 'a'",
+        "<jsonb> -> 'b'", "<jsonb> #> '{b,1}'", "<jsonb> || '{\"z\": 1}'",
     ],
     "text[]": [
         "string_to_array(<text>, '_')", "ARRAY[<text>, <text>]", "array_append(<text[]>, <text>)",
@@ -228,6 +228,14 @@ class Expressions:
         self.parameters.append(text)
         return "%s"
 
+    def bare_list(self, kind):
+        """A parameter that is an array whose type is left to its neighbour."""
+        known = [value for _, its, values in self.scope if its == kind for value in values[:40]]
+        some = [self.dice.choice(known + LITERALS[kind]) for _ in range(self.dice.randint(0, 3))]
+        words = [word.replace("\\", "\\\\").replace('"', '\\"') for word in some]
+        self.parameters.append("{" + ",".join(f'"{word}"' for word in words) + "}")
+        return "%s"
+
     def list_of(self, kind):
         """A parameter that is an array of values of the type."""
         known = [value for _, its, values in self.scope if its == kind for value in values[:40]]
@@ -267,6 +275,9 @@ class Expressions:
         one, roll = self.of(kind, depth), self.dice.random()
         if roll < 0.1:
             return f"({one} IS {self.dice.choice(['', 'NOT '])}NULL)"
+        if roll < 0.15 and kind not in ARRAYS:
+            word = self.dice.choice(["= ANY", "<> ALL", "< ANY"])
+            return f"({one} {word} ({self.bare_list(kind)}))"
         if roll < 0.2 and kind not in ARRAYS:
             return f"({one} {self.dice.choice(['= ANY', '<> ALL'])} ({self.list_of(kind)}))"
         if roll < 0.3:

@@ -24,7 +24,8 @@ JOINS = [
 ]
 SHAPES = [
     "rows", "rows", "rows", "group", "group", "join", "join", "nested", "union", "window", "cte",
-    "distinct_on", "lateral", "derived", "full_join",
+    "distinct_on", "lateral", "derived", "full_join", "first_of_each", "scalar_where", "two_ctes",
+    "using", "three_way",
 ]
 # The columns of the rows that are written into the statement.
 SAMPLE = [
@@ -218,7 +219,8 @@ class Statements:
             "row_number()", "rank()", "dense_rank()", "count(*)", f"lag({value})", f"lead({value})",
             f"first_value({value})", f"last_value({value})", "ntile(3)", f"count({value})",
             f"nth_value({value}, 2)", "percent_rank()", "cume_dist()", f"lag({value}, 2)",
-            f"sum(length({value}::text))", f"max({value}::text)", f"avg(length({value}::text))",
+            f"sum(length({value}::text))",
+            f"sum(length({value}::text)::int8)", f"max({value}::text)", f"avg(length({value}::text))",
         ])
         part = self.dice.choice(["", f"PARTITION BY {self.dice.choice(columns)} "])
         frame = ""
@@ -296,4 +298,56 @@ class Statements:
     def _rows_of(self, source):
         columns = self._columns()
         text = f"SELECT {', '.join(columns)} FROM {source}"
+        return text + self._where() + self._tail(len(columns))
+
+    def _first_of_each(self):
+        """The first rows of each group, by a window function in a nested query."""
+        source = self._from(self._view(), "a")
+        plain = [name for name, kind, _ in self.make.scope if kind in ORDERED]
+        names = self.dice.sample(plain, min(len(plain), 3))
+        inner = ", ".join(f"{name} AS c{number}" for number, name in enumerate(names))
+        over = f"PARTITION BY {names[0]} ORDER BY {', '.join(names)}"
+        text = f"SELECT q.* FROM (SELECT {inner}, row_number() OVER ({over}) AS n FROM {source}) q"
+        return f"{text} WHERE q.n <= {self._number(3)}{self._tail(len(names) + 1)}"
+
+    def _scalar_where(self):
+        left, left_key, right, right_key = self.dice.choice(JOINS)
+        outer = self._from(right, "b")
+        columns = self._columns(3)
+        inner = f"{{{left}}} a"
+        on = f"a.{left_key} = b.{right_key}"
+        every = f"SELECT a.{left_key} FROM {inner}"
+        condition = self.dice.choice([
+            f"(SELECT count(*) FROM {inner} WHERE {on}) >= {self.dice.randint(0, 3)}",
+            f"NOT EXISTS (SELECT FROM {inner} WHERE {on})",
+            f"b.{right_key} NOT IN ({every} WHERE a.{left_key} IS NOT NULL)",
+            f"b.{right_key} = ANY ({every})",
+            f"b.{right_key} = ANY (ARRAY({every}))",
+            f"b.{right_key} < ALL ({every})",
+        ])
+        text = f"SELECT {', '.join(columns)} FROM {outer} WHERE {condition}"
+        return text + self._where(" AND") + self._tail(len(columns))
+
+    def _two_ctes(self):
+        one, kinds = self._inner(["x", "y"])
+        self.make.scope = [(f"q.{name}", kind, []) for name, kind in zip("xy", kinds)]
+        two = f"SELECT {self.make.any()} AS z, count(*) AS n FROM q{self._where()} GROUP BY 1"
+        text = f"WITH q AS ({one}), r AS ({two}) SELECT r.z, r.n, (SELECT count(*) FROM q) FROM r"
+        return text + self._tail(3)
+
+    def _using(self):
+        one, two = self._from("pg_publication_tables", "a"), self._from("pg_publication", "b")
+        columns = ["pubname", *self._columns(2)]
+        join = self.dice.choice(["JOIN", "LEFT JOIN", "FULL JOIN", "NATURAL JOIN"])
+        text = f"SELECT {', '.join(columns)} FROM {one} {join} {two}"
+        text += "" if join == "NATURAL JOIN" else " USING (pubname)"
+        return text + self._where() + self._tail(len(columns))
+
+    def _three_way(self):
+        views = [("pg_attribute", "a"), ("pg_class", "c"), ("pg_type", "t")]
+        one, two, three = (self._from(view, alias) for view, alias in views)
+        first, second = (self.dice.choice(["JOIN", "LEFT JOIN"]) for _ in range(2))
+        columns = self._columns(3)
+        text = f"SELECT {', '.join(columns)} FROM {one} {first} {two} ON a.attrelid = c.oid"
+        text += f" {second} {three} ON t.oid = a.atttypid AND {self.make.of('boolean', 0)}"
         return text + self._where() + self._tail(len(columns))

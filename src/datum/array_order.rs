@@ -29,6 +29,7 @@ impl ElementOrder {
             | PgType::NAME
             | PgType::TEXT
             | PgType::VARCHAR
+            | PgType::TIME
             | PgType::UUID
             | PgType::BYTEA => Some(Self::Bytes),
             PgType::INT2

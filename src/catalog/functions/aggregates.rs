@@ -99,22 +99,6 @@ pub(super) const FUNCTIONS: &[F] = &[
     .lax(),
     F::new(4189, "max", &[T::PG_LSN], T::PG_LSN, Body::Native("max")).lax(),
     F::new(5099, "max", &[T::XID8], T::XID8, Body::Native("max")).lax(),
-    F::new(
-        2051,
-        "min",
-        &[T::ANYARRAY],
-        T::ANYARRAY,
-        Body::Native("min"),
-    )
-    .lax(),
-    F::new(
-        2050,
-        "max",
-        &[T::ANYARRAY],
-        T::ANYARRAY,
-        Body::Native("max"),
-    )
-    .lax(),
     F::new(3565, "min", &[T::INET], T::INET, Body::Native("min")).lax(),
     F::new(3564, "max", &[T::INET], T::INET, Body::Native("max")).lax(),
     F::new(2109, "sum", &[T::INT2], T::INT8, Body::Native("sum")).lax(),

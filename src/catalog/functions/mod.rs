@@ -9,6 +9,7 @@ mod fields;
 mod floats;
 mod given;
 mod ints;
+mod json_build;
 mod jsons;
 mod matching;
 mod names;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::{
-    Function, aggregates, arrays, decoding, definitions, fields, floats, ints, jsons, matching,
-    numerics, ours, privileges, quoting, series, session, slots, strings, times, wal,
+    Function, aggregates, arrays, decoding, definitions, fields, floats, ints, json_build, jsons,
+    matching, numerics, ours, privileges, quoting, series, session, slots, strings, times, wal,
 };
 
 /// The tables of functions, each in the module that has their bodies.
@@ -21,6 +21,7 @@ const TABLES: &[&[Function]] = &[
     fields::FUNCTIONS,
     floats::FUNCTIONS,
     ints::FUNCTIONS,
+    json_build::FUNCTIONS,
     jsons::change::FUNCTIONS,
     jsons::compare::FUNCTIONS,
     jsons::paths::FUNCTIONS,

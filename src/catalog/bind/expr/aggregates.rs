@@ -162,6 +162,9 @@ impl Binder<'_> {
                 self.sort_key(&key)?
             };
         }
+        if pieces.distinct && calls::takes_json(function) {
+            return Err(unsupported(&format!("{}(DISTINCT)", function.name)));
+        }
         if pieces.distinct && num_values > 1 {
             return self.distinct_string_agg(resolved, pieces, &texts);
         }

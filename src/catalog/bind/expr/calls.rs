@@ -306,6 +306,11 @@ pub(super) fn takes_text(function: &Function) -> bool {
     matches!(function.body, Body::Scalar(_) | Body::Aggregate(_))
 }
 
+/// Whether a function's code sees values of any type as JSON text: it makes json of them.
+pub(super) fn takes_json(function: &Function) -> bool {
+    matches!(function.returns, PgType::JSON | PgType::JSONB)
+}
+
 /// SQLite's text of a call over arguments.
 fn written(function: &Function, args: &[&str]) -> Result<String, PgError> {
     Ok(match function.body {

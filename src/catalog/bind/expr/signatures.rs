@@ -1,10 +1,10 @@
 //! Which function a call means, and its arguments as that function takes them.
 
 use super::super::{Binder, Node, Typed, unsupported};
-use super::calls::takes_text;
+use super::calls::{takes_json, takes_text};
 use super::coerce::Coercion;
 use super::resolve::{self, Choice};
-use super::types;
+use super::{runtime, types};
 use crate::catalog::functions::{self, Function};
 use crate::datum::{Names, PgType};
 use crate::pgerror::PgError;
@@ -153,6 +153,9 @@ impl Binder<'_> {
                 texts.push(super::arrays::written(&items));
                 continue;
             }
+            if function.variadic && last && takes_json(function) {
+                return Err(unsupported(&format!("{} of VARIADIC", function.name)));
+            }
             let value = match resolved.slots.get(position).copied().flatten() {
                 Some(index) => values.get_mut(index).and_then(Option::take),
                 None => {
@@ -170,6 +173,19 @@ impl Binder<'_> {
         Ok(texts)
     }
 
+    /// An argument as JSON text.
+    fn as_json(&self, function: &Function, value: Typed) -> Result<String, PgError> {
+        let value = self.settled(value)?;
+        // Of arrays it puts each on a line of its own.
+        let lines = function.name == "json_agg" && types::element_of(value.ty).is_some();
+        if lines || matches!(value.ty, PgType::RECORD | PgType::RECORD_ARRAY) {
+            let (name, ty) = (function.name, types::display(value.ty));
+            return Err(unsupported(&format!("{name} of type {ty}")));
+        }
+        let (ty, text) = (value.ty.0, value.text());
+        Ok(format!("{}({ty}, {text})", runtime::JSON))
+    }
+
     fn argument(
         &self,
         function: &Function,
@@ -179,6 +195,9 @@ impl Binder<'_> {
     ) -> Result<String, PgError> {
         let element = element.unwrap_or(PgType::TEXT);
         match declared {
+            PgType::ANY | PgType::ANYELEMENT | PgType::ANYARRAY if takes_json(function) => {
+                self.as_json(function, value)
+            }
             PgType::ANY => {
                 let value = self.settled(value)?;
                 if takes_text(function) {

@@ -4,6 +4,7 @@
 
 mod arrays;
 mod casts;
+mod jsons;
 
 use crate::catalog::functions::{Body, Call, Function};
 use crate::datum::{self, Datum, PgType};
@@ -48,6 +49,8 @@ pub(super) const ANY: &str = "f_9915";
 pub(super) const ANY_CALL: &str = "f_9916";
 /// `text_agg(text)`: an array, `{}` of no rows.
 pub(super) const TEXT_AGG: &str = "f_9917";
+/// `json(type, value)`: JSON text.
+pub(super) const JSON: &str = "f_9918";
 
 const INT: PgType = PgType::INT4;
 const TEXT: PgType = PgType::TEXT;
@@ -96,6 +99,7 @@ pub(in crate::catalog) const FUNCTIONS: &[Function] = &[
         arrays::any_call,
     )
     .lax(),
+    scalar(9918, "json", &[INT, VALUE], TEXT, jsons::json),
     Function::new(
         9917,
         "text_agg",
