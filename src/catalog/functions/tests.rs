@@ -12,17 +12,6 @@ const GOLDEN: &str = include_str!("../../../tests/fixtures/functions/golden.tsv"
 /// What is different on purpose: OID, first argument, why.
 const DIFFERENT: &[(u32, &str, &str)] = &[];
 
-#[test]
-fn no_function_is_there_twice() {
-    let mut seen = std::collections::BTreeSet::new();
-    for function in all() {
-        assert!(
-            seen.insert((function.oid, function.name, function.args)),
-            "{function:?}"
-        );
-    }
-}
-
 fn unescape(field: &str) -> Option<String> {
     if field == "\\N" {
         return None;
