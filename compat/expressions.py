@@ -99,7 +99,8 @@ FORMS = {
         "rpad(<text>, 5)", "trim(<text>)", "ltrim(<text>, 'a_')", "btrim(<text>, 'xyz')",
         "split_part(<text>, '_', 2)", "repeat(<text>, 2)", "reverse(<text>)", "md5(<text>)",
         "initcap(<text>)", "concat(<text>, <integer>, <boolean>)", "concat_ws('-', <text>, <name>)",
-        "format('%%s:%%I:%%L', <integer>, <text>, <text>)", "to_hex(<integer>)", "quote_ident(<text>)",
+        "format('%%s:%%I:%%L', <integer>, coalesce(<text>, 'x'), <text>)", "to_hex(<integer>)",
+        "quote_ident(<text>)",
         "quote_literal(<text>)", "quote_nullable(<text>)", "translate(<text>, 'aeo', '43')",
         "overlay(<text> placing 'Q' from 2 for 1)", "substring(<text> from 2 for 2)",
         "substring(<text> from '[a-c]+')", "regexp_replace(<text>, '[aeiou]', '*', 'g')",
@@ -148,7 +149,7 @@ FORMS = {
     "date": ["<timestamp with time zone-finite>::date", "<date> + 3", "<date> - 30"],
     "interval": [
         "<interval> * 2", "<interval> + '1 hour'", "- <interval>", "justify_hours(<interval>)",
-        "<timestamp without time zone> - '2020-01-01'", "make_interval(days => <integer-small>)",
+        "(<date> + <time without time zone>) - '2020-01-01'", "make_interval(days => <integer-small>)",
     ],
     "time without time zone": ["<timestamp without time zone>::time", "<time without time zone>"],
     "uuid": ["md5(<text>)::uuid"],

@@ -76,6 +76,8 @@
 //! BACK  socket -> wire/standby (status update) -> StreamSession -> Subscription::acknowledge
 //!       -> slots (advance, dirty) and replicas (progress) -> commit waiter wakes
 //!       -> CommandComplete to the producer
+//! SQL   socket -> server/session -> catalog (parse, bind, SQLite over views of the engine)
+//!       -> server/rows (text or binary) -> socket
 //! LATER engine.maintain: persist slots -> slots::retention -> persist invalidations -> spool.prune
 //! ```
 //!

@@ -1,6 +1,11 @@
 //! A producer that numbers its records and publishes them by SQL: after `kill -9` it asks where it
 //! was, repeats what it has no answer for, and nothing is stored twice or missing.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
 
 mod crash_support;
 mod dice;

@@ -76,6 +76,31 @@ async fn a_portal_gives_its_rows_in_pieces() {
 }
 
 #[tokio::test]
+async fn a_session_leaves_at_most_four_portals_unfinished() {
+    let server = TestServer::start();
+    let mut client = connect(&server).await;
+    let transaction = client.transaction().await.unwrap();
+    let query = "SELECT a.oid FROM pg_type a, pg_type b";
+    let statement = transaction.prepare(query).await.unwrap();
+    let mut open = vec![];
+    for _ in 0..4 {
+        let portal = transaction.bind(&statement, &[]).await.unwrap();
+        let rows = transaction.query_portal(&portal, 1).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        open.push(portal);
+    }
+    // One that is read to its end makes room.
+    transaction.query_portal(&open[0], 0).await.unwrap();
+    let fifth = transaction.bind(&statement, &[]).await.unwrap();
+    transaction.query_portal(&fifth, 1).await.unwrap();
+    let sixth = transaction.bind(&statement, &[]).await.unwrap();
+    let error = transaction.query_portal(&sixth, 1).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::PROGRAM_LIMIT_EXCEEDED));
+    transaction.rollback().await.unwrap();
+    client.query_one("SELECT 1", &[]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cancelled_query_ends_and_the_session_goes_on() {
     let server = TestServer::start();
     let client = connect(&server).await;

@@ -88,19 +88,10 @@ mod tests {
 
     #[test]
     fn names_are_quoted_as_postgresql_does() {
-        for (name, wanted) in [
-            ("users", "users"),
-            ("_a1", "_a1"),
-            ("Orders x", "\"Orders x\""),
-            ("user", "\"user\""),
-            ("document", "document"),
-            ("1a", "\"1a\""),
-            ("", "\"\""),
-            ("café", "\"café\""),
-            ("a\"b", "\"a\"\"b\""),
-        ] {
-            assert_eq!(text(|out| write_identifier(name, out)), wanted);
-        }
+        // Which names are quoted is `datum`'s to decide, and tested there.
+        assert_eq!(text(|out| write_identifier("users", out)), "users");
+        assert_eq!(text(|out| write_identifier("user", out)), "\"user\"");
+        assert_eq!(text(|out| write_identifier("a\"b", out)), "\"a\"\"b\"");
     }
 
     #[test]

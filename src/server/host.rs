@@ -131,7 +131,8 @@ impl Host for StatementHost {
             .state
             .settings(|settings| settings.synchronous_commit());
         if let Some(confirmation) = Confirmation::begin(engine, end, synchronous) {
-            work::wait(confirmation, &self.cancelled)?;
+            let runtime = &self.state.shared.runtime;
+            work::wait(runtime, confirmation, &self.cancelled)?;
         }
         Ok(end)
     }

@@ -23,6 +23,7 @@ mod query_threads;
 mod replication;
 mod rows;
 mod running;
+mod sending;
 mod session;
 mod settings;
 mod shown;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Moment;
@@ -156,6 +158,8 @@ struct Shared {
     /// One permit for each session.
     permits: Arc<Semaphore>,
     stopping: watch::Receiver<Option<Duration>>,
+    /// The runtime that the sessions run on.
+    runtime: Handle,
 }
 
 impl Shared {
@@ -204,6 +208,7 @@ impl Server {
             portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
             permits: Arc::new(Semaphore::new(max_connections)),
             stopping,
+            runtime: Handle::current(),
         };
         Ok(Self {
             listeners,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pgwire::messages::copy::CopyBothResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::conn::ColumnType::{Int4, Int8, Text};
+use super::sending::ColumnType::{Int4, Int8, Text};
 use super::session::{Session, SessionEnd, Stop, blocking};
 use super::stream::{self, StreamOutcome};
 use crate::clock::Moment;

@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
 use crate::engine::{Engine, TransactionBuffer};
@@ -135,15 +137,20 @@ pub(super) fn publish_each(engine: &Engine, records: &[ChangeRecord]) -> Result<
     Ok(engine.publish(batch)?.last_lsn)
 }
 
-/// Waits for a confirmation until that or `cancelled`. Blocking.
-pub(super) fn wait(confirmation: Confirmation, cancelled: &AtomicBool) -> Result<(), PgError> {
+/// Waits for a confirmation until that or `cancelled`. Blocking. `runtime` is one that has timers:
+/// a query's thread belongs to one that has none.
+pub(super) fn wait(
+    runtime: &Handle,
+    confirmation: Confirmation,
+    cancelled: &AtomicBool,
+) -> Result<(), PgError> {
     let is_cancelled = async {
         while !cancelled.load(Ordering::Relaxed) {
             tokio::time::sleep(LOOK).await;
         }
     };
     let target = confirmation.target();
-    tokio::runtime::Handle::current().block_on(async {
+    runtime.block_on(async {
         tokio::select! {
             outcome = confirmation.wait() => outcome,
             () = is_cancelled => Err(PgError::cancelled().but_committed(target)),

@@ -126,8 +126,8 @@ impl Ledger {
     pub fn check_same(&self) {
         let both = self.prompt.seen.len().min(self.lagging.seen.len());
         let (prompt, lagging) = (&self.prompt.seen[..both], &self.lagging.seen[..both]);
-        if let Some(at) = (0..both).find(|at| prompt[*at] != lagging[*at]) {
-            panic!("record {at}: {:?} or {:?}?", prompt[at], lagging[at]);
+        for (at, (prompt, lagging)) in prompt.iter().zip(lagging).enumerate() {
+            assert_eq!(prompt, lagging, "record {at}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Spanned, TableAlias,
+    FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Spanned, TableAlias,
     TableFactor, TableWithJoins,
 };
 use sqlparser::tokenizer::Span;
@@ -12,10 +12,8 @@ use crate::catalog::views;
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
-use super::query::{column_value, fields_of};
-use super::rows::{call_text, columns_of};
 use super::scope::folded;
-use super::{Binder, BoundQuery, Clause, FromCall, Scope, ScopeColumn, ScopeTable};
+use super::{Binder, BoundQuery, Scope, ScopeColumn, ScopeTable};
 
 /// What an item of FROM, or all of FROM, gives.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +30,7 @@ pub(super) struct Source {
 
 impl Source {
     /// One table; `*` shows all but its system columns.
-    fn table(sql: String, table: ScopeTable, alias: String) -> Self {
+    pub(super) fn table(sql: String, table: ScopeTable, alias: String) -> Self {
         Self {
             sql,
             columns: table.columns.clone(),
@@ -105,7 +103,6 @@ impl Binder<'_> {
         Ok(all)
     }
 
-    #[allow(clippy::too_many_lines)] // one arm for each kind of item
     /// One item of FROM; `left` is what stands to its left, for functions that refer to it.
     pub(super) fn factor(
         &self,
@@ -119,22 +116,9 @@ impl Binder<'_> {
                 alias,
                 args,
                 with_ordinality,
-                sample,
-                version,
-                json_path,
-                with_hints,
-                partitions,
-                index_hints,
+                ..
             } => {
-                if sample.is_some() {
-                    return Err(super::unsupported("TABLESAMPLE"));
-                }
-                if version.is_some()
-                    || json_path.is_some()
-                    || !(with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty())
-                {
-                    return Err(self.at(factor.span(), PgError::syntax("(")));
-                }
+                self.refuse_foreign_table(factor)?;
                 match args {
                     Some(args) => {
                         let call = (name, args.args.as_slice(), *with_ordinality);
@@ -189,6 +173,32 @@ impl Binder<'_> {
                 super::unsupported("this kind of item in FROM"),
             )),
         }
+    }
+
+    /// What the parser knows of other databases behind a table's name.
+    fn refuse_foreign_table(&self, factor: &TableFactor) -> Result<(), PgError> {
+        let TableFactor::Table {
+            sample,
+            version,
+            json_path,
+            with_hints,
+            partitions,
+            index_hints,
+            ..
+        } = factor
+        else {
+            return Ok(());
+        };
+        if sample.is_some() {
+            return Err(super::unsupported("TABLESAMPLE"));
+        }
+        if version.is_some()
+            || json_path.is_some()
+            || !(with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty())
+        {
+            return Err(self.at(factor.span(), PgError::syntax("(")));
+        }
+        Ok(())
     }
 
     /// A view, a common table expression, or one of the tables that keep no rows.
@@ -295,254 +305,11 @@ impl Binder<'_> {
         let mut relations = relations.relations.iter();
         relations.any(|relation| relation.schema == schema && relation.name == name)
     }
-
-    /// A subquery in FROM.
-    fn derived(
-        &self,
-        outer: &Scope<'_>,
-        left: &Source,
-        lateral: bool,
-        subquery: &ast::Query,
-        alias: Option<&TableAlias>,
-    ) -> Result<Source, PgError> {
-        let Some(alias) = alias else {
-            let error = PgError::error("42601", "subquery in FROM must have an alias");
-            let hint = "For example, FROM (SELECT ...) [AS] foo.";
-            let mut span = subquery.span();
-            // the parenthesis before it
-            span.start.column = span.start.column.saturating_sub(1);
-            return Err(self.at(span, error.with_hint(hint)));
-        };
-        let before = self.num_volatile.get();
-        let mut around = Scope::inside(outer);
-        let others = left.tables.iter().map(|table| table.name.clone());
-        around.concealed.extend(others);
-        let bound = self.query(&around, subquery);
-        let mut query = match bound {
-            Err(_) if lateral => return self.lateral(outer, left, subquery, alias),
-            bound => bound?,
-        };
-        query.sql = if self.num_volatile.get() > before {
-            self.once(&query.sql)
-        } else {
-            format!("({})", query.sql)
-        };
-        self.of_columns(&query, "", Some(alias))
-    }
-
-    /// A subquery that refers to its left: without a FROM of its own, its columns are what it
-    /// says they are.
-    fn lateral(
-        &self,
-        outer: &Scope<'_>,
-        left: &Source,
-        subquery: &ast::Query,
-        alias: &TableAlias,
-    ) -> Result<Source, PgError> {
-        let scope = left.scope(outer);
-        let before = self.num_volatile.get();
-        let mut draft = self.draft(&scope, subquery)?;
-        let volatile = self.num_volatile.get() > before;
-        if !draft.tail.is_empty() || draft.head != "SELECT" || volatile {
-            let message = "LATERAL subqueries that read rows are not supported";
-            return Err(self.at(alias.name.span, PgError::unsupported(message)));
-        }
-        draft.settle(self)?;
-        let sql_alias = self.fresh("t");
-        // A LEFT JOIN that finds no partner makes its columns NULL.
-        let columns = draft.targets.into_iter().map(|target| {
-            let value = format!("iif({sql_alias}.c0, {}, NULL)", target.value.text());
-            ScopeColumn::new(target.name, value, target.value.ty)
-        });
-        let mut columns: Vec<ScopeColumn> = columns.collect();
-        let name = folded(&alias.name);
-        self.rename(&mut columns, Some(alias))?;
-        let table = ScopeTable {
-            name,
-            schema: None,
-            hidden_name: None,
-            columns,
-        };
-        let sql = format!("(SELECT 1 AS c0) AS {sql_alias}");
-        Ok(Source::table(sql, table, sql_alias))
-    }
-
-    /// `sql` in FROM, run once however often its rows are asked for.
-    fn once(&self, sql: &str) -> String {
-        let name = self.fresh("w");
-        format!("(WITH {name} AS MATERIALIZED ({sql}) SELECT * FROM {name})")
-    }
-
-    /// A query's text in FROM under an alias.
-    fn of_columns(
-        &self,
-        query: &BoundQuery,
-        name: &str,
-        alias: Option<&TableAlias>,
-    ) -> Result<Source, PgError> {
-        let sql_alias = self.fresh("t");
-        let prefix = format!("{sql_alias}.");
-        let columns = query
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, column)| ScopeColumn {
-                name: column.name.clone(),
-                value: column_value(&prefix, index, column),
-                fields: fields_of(&prefix, index, &query.fields),
-                system: false,
-            });
-        let mut columns: Vec<ScopeColumn> = columns.collect();
-        let name = alias.map_or_else(|| name.to_owned(), |alias| folded(&alias.name));
-        self.rename(&mut columns, alias)?;
-        let table = ScopeTable {
-            name,
-            schema: None,
-            hidden_name: None,
-            columns,
-        };
-        let sql = format!("{} AS {sql_alias}", query.sql);
-        Ok(Source::table(sql, table, sql_alias))
-    }
-
-    /// A parenthesised join with an alias, which hides the names inside.
-    fn aliased_join(&self, inner: Source, alias: &TableAlias) -> Result<Source, PgError> {
-        let mut columns = inner.columns;
-        columns.retain(|column| !column.system);
-        let name = folded(&alias.name);
-        self.rename(&mut columns, Some(alias))?;
-        let table = ScopeTable {
-            name,
-            schema: None,
-            hidden_name: None,
-            columns,
-        };
-        Ok(Source {
-            aliases: inner.aliases,
-            concealed: inner.tables.into_iter().map(|table| table.name).collect(),
-            ..Source::table(inner.sql, table, String::new())
-        })
-    }
-
-    /// Gives `columns` the names of the alias's list.
-    fn rename(
-        &self,
-        columns: &mut [ScopeColumn],
-        alias: Option<&TableAlias>,
-    ) -> Result<(), PgError> {
-        let Some(alias) = alias else {
-            return Ok(());
-        };
-        if alias.columns.len() > columns.len() {
-            let message = format!(
-                "table \"{}\" has {} columns available but {} columns specified",
-                folded(&alias.name),
-                columns.len(),
-                alias.columns.len()
-            );
-            return Err(PgError::error("42P10", message));
-        }
-        for (column, new) in columns.iter_mut().zip(&alias.columns) {
-            if new.data_type.is_some() {
-                let message = "a column definition list is only allowed for functions returning \
-                               \"record\"";
-                return Err(self.at(new.name.span, PgError::error("42601", message)));
-            }
-            column.name = folded(&new.name);
-        }
-        Ok(())
-    }
-
-    /// A function in FROM; it may refer to what stands to its left.
-    fn function(
-        &self,
-        outer: &Scope<'_>,
-        left: &Source,
-        (name, args, with_ordinality): (&ObjectName, &[FunctionArg], bool),
-        alias: Option<&TableAlias>,
-    ) -> Result<Source, PgError> {
-        let scope = left.scope(outer);
-        scope.clause.set(Clause::From);
-        let call = self.call_in_from(&scope, name, args, name.span())?;
-        let sql_alias = self.fresh("t");
-        let (mut columns, scalar, text) = match columns_of(&call) {
-            Some(shape) => (
-                self.call_fields(&shape, &sql_alias),
-                shape.scalar,
-                call_text(&call),
-            ),
-            None => {
-                let value = self.call_value(&call)?;
-                let column =
-                    ScopeColumn::new(call.function.name, format!("{sql_alias}.c1"), call.returns);
-                (
-                    vec![column],
-                    true,
-                    format!("(SELECT {} AS c1)", value.text()),
-                )
-            }
-        };
-        let is_table = columns_of(&call).is_some();
-        let function_name = call.function.name;
-        if let (Some(alias), true, [only]) = (alias, scalar, columns.as_mut_slice()) {
-            only.name = folded(&alias.name);
-        }
-        let text = self.function_text(&call, left, is_table, text, with_ordinality)?;
-        if with_ordinality {
-            let sql = if is_table && !call.function.volatile {
-                format!("{sql_alias}.rowid")
-            } else {
-                format!("{sql_alias}.ordinality")
-            };
-            columns.push(ScopeColumn::new("ordinality", sql, PgType::INT8));
-        }
-        let shown = alias.map_or_else(|| function_name.to_owned(), |alias| folded(&alias.name));
-        self.rename(&mut columns, alias)?;
-        let table = ScopeTable {
-            name: shown,
-            schema: None,
-            hidden_name: None,
-            columns,
-        };
-        let sql = format!("{text} AS {sql_alias}");
-        Ok(Source::table(sql, table, sql_alias))
-    }
-
-    /// What stands in FROM for a call: one that does something is run once.
-    fn function_text(
-        &self,
-        call: &FromCall,
-        left: &Source,
-        is_table: bool,
-        text: String,
-        with_ordinality: bool,
-    ) -> Result<String, PgError> {
-        let refers = left.refers(&call.args);
-        if !is_table && refers {
-            let message = format!(
-                "function {} in FROM cannot refer to other items of FROM",
-                call.function.name
-            );
-            return Err(PgError::unsupported(message));
-        }
-        let ordinality = match (with_ordinality, is_table) {
-            (true, true) => ", rowid AS ordinality",
-            (true, false) => ", 1 AS ordinality",
-            (false, _) => "",
-        };
-        if call.function.volatile && !refers {
-            return Ok(self.once(&format!("SELECT *{ordinality} FROM {text}")));
-        }
-        if !is_table && with_ordinality {
-            return Ok(format!("(SELECT *{ordinality} FROM {text})"));
-        }
-        Ok(text)
-    }
 }
 
 impl Source {
     /// Whether one of `texts` refers to one of these tables.
-    fn refers(&self, texts: &[String]) -> bool {
+    pub(super) fn refers(&self, texts: &[String]) -> bool {
         self.aliases.iter().any(|alias| {
             let point = format!("{alias}.");
             texts.iter().any(|text| {

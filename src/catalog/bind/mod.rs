@@ -6,9 +6,14 @@
 //! form (see `datum`).
 
 mod counts;
+mod derived;
+mod distinct;
 mod expr;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
 mod from;
+mod from_function;
+#[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
+mod grouping;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
 mod joins;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
@@ -16,8 +21,9 @@ mod order;
 mod query;
 mod rows;
 mod scope;
-#[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
 mod select;
+#[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
+mod select_list;
 mod setops;
 
 use std::cell::{Cell, RefCell};
