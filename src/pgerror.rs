@@ -528,7 +528,9 @@ impl From<DatumError> for PgError {
             DatumError::UndefinedFunction(_) => "42883",
             DatumError::UndefinedSchema(_) => "3F000",
             DatumError::Binary(_) => "22P03",
-            DatumError::Stored(_) => "XX000",
+            DatumError::Short => "08P01",
+            DatumError::ElementType(..) => "42804",
+            DatumError::Stored(_) | DatumError::JsonbVersion(_) => "XX000",
             DatumError::NoFunction(..) => "42883",
             DatumError::Unsupported(_) => "0A000",
         };

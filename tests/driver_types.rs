@@ -342,7 +342,7 @@ async fn binary_parameters_that_are_no_value_are_refused() {
     let (_server, client) = client().await;
     let mut wrong = vec![];
     for (type_name, bytes, code) in [
-        ("int4", &[0, 0, 1][..], "22P03"),
+        ("int4", &[0, 0, 1][..], "08P01"),
         ("int4", &[0, 0, 0, 0, 1], "22P03"),
         ("bool", &[], "08P01"),
         ("text", b"\xff", "22021"),
