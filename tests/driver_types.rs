@@ -166,6 +166,11 @@ fn compounds() -> Vec<Value> {
         value("numeric", 1700, "1.50", words(&[2, 0, 0, 2, 1, 5000])),
         value("numeric", 1700, "NaN", words(&[0, 0, -0x4000, 0])),
         value("numeric", 1700, "100000000", words(&[1, 2, 0, 0, 1])),
+    ]
+}
+
+fn more() -> Vec<Value> {
+    vec![
         value(
             "int2[]",
             1005,
@@ -241,7 +246,7 @@ async fn client() -> (Option<TestServer>, Client) {
 #[tokio::test]
 async fn every_type_goes_there_and_back_in_postgresqls_binary_form() {
     let (_server, client) = client().await;
-    for value in scalars().into_iter().chain(compounds()) {
+    for value in scalars().into_iter().chain(compounds()).chain(more()) {
         let Value {
             type_name,
             oid,
