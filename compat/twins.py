@@ -16,6 +16,10 @@ from server import USER
 AS_TEXT = {"pg_node_tree": "text", "aclitem[]": "text[]", "anyarray": "text"}
 
 
+# What is not supported is said in each server's own words.
+OWN_WORDS = {"0A000"}
+
+
 class Twins:
     """Both servers, connected."""
 
@@ -60,11 +64,16 @@ class Twins:
     def ask(self, statement, parameters=None, binary=False):
         """The statement's answers, here and there."""
         names = "{(" + "|".join(self.schemas) + ")}"
-        here = re.sub(names, lambda m: f"{self.schemas[m[1]]}.{m[1]}", statement)
-        there = re.sub(names, r"twin.\1", statement)
+        here = re.sub(names, self._name, statement)
+        # As long as here, so that errors have the same position.
+        there = re.sub(names, lambda m: f"twin.{m[1]}".ljust(len(self._name(m))), statement)
         return answer(self.here, here, parameters, binary), answer(
             self.there, there, parameters, binary
         )
+
+    def _name(self, found):
+        """What a name in a statement is here."""
+        return f"{self.schemas[found[1]]}.{found[1]}"
 
 
 def connect(port):
@@ -95,17 +104,22 @@ class RawBinary(psycopg.adapt.Loader):
 
 
 class Answer:
-    """Columns (name and type) with rows, or an SQLSTATE."""
+    """Columns (name and type) with rows, or an error: its SQLSTATE, words and position."""
 
-    def __init__(self, columns=None, rows=None, error=None, message=None):
-        self.columns, self.rows, self.error, self.message = columns, rows, error, message
+    def __init__(self, columns=None, rows=None, error=None, message=None, position=None):
+        self.columns, self.rows = columns, rows
+        self.error, self.message, self.position = error, message, position
 
     def __eq__(self, other):
-        return (self.columns, self.rows, self.error) == (other.columns, other.rows, other.error)
+        return self._compared() == other._compared()
+
+    def _compared(self):
+        said = None if self.error in OWN_WORDS else (self.message, self.position)
+        return self.columns, self.rows, self.error, said
 
     def __repr__(self):
         if self.error:
-            return f"{self.error}: {self.message}"
+            return f"{self.error}: {self.message} (at {self.position})"
         return f"{self.columns}, {len(self.rows)} rows"
 
     def beside(self, other):
@@ -123,7 +137,11 @@ def answer(connection, statement, parameters=None, binary=False):
         cursor = connection.cursor(binary=binary)
         cursor.execute(statement, parameters, prepare=True)
     except psycopg.Error as error:
-        return Answer(error=error.sqlstate or type(error).__name__, message=str(error))
+        return Answer(
+            error=error.sqlstate or type(error).__name__,
+            message=error.diag.message_primary or str(error),
+            position=error.diag.statement_position,
+        )
     if cursor.description is None:
         return Answer(columns=[], rows=[cursor.statusmessage])
     columns = [(column.name, column.type_code) for column in cursor.description]

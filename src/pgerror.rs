@@ -44,6 +44,8 @@ pub(crate) struct PgError {
     context: Option<Box<str>>,
     /// Where in the statement's text, in characters from 1.
     position: Option<u32>,
+    /// PostgreSQL names no place for it.
+    is_nowhere: bool,
 }
 
 impl PgError {
@@ -57,6 +59,7 @@ impl PgError {
             hint: None,
             context: None,
             position: None,
+            is_nowhere: false,
         }
     }
 
@@ -192,7 +195,15 @@ impl PgError {
     /// The same with a position in the statement's text, in characters from 1; one that is there
     /// already stays.
     pub(crate) fn at(mut self, position: u32) -> Self {
-        self.position.get_or_insert(position);
+        if !self.is_nowhere {
+            self.position.get_or_insert(position);
+        }
+        self
+    }
+
+    /// The same with no position, whatever is said of one later.
+    pub(crate) const fn nowhere(mut self) -> Self {
+        self.is_nowhere = true;
         self
     }
 
@@ -517,7 +528,9 @@ impl From<DatumError> for PgError {
             DatumError::UndefinedFunction(_) => "42883",
             DatumError::UndefinedSchema(_) => "3F000",
             DatumError::Binary(_) => "22P03",
-            DatumError::Stored(_) => "XX000",
+            DatumError::Short => "08P01",
+            DatumError::ElementType(..) => "42804",
+            DatumError::Stored(_) | DatumError::JsonbVersion(_) => "XX000",
             DatumError::NoFunction(..) => "42883",
             DatumError::Unsupported(_) => "0A000",
         };

@@ -5,7 +5,6 @@
 mod support;
 
 use std::error::Error;
-use std::time::Duration;
 
 use support::TestServer;
 use tokio_postgres::error::SqlState;
@@ -128,10 +127,14 @@ async fn a_rollback_or_a_lost_connection_stores_nothing_but_messages_outside() {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].get::<_, &str>(2), "out");
     let after = head(&server);
+    let row = client.query_one("SELECT pg_backend_pid()", &[]).await;
+    let pid: i32 = row.unwrap().get(0);
     client.batch_execute("BEGIN").await.unwrap();
     client.query_one(PUBLISH, &[&record(2)]).await.unwrap();
     drop(client);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let address = server.address;
+    let gone = tokio::task::spawn_blocking(move || support::until_gone(address, pid));
+    gone.await.unwrap();
     assert_eq!(head(&server), after);
     let mut client = connect(&server).await;
     let mut block = client.transaction().await.unwrap();
@@ -188,6 +191,12 @@ async fn a_repeated_number_is_counted_and_not_stored() {
     assert!(error.code().unwrap().code().starts_with("22"), "{error:?}");
 }
 
+async fn until_sleeping(server: &TestServer) {
+    let address = server.address;
+    let wait = move || support::until_active(address, "SELECT pg_sleep(20)");
+    tokio::task::spawn_blocking(wait).await.unwrap();
+}
+
 #[tokio::test]
 async fn sessions_are_cancelled_and_ended_by_sql() {
     let server = TestServer::start();
@@ -196,7 +205,7 @@ async fn sessions_are_cancelled_and_ended_by_sql() {
     let pid: i32 = row.get(0);
     let sleeping = one.query("SELECT pg_sleep(20)", &[]);
     let cancelling = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        until_sleeping(&server).await;
         let active = "SELECT state, query FROM pg_stat_activity WHERE pid = $1";
         let row = other.query_one(active, &[&pid]).await.unwrap();
         assert_eq!(row.get::<_, &str>(0), "active");
@@ -211,7 +220,7 @@ async fn sessions_are_cancelled_and_ended_by_sql() {
     assert_eq!(outcome.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
     let sleeping = one.query("SELECT pg_sleep(20)", &[]);
     let ending = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        until_sleeping(&server).await;
         let end = "SELECT pg_terminate_backend($1, $2)";
         other.query_one(end, &[&pid, &5000_i64]).await.unwrap()
     };

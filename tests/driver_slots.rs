@@ -259,8 +259,9 @@ fn the_blocking_client_cancels() {
     let server = TestServer::start();
     let mut client = connect(&server);
     let token = client.cancel_token();
+    let address = server.address;
     let canceller = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(200));
+        support::until_active(address, "SELECT pg_sleep($1)");
         token.cancel_query(NoTls).unwrap();
     });
     let outcome = client.query("SELECT pg_sleep($1)", &[&20.0_f64]);

@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use support::TestServer;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
@@ -108,8 +106,10 @@ async fn a_cancelled_query_ends_and_the_session_goes_on() {
     let query = "SELECT 1 FROM pg_type a, pg_type b, pg_type c, pg_type d \
                  WHERE d.typname IS NULL AND a.typname = b.typname AND c.typname IS NOT NULL";
     let running = client.query(query, &[]);
+    let address = server.address;
     let cancel = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let wait = move || support::until_active(address, query);
+        tokio::task::spawn_blocking(wait).await.unwrap();
         token.cancel_query(NoTls).await.unwrap();
     };
     let (outcome, ()) = tokio::join!(running, cancel);

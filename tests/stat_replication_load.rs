@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use pgspool::lsn::Lsn;
 use support::{RawClient, Streamed, TestServer};
 
 const STREAMS: usize = 20;
 const RECORDS: u64 = 600;
+/// How often the producer waits until somebody has looked at the views.
+const LOOKS: u64 = 6;
 
 /// What one client has said and heard. Each value is raised before it is told to the server, so
 /// the server can know no more.
@@ -145,9 +146,13 @@ const OWN: &str = "SELECT s.slot_name, s.restart_lsn, r.written_lsn, r.durable_l
 const COUNTED: &str = "SELECT slot_name, total_txns, total_bytes FROM pg_stat_replication_slots";
 
 /// Looks at the views again and again: they are never ahead of what the clients said.
-fn watch(server: &TestServer, all: &BTreeMap<String, Arc<Known>>, done: &AtomicBool) -> u64 {
+fn watch(
+    server: &TestServer,
+    all: &BTreeMap<String, Arc<Known>>,
+    done: &AtomicBool,
+    num_looks: &AtomicU64,
+) {
     let mut session = server.session();
-    let mut num_looks = 0;
     while !done.load(Ordering::SeqCst) {
         let streamed = rows(&mut session, STREAMED);
         assert_eq!(streamed.len(), STREAMS);
@@ -171,9 +176,8 @@ fn watch(server: &TestServer, all: &BTreeMap<String, Arc<Known>>, done: &AtomicB
             // One look is one moment: nothing is acknowledged that was not sent.
             assert!(lsn(&row[1]) <= lsn(&row[4]), "{name} {row:?}");
         }
-        num_looks += 1;
+        num_looks.fetch_add(1, Ordering::SeqCst);
     }
-    num_looks
 }
 
 /// Everything is acknowledged as far as it will be: the views say exactly that.
@@ -211,8 +215,9 @@ fn the_views_equal_what_20_streams_know() {
         .map(|one| (format!("sub_{:02}", one.number), Arc::clone(&one.known)))
         .collect();
     let done = AtomicBool::new(false);
-    let (mut subscribers, num_looks) = thread::scope(|scope| {
-        let watching = scope.spawn(|| watch(&server, &all, &done));
+    let num_looks = AtomicU64::new(0);
+    let mut subscribers = thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(&server, &all, &done, &num_looks));
         let running: Vec<_> = subscribers
             .into_iter()
             .map(|subscriber| scope.spawn(|| subscriber.run()))
@@ -221,28 +226,30 @@ fn the_views_equal_what_20_streams_know() {
         for id in 1..=RECORDS {
             let record = support::line(id);
             producer.row(&format!("SELECT pgspool.publish('{}')", record.trim()));
+            if id.is_multiple_of(RECORDS / LOOKS) {
+                // Two ends of a look later, one look lay wholly behind this record.
+                let seen = num_looks.load(Ordering::SeqCst);
+                support::eventually("somebody looks", || {
+                    num_looks.load(Ordering::SeqCst) >= seen + 2
+                });
+            }
         }
         let ended = running.into_iter().map(|one| one.join());
         let ended: Vec<_> = ended.collect();
         done.store(true, Ordering::SeqCst);
-        let num_looks = watching.join().unwrap();
-        let ended = ended.into_iter().map(Result::unwrap);
-        (ended.collect::<Vec<_>>(), num_looks)
+        watching.join().unwrap();
+        ended.into_iter().map(Result::unwrap).collect::<Vec<_>>()
     });
-    assert!(num_looks >= 3, "{num_looks} looks");
     compare(&server, &subscribers);
     // Who leaves is gone from the streams and stays among the slots, where it stood.
     let gone = subscribers.split_off(STREAMS / 2);
     let flush = gone[0].known.flush.load(Ordering::SeqCst);
     let name = format!("sub_{:02}", gone[0].number);
     drop(gone);
+    support::eventually("who left is gone", || {
+        rows(&mut server.session(), STREAMED).len() == STREAMS / 2
+    });
     let mut session = server.session();
-    for _ in 0..500 {
-        if rows(&mut session, STREAMED).len() == STREAMS / 2 {
-            break;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
     compare(&server, &subscribers);
     let slots = rows(&mut session, SLOTS);
     assert_eq!(slots.len(), STREAMS);

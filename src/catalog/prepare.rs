@@ -33,15 +33,20 @@ pub(crate) fn prepare(
     };
     let binder = Binder::new(context, Lines::of(text), declared.to_vec());
     let bound = binder.query(&Scope::default(), &query)?;
-    let params = binder.params.take().into_iter();
+    let params = (1..).zip(binder.params.take());
+    let params = params.map(|(number, ty)| ty.ok_or_else(|| undetermined(number)));
     Ok(Prepared {
-        // What nothing gave a type is text.
-        params: params.map(|ty| ty.unwrap_or(PgType::TEXT)).collect(),
+        params: params.collect::<Result<_, _>>()?,
         columns: bound.columns,
         fields: bound.fields,
         acts: binder.acts.get(),
         sql: bound.sql,
     })
+}
+
+fn undetermined(number: usize) -> PgError {
+    let message = format!("could not determine data type of parameter ${number}");
+    PgError::error("42P18", message)
 }
 
 fn read_only(what: &str) -> PgError {

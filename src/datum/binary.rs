@@ -41,7 +41,19 @@ fn utf8(bytes: &[u8]) -> Result<&str, DatumError> {
 
 /// Exactly so many bytes.
 fn fixed<const N: usize>(ty: PgType, bytes: &[u8]) -> Result<[u8; N], DatumError> {
+    if bytes.len() < N {
+        return Err(DatumError::Short);
+    }
     bytes.try_into().map_err(|_| bad(ty))
+}
+
+/// Whether the bytes of a number end before its digits do.
+fn is_short_numeric(bytes: &[u8]) -> bool {
+    let Some((head, digits)) = bytes.split_first_chunk::<8>() else {
+        return true;
+    };
+    let [a, b, ..] = *head;
+    digits.len() / 2 < usize::from(u16::from_be_bytes([a, b]))
 }
 
 /// Reads the binary form of a value of `ty`.
@@ -120,6 +132,7 @@ fn text_kept(ty: PgType, bytes: &[u8]) -> Result<String, DatumError> {
             let block = u32::from_be_bytes([a, b, c, d]);
             Ok(format!("({block},{})", u16::from_be_bytes([e, f])))
         }
+        PgType::NUMERIC if is_short_numeric(bytes) => Err(DatumError::Short),
         PgType::NUMERIC => Numeric::from_binary(bytes)
             .map(|number| number.to_string())
             .ok_or_else(|| bad(ty)),
@@ -141,7 +154,8 @@ fn text_kept(ty: PgType, bytes: &[u8]) -> Result<String, DatumError> {
         }
         PgType::JSONB => match bytes {
             [1, text @ ..] => Json::parse(utf8(text)?, true).map(|value| value.text()),
-            _ => Err(bad(ty)),
+            [version, ..] => Err(DatumError::JsonbVersion(*version)),
+            [] => Err(DatumError::Short),
         },
         PgType::UUID => {
             let bytes: [u8; 16] = fixed(ty, bytes)?;
@@ -180,40 +194,56 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether an array of the type `found` can have so many dimensions and such elements.
+fn check_array(found: &TypeInfo, num_dimensions: i32, elem: PgType) -> Result<(), DatumError> {
+    if num_dimensions < 0 {
+        return Err(bad(found.ty));
+    }
+    if num_dimensions > 6 {
+        return Err(DatumError::TooLarge(format!(
+            "number of array dimensions ({num_dimensions}) exceeds the maximum allowed (6)"
+        )));
+    }
+    if elem != found.elem {
+        let named = |ty: PgType| format!("{} ({})", ty.0, type_name(ty));
+        return Err(DatumError::ElementType(named(elem), named(found.elem)));
+    }
+    Ok(())
+}
+
 /// Dimensions, whether there are NULLs, type of the elements; length and lower bound of each
 /// dimension; length (-1 for NULL) and bytes of each element.
 fn array_in(found: &TypeInfo, bytes: &[u8]) -> Result<String, DatumError> {
     let bad = || bad(found.ty);
     let mut reader = Reader(bytes);
-    let num_dimensions = reader.int().ok_or_else(bad)?;
-    let _has_nulls = reader.int().ok_or_else(bad)?;
-    let elem = PgType(reader.int().ok_or_else(bad)?.cast_unsigned());
-    if !(0..=6).contains(&num_dimensions) || elem != found.elem {
-        return Err(bad());
-    }
+    let short = || DatumError::Short;
+    let num_dimensions = reader.int().ok_or_else(short)?;
+    let _has_nulls = reader.int().ok_or_else(short)?;
+    let elem = PgType(reader.int().ok_or_else(short)?.cast_unsigned());
+    check_array(found, num_dimensions, elem)?;
     let mut dimensions = Vec::new();
     let mut num_elements = usize::from(num_dimensions > 0);
     for _ in 0..num_dimensions {
         let length = reader
             .int()
-            .and_then(|n| usize::try_from(n).ok())
-            .ok_or_else(bad)?;
-        dimensions.push((length, reader.int().ok_or_else(bad)?));
+            .ok_or_else(short)
+            .and_then(|n| usize::try_from(n).map_err(|_| bad()))?;
+        dimensions.push((length, reader.int().ok_or_else(short)?));
         num_elements = num_elements.checked_mul(length).ok_or_else(bad)?;
     }
     // Each element has at least its length: no more of them than there are bytes for.
     if num_elements > reader.0.len() / 4 {
-        return Err(bad());
+        return Err(short());
     }
     let style = Style::utc(0);
     let mut elements = Vec::with_capacity(num_elements);
     for _ in 0..num_elements {
-        let length = reader.int().ok_or_else(bad)?;
+        let length = reader.int().ok_or_else(short)?;
         elements.push(match usize::try_from(length) {
             Err(_) if length == -1 => None,
             Err(_) => return Err(bad()),
             Ok(length) => {
-                let datum = binary_in(elem, reader.take(length).ok_or_else(bad)?)?;
+                let datum = binary_in(elem, reader.take(length).ok_or_else(short)?)?;
                 let mut text = String::new();
                 text_out(elem, &datum, &NoNames, &style, &mut text)?;
                 Some(text)

@@ -90,6 +90,15 @@ pub enum DatumError {
     /// Bytes in binary form that are none (22P03).
     #[error("incorrect binary data format for type {0}")]
     Binary(String),
+    /// Fewer bytes in binary form than the type has (08P01).
+    #[error("insufficient data left in message")]
+    Short,
+    /// An array of another type in binary form (42804).
+    #[error("binary data has array element type {0} instead of expected {1}")]
+    ElementType(String, String),
+    /// A form of jsonb that is not known (XX000).
+    #[error("unsupported jsonb version number {0}")]
+    JsonbVersion(u8),
     /// A value is not in the stored form of its type (XX000).
     #[error("a value is not in the stored form of type {0}")]
     Stored(String),
@@ -125,6 +134,9 @@ impl DatumError {
             | Self::UndefinedFunction(_)
             | Self::UndefinedSchema(_)
             | Self::Binary(_)
+            | Self::Short
+            | Self::ElementType(..)
+            | Self::JsonbVersion(_)
             | Self::Stored(_)
             | Self::NoFunction(..)
             | Self::Unsupported(_) => "",

@@ -476,3 +476,28 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Waits until a session runs exactly this query. Blocking: not for a task of a client's runtime.
+pub fn until_active(address: SocketAddr, query: &str) {
+    let query = query.replace('\'', "''");
+    let sessions = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '{query}'"
+    );
+    until_count(address, &sessions, "1");
+}
+
+/// Waits until the session with this process id is gone. Blocking, too.
+pub fn until_gone(address: SocketAddr, pid: i32) {
+    let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+    until_count(address, &sessions, "0");
+}
+
+fn until_count(address: SocketAddr, query: &str, wanted: &str) {
+    let mut client = RawClient::connect(address);
+    client.start(&[("user", "watcher"), ("database", "pgspool")]);
+    let begin = std::time::Instant::now();
+    while client.row(query) != [Some(wanted.to_owned())] {
+        assert!(begin.elapsed() < PATIENCE, "never {wanted}: {query}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -14,7 +14,7 @@ use crate::pgerror::PgError;
 
 use super::order::Tail;
 use super::scope::folded;
-use super::{Binder, BoundQuery, Clause, Cte, Scope, ScopeColumn, Typed};
+use super::{Binder, BoundQuery, Clause, Coercion, Cte, Scope, ScopeColumn, Typed};
 
 /// A column of a query's answer.
 #[derive(Debug, Clone)]
@@ -390,6 +390,7 @@ impl Binder<'_> {
             self.common_type("VALUES", above).is_ok()
         };
         let odd = (1..column.len()).find(|row| !fits(row.saturating_add(1)));
+        let odd = odd.or_else(|| self.no_value_of(column));
         let value = odd
             .and_then(|row| values.rows.get(row))
             .and_then(|row| row.content.get(index));
@@ -397,6 +398,17 @@ impl Binder<'_> {
             Some(value) => self.at(value.span(), error),
             None => error,
         }
+    }
+
+    /// The first of `column` that is no value of the type that they have in common.
+    fn no_value_of(&self, column: &[Typed]) -> Option<usize> {
+        let types = column.iter().map(|value| value.ty);
+        let common = self.common_type("VALUES", types).ok()?;
+        let is_none = |value: &Typed| {
+            let value = self.coerce(value.clone(), common, Coercion::Implicit);
+            value.is_err()
+        };
+        column.iter().position(is_none)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use sqlparser::ast::{Expr, Query, Spanned, UnaryOperator};
 
-use super::super::{Binder, Scope, Typed, unsupported};
+use super::super::{Binder, Node, Scope, Typed, unsupported};
 use super::apply::Applied;
 use super::coerce::Coercion;
 use crate::datum::PgType;
@@ -26,7 +26,14 @@ impl Binder<'_> {
         }
         let value = match test.boolean {
             Some(words) => self.condition(scope, e, words)?,
-            None => self.settled(self.expr(scope, e)?)?.text().to_owned(),
+            None => match self.expr(scope, e)? {
+                // This tells nothing of its type: it must be known from elsewhere.
+                Typed {
+                    node: Node::Param(number),
+                    ..
+                } => format!("?{number}"),
+                value => self.settled(value)?.text().to_owned(),
+            },
         };
         Ok(Typed::of(format!("({value} {})", test.sql), PgType::BOOL))
     }

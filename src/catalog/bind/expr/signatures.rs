@@ -120,7 +120,7 @@ impl Binder<'_> {
         }
         if elements.iter().all(|ty| *ty == PgType::UNKNOWN) {
             let message = "could not determine polymorphic type because input has type unknown";
-            return Err(PgError::error("42804", message));
+            return Err(PgError::error("42804", message).nowhere());
         }
         self.common_type("ARRAY", elements).map(Some)
     }

@@ -44,7 +44,14 @@ impl Binder<'_> {
     ) -> Result<String, PgError> {
         let name = super::types::folded(base);
         let mut whole = self.named_window(scope, base)?.clone();
-        let refused = |what: String| Err(self.at(base.span, PgError::error("42P20", what)));
+        let parenthesis = self.lines.find_last(None, base.span.start, "(");
+        let refused = |what: String| {
+            let error = PgError::error("42P20", what);
+            Err(match parenthesis {
+                Some(position) => error.at(position),
+                None => self.at(base.span, error),
+            })
+        };
         if !spec.partition_by.is_empty() {
             return refused(format!(
                 "cannot override PARTITION BY clause of window \"{name}\""
