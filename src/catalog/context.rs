@@ -41,6 +41,8 @@ pub(crate) struct SessionInfo {
     pub(crate) state_unix_ms: u64,
     /// `active`, `idle`, `idle in transaction`, `idle in transaction (aborted)`
     pub(crate) state: &'static str,
+    /// What it waits for, when that is more than its client: type and name.
+    pub(crate) wait_event: Option<(&'static str, &'static str)>,
     /// The last statement.
     pub(crate) query: String,
     /// `client backend`, `walsender`
