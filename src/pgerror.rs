@@ -166,6 +166,13 @@ impl PgError {
         unconfirmed.with_detail(detail)
     }
 
+    /// A new slot would start behind what its own transaction has yet to commit.
+    pub(crate) fn slot_behind_writes() -> Self {
+        let message =
+            "cannot create logical replication slot in transaction that has performed writes";
+        Self::error("25001", message)
+    }
+
     /// The same with DETAIL and HINT of `other`.
     pub(crate) fn with_details_of(mut self, other: Self) -> Self {
         self.detail = other.detail.or(self.detail);

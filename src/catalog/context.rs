@@ -95,6 +95,10 @@ pub(crate) trait Host: Send + Sync {
     /// transaction of its own, waiting for durability and the commit policy. Returns the last end,
     /// or inside of a block the head.
     fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError>;
+    /// Whether the open transaction has something to commit.
+    fn has_written(&self) -> bool {
+        false
+    }
     /// Ends the session `pid`; false when there is none.
     fn terminate(&self, pid: u32) -> bool;
     /// Cancels what the session `pid` runs; false when there is none.

@@ -139,6 +139,10 @@ impl Host for StatementHost {
         Ok(end)
     }
 
+    fn has_written(&self) -> bool {
+        self.state.work(|work| !work.is_empty())
+    }
+
     fn terminate(&self, pid: u32) -> bool {
         self.state.shared.sessions.terminate(pid)
     }
