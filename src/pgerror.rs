@@ -150,12 +150,30 @@ impl PgError {
             .with_hint(COMMITTED_HINT)
     }
 
-    /// The same for who waited for confirmations of what is committed here already.
-    pub(crate) fn but_committed(self, target: Lsn) -> Self {
-        self.with_detail(format!(
-            "LSN {target} is committed here and was not confirmed yet."
-        ))
-        .with_hint(COMMITTED_HINT)
+    /// Whether it says that a transaction is committed and not confirmed.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.code == COMMITTED_UNCONFIRMED
+    }
+
+    /// What ended a wait for confirmations, where `unconfirmed` says what is committed: an error
+    /// that reads as rolled back must not be told. One that ends the session stays what it is.
+    pub(crate) fn of_committed(self, unconfirmed: Self) -> Self {
+        if self.fatal {
+            return self.with_details_of(unconfirmed);
+        }
+        let why = format!("The wait ended early: {}.", self.message);
+        let detail = match &unconfirmed.detail {
+            Some(detail) => format!("{detail} {why}"),
+            None => why,
+        };
+        unconfirmed.with_detail(detail)
+    }
+
+    /// A new slot would start behind what its own transaction has yet to commit.
+    pub(crate) fn slot_behind_writes() -> Self {
+        let message =
+            "cannot create logical replication slot in transaction that has performed writes";
+        Self::error("25001", message)
     }
 
     /// The same with DETAIL and HINT of `other`.

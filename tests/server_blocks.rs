@@ -264,3 +264,28 @@ fn a_rollback_to_a_savepoint_closes_the_cursors_made_since() {
     }
     client.query("COMMIT");
 }
+
+#[test]
+fn no_slot_is_made_behind_writes_of_its_own_block() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    client.query("SELECT pg_create_logical_replication_slot('old', 'json')");
+    let create = "SELECT pg_create_logical_replication_slot('s', 'json')";
+    for create in [
+        create,
+        "SELECT pg_copy_logical_replication_slot('old', 's')",
+        "SELECT pgspool.create_slot('s', 'json', 'earliest')",
+    ] {
+        client.query("BEGIN");
+        copy(&mut client, &lines(1..=1));
+        assert_eq!(client.failure(create), "25001");
+        client.query("ROLLBACK");
+    }
+    client.query("BEGIN");
+    assert_eq!(client.row(create).len(), 1);
+    copy(&mut client, &lines(1..=1));
+    client.query("SELECT pg_replication_slot_advance('s', pg_current_wal_lsn())");
+    client.query("SELECT pg_drop_replication_slot('s')");
+    assert_eq!(client.query("COMMIT")[0].tag_text(), "COMMIT");
+    assert_eq!(server.engine().snapshot().spool.num_appended, 1);
+}

@@ -307,3 +307,83 @@ fn a_replication_session_answers_what_tools_ask_first() {
     let version = session.row("SELECT version()")[0].clone().unwrap();
     assert!(version.starts_with("PostgreSQL 15."), "{version}");
 }
+
+#[test]
+fn a_connection_pool_can_reset_a_session() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    client.query("BEGIN");
+    for (reset, tag) in [
+        ("CLOSE ALL", "CLOSE CURSOR ALL"),
+        ("SET SESSION AUTHORIZATION DEFAULT", "SET"),
+        ("RESET SESSION AUTHORIZATION", "RESET"),
+        ("SET ROLE NONE", "SET"),
+        ("SET LOCAL ROLE NONE", "SET"),
+        ("RESET ROLE", "RESET"),
+        ("UNLISTEN *", "UNLISTEN"),
+        ("RESET ALL", "RESET"),
+    ] {
+        let answer = client.query(reset);
+        let tags: Vec<_> = answer.iter().map(|message| message.tag).collect();
+        assert_eq!(tags, [b'C', b'Z'].map(char::from), "{reset}: {answer:?}");
+        assert_eq!(answer[0].tag_text(), tag);
+    }
+    client.query("COMMIT");
+    let unlocked = client.row("SELECT pg_advisory_unlock_all()");
+    assert_eq!(unlocked, [Some(String::new())]);
+    for other in [
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION a",
+        "LISTEN a",
+    ] {
+        assert_eq!(client.failure(other), "0A000", "{other}");
+    }
+}
+
+#[test]
+fn a_simple_query_has_no_parameters() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    client.query("BEGIN");
+    for (query, position) in [
+        ("SELECT $1", "8"),
+        ("SELECT 1; SELECT 2 WHERE 1 = $2", "30"),
+        ("DECLARE c CURSOR FOR SELECT $1::int4", "29"),
+    ] {
+        client.query("SAVEPOINT a");
+        let answer = client.query(query);
+        let error = answer.iter().find(|message| message.tag == 'E').unwrap();
+        let fields = error.fields();
+        assert_eq!(fields[&'C'], "42P02", "{fields:?}");
+        assert!(fields[&'M'].starts_with("there is no parameter $"));
+        assert_eq!(fields[&'P'], position, "{query}");
+        client.query("ROLLBACK TO a");
+    }
+    client.query("PREPARE p AS SELECT $1::int4");
+    assert_eq!(client.row("EXECUTE p (7)"), [Some("7".to_owned())]);
+}
+
+#[test]
+fn a_session_keeps_so_many_prepared_statements() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    for n in 0..1000 {
+        client.query(&format!("PREPARE p{n} AS SELECT {n}"));
+    }
+    assert_eq!(client.failure("PREPARE more AS SELECT 1"), "54000");
+    client.query("DEALLOCATE p0");
+    client.query("PREPARE more AS SELECT 1");
+    assert_eq!(client.row("EXECUTE more"), [Some("1".to_owned())]);
+    client.query("DEALLOCATE ALL");
+    let text = "x".repeat(600 << 10);
+    let long = |n: usize| format!("PREPARE p{n} AS SELECT length('{text}')");
+    for n in 0..27 {
+        client.query(&long(n));
+    }
+    assert_eq!(client.failure(&long(27)), "54000");
+    client.query("BEGIN");
+    for n in 0..1000 {
+        client.query(&format!("DECLARE c{n} CURSOR FOR SELECT 1"));
+    }
+    assert_eq!(client.failure("DECLARE more CURSOR FOR SELECT 1"), "54000");
+}

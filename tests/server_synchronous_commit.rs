@@ -260,12 +260,18 @@ fn a_cancelled_wait_says_that_the_transaction_is_committed() {
         send(&mut producer, way, id);
         a.data();
         assert_waits(&producer);
+        let seen =
+            format!("SELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {pid}");
+        let waits = [Some("IPC".to_owned()), Some("SyncRep".to_owned())];
+        assert_eq!(other.row(&seen), waits);
         other.row(&format!("SELECT pg_cancel_backend({pid})"));
         let answer = producer.until_ready();
         let fields = error(&answer).fields();
-        assert_eq!(fields[&'C'], "57014", "{fields:?}");
+        assert_eq!(fields[&'C'], "PS001", "{fields:?}");
         let head = server.engine().head().to_string();
         assert!(fields[&'D'].contains(&head), "{fields:?}");
+        let why = "canceling statement due to user request";
+        assert!(fields[&'D'].contains(why), "{fields:?}");
     }
 }
 

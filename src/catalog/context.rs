@@ -41,6 +41,8 @@ pub(crate) struct SessionInfo {
     pub(crate) state_unix_ms: u64,
     /// `active`, `idle`, `idle in transaction`, `idle in transaction (aborted)`
     pub(crate) state: &'static str,
+    /// What it waits for, when that is more than its client: type and name.
+    pub(crate) wait_event: Option<(&'static str, &'static str)>,
     /// The last statement.
     pub(crate) query: String,
     /// `client backend`, `walsender`
@@ -93,6 +95,10 @@ pub(crate) trait Host: Send + Sync {
     /// transaction of its own, waiting for durability and the commit policy. Returns the last end,
     /// or inside of a block the head.
     fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError>;
+    /// Whether the open transaction has something to commit.
+    fn has_written(&self) -> bool {
+        false
+    }
     /// Ends the session `pid`; false when there is none.
     fn terminate(&self, pid: u32) -> bool;
     /// Cancels what the session `pid` runs; false when there is none.

@@ -21,7 +21,7 @@ mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
 pub(crate) use exec::Executor;
-pub(crate) use prepare::{check_syntax, prepare};
+pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
 
 use std::sync::Arc;
 

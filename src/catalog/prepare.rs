@@ -22,6 +22,23 @@ pub(crate) fn prepare(
     text: &str,
     declared: &[Option<PgType>],
 ) -> Result<Prepared, PgError> {
+    bound(context, text, declared, false)
+}
+
+/// The same for a query that has no parameters.
+pub(crate) fn prepare_without_parameters(
+    context: &Arc<Context>,
+    text: &str,
+) -> Result<Prepared, PgError> {
+    bound(context, text, &[], true)
+}
+
+fn bound(
+    context: &Arc<Context>,
+    text: &str,
+    declared: &[Option<PgType>],
+    params_are_known: bool,
+) -> Result<Prepared, PgError> {
     let query = match parse::statement(text)? {
         Some(Statement::Query(query)) => query,
         Some(Statement::Insert(_)) => return Err(read_only("INSERT")),
@@ -32,6 +49,7 @@ pub(crate) fn prepare(
         None => return Err(PgError::syntax("")),
     };
     let binder = Binder::new(context, Lines::of(text), declared.to_vec());
+    binder.params_are_known.set(params_are_known);
     let bound = binder.query(&Scope::default(), &query)?;
     let params = (1..).zip(binder.params.take());
     let params = params.map(|(number, ty)| ty.ok_or_else(|| undetermined(number)));

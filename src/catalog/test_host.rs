@@ -70,6 +70,7 @@ pub(crate) fn session(pid: u32, database: &str) -> SessionInfo {
         query_unix_ms: Some(NOW_MS),
         state_unix_ms: NOW_MS,
         state: "active",
+        wait_event: None,
         query: "SELECT 1".to_owned(),
         backend_type: "client backend",
     }

@@ -99,6 +99,7 @@ impl TestHost {
             query_unix_ms: None,
             state_unix_ms: 1,
             state: "active",
+            wait_event: None,
             query: String::new(),
             backend_type: "client backend",
         }

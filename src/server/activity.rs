@@ -28,7 +28,7 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 struct Entry {
     key: u32,
-    cancelled: Notify,
+    cancelled: Arc<Notify>,
     terminated: watch::Sender<bool>,
     info: Mutex<SessionInfo>,
 }
@@ -50,7 +50,7 @@ impl Sessions {
         let key = u32::try_from(self.keys.hash_one(pid) & 0xFFFF_FFFF).unwrap_or_default();
         let entry = Arc::new(Entry {
             key,
-            cancelled: Notify::new(),
+            cancelled: Arc::default(),
             terminated: watch::Sender::new(false),
             info: Mutex::new(describe(pid)),
         });
@@ -118,10 +118,9 @@ impl SessionGuard {
         self.entry.key
     }
 
-    /// Completes at the next cancel request.
+    /// Completes at the next cancel request from now on, whenever it is looked at.
     pub(super) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
-        let entry = Arc::clone(&self.entry);
-        async move { entry.cancelled.notified().await }
+        Arc::clone(&self.entry.cancelled).notified_owned()
     }
 
     /// Completes when the session is to end.
@@ -191,6 +190,7 @@ mod tests {
             query_unix_ms: None,
             state_unix_ms: 0,
             state: "idle",
+            wait_event: None,
             query: String::new(),
             backend_type: "client backend",
         }
@@ -209,6 +209,9 @@ mod tests {
         assert!(futures_poll(&mut waiting).await);
         sessions.cancel_with_key(one.pid(), one.key());
         waiting.await;
+        let unseen = one.cancelled();
+        sessions.cancel(one.pid());
+        unseen.await;
         assert!(sessions.terminate(two.pid()));
         two.terminated().await;
         drop(one);

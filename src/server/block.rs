@@ -147,6 +147,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Makes the work of the transaction count. The state has left it already.
     async fn commit(&mut self) -> Result<(), Stop> {
         self.portals.close_all().await;
+        // From here on: a cancel request while it becomes durable ends the wait behind that.
+        let signal = self.signal();
         let work = self.state.work(std::mem::take);
         let end = if work.is_empty() {
             None
@@ -159,14 +161,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             .state
             .settings(|settings| settings.synchronous_commit());
         self.state.settings(|settings| settings.commit());
-        let confirmation = end.and_then(|end| Confirmation::begin(&self.engine, end, synchronous));
-        let Some(confirmation) = confirmation else {
-            return Ok(());
-        };
-        let target = confirmation.target();
-        tokio::select! {
-            outcome = confirmation.wait() => Ok(outcome?),
-            signal = self.signal() => Err(signal.error().but_committed(target).into()),
+        let begin =
+            |end| Confirmation::begin(&self.engine, &self.state.appearance, end, synchronous);
+        match end.and_then(begin) {
+            Some(confirmation) => Ok(confirmation.wait(signal).await?),
+            None => Ok(()),
         }
     }
 

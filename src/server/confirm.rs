@@ -1,8 +1,10 @@
 //! Waiting, after a commit is durable here, until others have confirmed it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::activity::Appearance;
+use super::session::Signal;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
@@ -13,13 +15,32 @@ pub(super) struct Confirmation {
     engine: Arc<Engine>,
     target: Lsn,
     at_most: Duration,
+    began: Instant,
     wait: CommitWait,
+    _shown: Shown,
+}
+
+/// As long as it lives, others see that the session waits for confirmations.
+struct Shown(Appearance);
+
+impl Shown {
+    fn new(appearance: &Appearance) -> Self {
+        appearance.update(|info| info.wait_event = Some(("IPC", "SyncRep")));
+        Self(appearance.clone())
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.update(|info| info.wait_event = None);
+    }
 }
 
 impl Confirmation {
     /// Begins to wait for the transaction that ends at `target`; `None` when nobody has to confirm.
     pub(super) fn begin(
         engine: &Arc<Engine>,
+        appearance: &Appearance,
         target: Lsn,
         synchronous: SynchronousCommit,
     ) -> Option<Self> {
@@ -29,26 +50,35 @@ impl Confirmation {
             engine: Arc::clone(engine),
             target,
             at_most,
+            began: Instant::now(),
+            _shown: Shown::new(appearance),
             wait: engine.wait_released_at(target, level),
         })
     }
 
-    /// Where the transaction ends that is to be confirmed.
-    pub(super) const fn target(&self) -> Lsn {
-        self.target
-    }
-
-    /// Waits for it. Dropping the future ends the wait; the commit stands.
-    pub(super) async fn wait(mut self) -> Result<(), PgError> {
-        let outcome = tokio::select! {
-            outcome = &mut self.wait => outcome,
-            () = tokio::time::sleep(self.at_most) => self.wait.time_out(),
+    /// Waits for it, at most until `signal`, whose error is that the commit stands.
+    pub(super) async fn wait(
+        mut self,
+        signal: impl Future<Output = Signal>,
+    ) -> Result<(), PgError> {
+        let ended = tokio::select! {
+            biased;
+            outcome = &mut self.wait => return self.told(self.at_most, outcome),
+            () = tokio::time::sleep(self.at_most) => None,
+            signal = signal => Some(signal),
         };
-        self.settle(outcome)
+        let outcome = self.wait.time_out();
+        match ended {
+            None => self.told(self.at_most, outcome),
+            Some(signal) => {
+                let told = self.told(self.began.elapsed(), outcome);
+                told.map_err(|error| signal.error_of_committed(error))
+            }
+        }
     }
 
-    fn settle(&self, outcome: CommitOutcome) -> Result<(), PgError> {
-        told(&self.engine, self.target, self.at_most, outcome)
+    fn told(&self, waited: Duration, outcome: CommitOutcome) -> Result<(), PgError> {
+        told(&self.engine, self.target, waited, outcome)
     }
 }
 

@@ -19,8 +19,10 @@ use pgwire::messages::copy::CopyInResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::activity::Appearance;
 use super::confirm::Confirmation;
 use super::conn::{Conn, CopyInput};
+use super::host::SessionState;
 use super::session::{Session, SessionEnd, Signal, Stop};
 use crate::change::{OpenRecord, ProducerName};
 use crate::clock::Moment;
@@ -58,7 +60,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let synchronous = session
         .state
         .settings(|settings| settings.synchronous_commit());
-    let mut copy = CopyIn::new(Arc::clone(&session.engine), synchronous, target);
+    let mut copy = CopyIn::new(&session.state, synchronous, target);
     let outcome = take(session, &mut copy).await;
     target.block = copy.decoder.into_block();
     outcome
@@ -121,6 +123,7 @@ impl Published {
 /// One COPY.
 struct CopyIn {
     engine: Arc<Engine>,
+    appearance: Appearance,
     /// What the end waits for.
     synchronous: SynchronousCommit,
     /// Read and not handed on yet.
@@ -173,7 +176,8 @@ struct Sent {
 }
 
 impl CopyIn {
-    fn new(engine: Arc<Engine>, synchronous: SynchronousCommit, target: &mut Target) -> Self {
+    fn new(state: &SessionState, synchronous: SynchronousCommit, target: &mut Target) -> Self {
+        let engine = Arc::clone(&state.engine);
         let block = target.block.take();
         let term = block
             .as_ref()
@@ -181,6 +185,7 @@ impl CopyIn {
         let decoder = RecordDecoder::new(term, MAX_LINE).of_producer(target.producer.clone());
         Self {
             engine,
+            appearance: state.appearance.clone(),
             synchronous,
             waiting: BytesMut::new(),
             in_block: block.is_some(),
@@ -323,12 +328,10 @@ impl CopyIn {
             return Ok(());
         }
         let target = self.published.last_lsn;
-        let Some(confirmation) = Confirmation::begin(&self.engine, target, self.synchronous) else {
-            return Ok(());
-        };
-        tokio::select! {
-            outcome = confirmation.wait() => Ok(outcome?),
-            signal = signal => Err(signal.error().but_committed(target).into()),
+        let (engine, appearance) = (&self.engine, &self.appearance);
+        match Confirmation::begin(engine, appearance, target, self.synchronous) {
+            Some(confirmation) => Ok(confirmation.wait(signal).await?),
+            None => Ok(()),
         }
     }
 }

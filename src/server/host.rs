@@ -130,11 +130,17 @@ impl Host for StatementHost {
         let synchronous = self
             .state
             .settings(|settings| settings.synchronous_commit());
-        if let Some(confirmation) = Confirmation::begin(engine, end, synchronous) {
+        if let Some(confirmation) =
+            Confirmation::begin(engine, &self.state.appearance, end, synchronous)
+        {
             let runtime = &self.state.shared.runtime;
             work::wait(runtime, confirmation, &self.cancelled)?;
         }
         Ok(end)
+    }
+
+    fn has_written(&self) -> bool {
+        self.state.work(|work| !work.is_empty())
     }
 
     fn terminate(&self, pid: u32) -> bool {

@@ -58,11 +58,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 if !part.statement.may_end_a_failed_transaction() {
                     self.transaction.check_not_failed()?;
                 }
-                self.make_ready(part, parse.types).await?
+                self.make_ready(part, Some(parse.types)).await?
             }
             None => PreparedStatement::default(),
         };
-        self.statements.insert(parse.name, statement);
+        self.statements.insert(parse.name, statement)?;
         self.conn.send_bare(b'1');
         Ok(())
     }

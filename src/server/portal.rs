@@ -17,6 +17,9 @@ pub(super) const MAX_RUNNING_OF_ALL: usize = 256;
 /// Most portals of a session whose rows are not all taken: each may hold a thread.
 const MAX_RUNNING: usize = 4;
 
+/// Most portals of a session.
+const MAX_PORTALS: usize = 1000;
+
 const HINT: &str = "Fetch their rows or close them first.";
 
 /// A portal.
@@ -64,6 +67,10 @@ impl Portals {
         if !name.is_empty() && self.0.contains_key(name) {
             let message = format!("cursor \"{name}\" already exists");
             return Err(PgError::error("42P03", message));
+        }
+        if self.0.len() >= MAX_PORTALS {
+            let message = format!("more than {MAX_PORTALS} portals in one session");
+            return Err(PgError::error("54000", message).with_hint("Close some first."));
         }
         Ok(())
     }

@@ -8,6 +8,11 @@ use crate::catalog::{Column, Prepared};
 use crate::datum::PgType;
 use crate::pgerror::PgError;
 
+/// Most named statements of a session.
+const MAX_NAMED: usize = 1000;
+/// Most bytes of their names and texts.
+const MAX_NAMED_BYTES: usize = 16 << 20;
+
 /// A statement that was parsed, and bound as far as it is a query.
 #[derive(Debug, Default)]
 pub(super) struct PreparedStatement {
@@ -23,6 +28,11 @@ impl PreparedStatement {
     /// Types of its parameters.
     pub(super) fn params(&self) -> &[PgType] {
         self.query.as_ref().map_or(&[], |query| &query.params)
+    }
+
+    /// Bytes of its text.
+    fn num_bytes(&self) -> usize {
+        self.part.as_ref().map_or(0, |part| part.text.len())
     }
 
     /// Whether it may run in a transaction that failed.
@@ -46,9 +56,37 @@ impl PreparedStatements {
         Ok(())
     }
 
-    /// Adds a statement, over an older one of the name.
-    pub(super) fn insert(&mut self, name: String, statement: PreparedStatement) {
+    /// Adds a statement, over an older one of the name; an error when there are too many.
+    pub(super) fn insert(
+        &mut self,
+        name: String,
+        statement: PreparedStatement,
+    ) -> Result<(), PgError> {
+        // The unnamed one is one only, and no longer than a message.
+        if !name.is_empty() {
+            let named = self.0.iter().filter(|(known, _)| !known.is_empty());
+            let num_bytes = |known: &str, statement: &PreparedStatement| {
+                known.len().saturating_add(statement.num_bytes())
+            };
+            let (count, bytes) = named.fold((0_usize, 0_usize), |(count, bytes), (known, one)| {
+                (
+                    count.saturating_add(1),
+                    bytes.saturating_add(num_bytes(known, one)),
+                )
+            });
+            let bytes = bytes.saturating_add(num_bytes(&name, &statement));
+            if count >= MAX_NAMED || bytes > MAX_NAMED_BYTES {
+                let message = format!(
+                    "more than {MAX_NAMED} prepared statements, or {} MiB of their text, in one \
+                     session",
+                    MAX_NAMED_BYTES >> 20
+                );
+                let hint = "Close or DEALLOCATE some first.";
+                return Err(PgError::error("54000", message).with_hint(hint));
+            }
+        }
         self.0.insert(name, Arc::new(statement));
+        Ok(())
     }
 
     /// The statement of that name.

@@ -115,11 +115,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    /// Makes a statement ready, in whichever way it came.
+    /// Makes a statement ready, in whichever way it came; with `types` it may have parameters.
     pub(super) async fn make_ready(
         &mut self,
         part: Part,
-        types: Vec<Option<PgType>>,
+        types: Option<Vec<Option<PgType>>>,
     ) -> Result<PreparedStatement, Stop> {
         if part.statement != Statement::Query {
             let columns = self.columns_of(&part.statement)?;
@@ -131,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
         let (text, num_before) = (part.text.clone(), part.num_before);
         let prepared = self
-            .on_thread(move |context| sql::prepare(&Arc::new(context), &text, &types))
+            .on_thread(move |context| sql::prepare(&Arc::new(context), &text, types.as_deref()))
             .await
             .map_err(|stop| stop.moved_by(num_before))?;
         Ok(PreparedStatement {
@@ -158,8 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             let message = "PREPARE of a statement that is no query is not supported";
             return Err(PgError::unsupported(message).into());
         }
-        let ready = self.make_ready(part, declared).await?;
-        self.statements.insert(name.to_owned(), ready);
+        let ready = self.make_ready(part, Some(declared)).await?;
+        self.statements.insert(name.to_owned(), ready)?;
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let queries = self.queries();
         let work = move |context| {
             let context = Arc::new(context);
-            let prepared = sql::prepare(&context, &text, &[])?;
+            let prepared = sql::prepare(&context, &text, None)?;
             let mut found = vec![];
             queries.run(&context, &prepared, &[], &mut |row| {
                 found = row.to_vec();
@@ -231,12 +231,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(no_block("DECLARE CURSOR").into());
         }
         self.portals.check_new(&declare.name)?;
-        let part = Part::only(self.parse_all(&declare.query).await?)?
-            .ok_or_else(|| PgError::syntax(""))?;
-        if part.statement != Statement::Query {
-            return Err(PgError::unsupported("a cursor needs a query").into());
-        }
-        let statement = self.make_ready(part, vec![]).await?;
+        let ready = self.cursor_query(&declare.query).await;
+        let statement = ready.map_err(|stop| stop.moved_by(declare.num_before))?;
         if statement.query.as_ref().is_some_and(|query| query.acts) {
             let message = "a cursor cannot read from a function that acts";
             let hint = "Call it with SELECT, outside of a cursor.";
@@ -251,6 +247,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         };
         self.portals.insert(declare.name.clone(), portal);
         Ok(())
+    }
+
+    async fn cursor_query(&mut self, query: &str) -> Result<PreparedStatement, Stop> {
+        let part = Part::only(self.parse_all(query).await?)?;
+        let part = part.ok_or_else(|| PgError::syntax(""))?;
+        if part.statement != Statement::Query {
+            return Err(PgError::unsupported("a cursor needs a query").into());
+        }
+        self.make_ready(part, None).await
     }
 
     pub(super) async fn fetch(&mut self, fetch: &Fetch, described: bool) -> Result<String, Stop> {

@@ -109,6 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
         };
         let plugin = Plugin::parse(&request.plugin).map_err(PgError::from)?;
+        if self.state.work(|work| !work.is_empty()) {
+            return Err(PgError::slot_behind_writes().into());
+        }
         let engine = Arc::clone(&self.engine);
         let created = blocking(move || engine.create_slot(request, Moment::now())).await?;
         let slot = created.map_err(PgError::from)?;

@@ -218,7 +218,7 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
     let prepared = match query.source {
         Source::Prepared(prepared) => prepared,
         Source::Text(text) => {
-            let prepared = Arc::new(sql::prepare(context, &text, &[])?);
+            let prepared = Arc::new(sql::prepare(context, &text, None)?);
             let told = sender.blocking_send(Event::Prepared(Arc::clone(&prepared)));
             told.map_err(|_| PgError::cancelled())?;
             prepared

@@ -84,6 +84,9 @@ impl Stop {
     /// The same with what the interrupted query said of how far it came.
     pub(super) fn with_detail_of(self, failure: Option<PgError>) -> Self {
         match (self, failure) {
+            (Self::Error(error), Some(failure)) if failure.is_committed() => {
+                Self::Error(error.of_committed(failure))
+            }
             (Self::Error(error), Some(failure)) if failure.code() == "57014" => {
                 Self::Error(error.with_details_of(failure))
             }
@@ -121,6 +124,12 @@ impl Signal {
             }
             Self::Stopping(_) => PgError::shutdown(),
         }
+    }
+
+    /// The same for who waits for confirmations of what is committed, where `unconfirmed` says
+    /// that.
+    pub(super) fn error_of_committed(self, unconfirmed: PgError) -> PgError {
+        self.error().of_committed(unconfirmed)
     }
 }
 
@@ -190,6 +199,7 @@ fn appearance(startup: &Startup, conn: (Option<Peer>, Option<Peer>), pid: u32) -
         query_unix_ms: None,
         state_unix_ms: now,
         state: "idle",
+        wait_event: None,
         query: String::new(),
         backend_type: match startup.replication {
             Replication::No => "client backend",

@@ -49,13 +49,16 @@ impl fmt::Debug for Queries {
     }
 }
 
-/// Parses and binds one query. Blocking.
+/// Parses and binds one query; with `declared` it may have parameters. Blocking.
 pub(super) fn prepare(
     context: &Arc<Context>,
     text: &str,
-    declared: &[Option<PgType>],
+    declared: Option<&[Option<PgType>]>,
 ) -> Result<Prepared, PgError> {
-    catalog::prepare(context, text, declared)
+    match declared {
+        Some(declared) => catalog::prepare(context, text, declared),
+        None => catalog::prepare_without_parameters(context, text),
+    }
 }
 
 /// The names that values of `context` print as.

@@ -24,6 +24,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let tag = match statement {
             Statement::Query => return Err(PgError::syntax("").into()),
             Statement::Definition(command) => self.define(command).await?.to_owned(),
+            Statement::Nothing(tag) => (*tag).to_owned(),
             Statement::Refused(error) => return Err(error.clone().into()),
             Statement::Transaction(statement) => {
                 self.transaction_statement(statement).await?.to_owned()
@@ -135,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             | Statement::Fetch(_)
             | Statement::Close(_)
             | Statement::CopyChanges
+            | Statement::Nothing(_)
             | Statement::Refused(_) => return Ok(None),
         };
         Ok(Some(columns))

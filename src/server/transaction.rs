@@ -7,6 +7,9 @@ use pgwire::messages::response::TransactionStatus;
 
 use crate::pgerror::PgError;
 
+/// Most savepoints of a transaction at a time.
+const MAX_SAVEPOINTS: usize = 10_000;
+
 /// Where the session stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Transaction {
@@ -136,7 +139,12 @@ impl Transaction {
 
     /// SAVEPOINT
     pub(super) fn savepoint(&mut self, name: &str) -> Result<(), PgError> {
-        self.savepoints("SAVEPOINT")?.0.push(name.to_owned());
+        let savepoints = self.savepoints("SAVEPOINT")?;
+        if savepoints.0.len() >= MAX_SAVEPOINTS {
+            let message = format!("more than {MAX_SAVEPOINTS} savepoints in one transaction");
+            return Err(PgError::error("54000", message));
+        }
+        savepoints.0.push(name.to_owned());
         Ok(())
     }
 
@@ -212,6 +220,10 @@ mod tests {
         assert_eq!(transaction.rollback_to("a").unwrap(), 1);
         assert_eq!(transaction.release("a").unwrap(), 1);
         assert_eq!(transaction.release("a").unwrap_err().code(), "3B001");
+        for _ in 0..MAX_SAVEPOINTS {
+            transaction.savepoint("a").unwrap();
+        }
+        assert_eq!(transaction.savepoint("a").unwrap_err().code(), "54000");
         let mut none = Transaction::None;
         assert_eq!(none.savepoint("a").unwrap_err().code(), "25P01");
     }

@@ -16,6 +16,7 @@ use crate::pgerror::PgError;
 use crate::relations::{Command, Outcome};
 
 use super::confirm::Confirmation;
+use super::session::Signal;
 
 /// How often a wait for confirmations looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(20);
@@ -148,12 +149,7 @@ pub(super) fn wait(
         while !cancelled.load(Ordering::Relaxed) {
             tokio::time::sleep(LOOK).await;
         }
+        Signal::Cancelled
     };
-    let target = confirmation.target();
-    runtime.block_on(async {
-        tokio::select! {
-            outcome = confirmation.wait() => outcome,
-            () = is_cancelled => Err(PgError::cancelled().but_committed(target)),
-        }
-    })
+    runtime.block_on(confirmation.wait(is_cancelled))
 }

@@ -72,6 +72,8 @@ pub(super) struct Binder<'a> {
     pub(super) context: &'a Arc<Context>,
     /// Types of the parameters as far as they are known; grows as they are met.
     pub(super) params: RefCell<Vec<Option<PgType>>>,
+    /// No parameters but those exist.
+    pub(super) params_are_known: Cell<bool>,
     /// Numbers for names of our own in SQLite's text.
     pub(super) next_name: Cell<u32>,
     /// How many calls of volatile functions were bound so far (`expr` counts them): what holds one
@@ -117,6 +119,7 @@ impl<'a> Binder<'a> {
         Self {
             context,
             params: RefCell::new(params),
+            params_are_known: Cell::new(false),
             next_name: Cell::new(1),
             num_volatile: Cell::new(0),
             acts: Cell::new(false),

@@ -3,6 +3,7 @@
 use super::args::{
     array_of, bool_datum, boolean, invalid, is_null, numeric, or_null, text, text_datum,
 };
+use super::given::void;
 use super::{Body, Call, Function as F};
 use crate::catalog::databases::DatabaseSnapshot;
 use crate::datum::{Datum, Numeric, PgType as T};
@@ -308,6 +309,15 @@ pub(super) const FUNCTIONS: &[F] = &[
         T::XID8,
         Body::Scalar(none),
     ),
+    // Nobody holds such a lock; connection pools ask before they hand a session on.
+    F::new(
+        2892,
+        "pg_advisory_unlock_all",
+        &[],
+        T::VOID,
+        Body::Scalar(|_, _| Ok(void())),
+    )
+    .volatile(),
 ];
 
 fn version(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {

@@ -154,6 +154,9 @@ pub(super) struct Request<'a> {
 pub(super) fn create(call: &Call<'_>, request: &Request<'_>) -> Result<Row, PgError> {
     let host = &call.context.host;
     let name = SlotName::parse(request.name)?;
+    if host.has_written() {
+        return Err(PgError::slot_behind_writes());
+    }
     let plugin = Plugin::parse(request.plugin)?;
     let made = host.engine().create_slot(
         SlotRequest {

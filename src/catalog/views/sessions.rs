@@ -22,11 +22,13 @@ pub(super) fn activity(context: &Arc<Context>) -> Rows {
 fn activity_row(context: &Context, session: &SessionInfo) -> Row {
     let mut databases = context.databases().iter();
     let database = databases.find(|database| database.state.database == session.database);
-    let waits = match (session.state, session.backend_type) {
-        ("active", "walsender") => Some(("Activity", "WalSenderMain")),
-        ("active", _) => None,
-        _idle => Some(("Client", "ClientRead")),
-    };
+    let waits = session
+        .wait_event
+        .or(match (session.state, session.backend_type) {
+            ("active", "walsender") => Some(("Activity", "WalSenderMain")),
+            ("active", _) => None,
+            _idle => Some(("Client", "ClientRead")),
+        });
     let (client_addr, client_port) = client(session);
     row![
         database.map(|database| database.oid),

@@ -12,8 +12,8 @@ pub(in super::super) struct Declare {
     pub(in super::super) name: String,
     /// The query.
     pub(in super::super) query: String,
-    /// Bytes of the statement's own text before the query.
-    pub(in super::super) num_before: usize,
+    /// Characters of the statement before the query.
+    pub(in super::super) num_before: u32,
 }
 
 /// `FETCH n FROM name` or `MOVE n FROM name`
@@ -29,7 +29,6 @@ pub(in super::super) struct Fetch {
 
 /// What follows DECLARE.
 pub(super) fn parse_declare(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
-    let start = parser.rest().map_or(0, |(start, _)| start);
     let name = parser.name()?;
     let mut hold = false;
     loop {
@@ -52,7 +51,8 @@ pub(super) fn parse_declare(parser: &mut Parser<'_>) -> Result<Statement, PgErro
         parser.accept(&["WITHOUT", "HOLD"]);
     }
     parser.expect(&["FOR"])?;
-    let Some((query_start, query)) = parser.rest() else {
+    let num_before = parser.num_before();
+    let Some((_, query)) = parser.rest() else {
         return Err(parser.error());
     };
     if hold {
@@ -61,7 +61,7 @@ pub(super) fn parse_declare(parser: &mut Parser<'_>) -> Result<Statement, PgErro
     Ok(Statement::Declare(Declare {
         name,
         query: query.to_owned(),
-        num_before: query_start.saturating_sub(start),
+        num_before,
     }))
 }
 

@@ -62,6 +62,8 @@ pub(super) enum Statement {
     Close(Option<String>),
     /// `COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)`
     CopyChanges,
+    /// What asks for the only state that there is, such as `SET ROLE NONE`: its tag.
+    Nothing(&'static str),
     /// SQL that is not answered; the error says so when it is executed.
     Refused(PgError),
 }
@@ -196,7 +198,14 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
         "MOVE" => Statement::Fetch(cursor::parse_fetch(&mut parser, true)?),
         "COPY" => copy::parse(&mut parser)?,
         "INSERT" => refused_for("INSERT is not supported", copy::HINT),
-        "LISTEN" | "UNLISTEN" | "NOTIFY" => refused_for(
+        "UNLISTEN" => {
+            if !parser.accept_symbol('*') {
+                parser.name()?;
+            }
+            parser.end()?;
+            Statement::Nothing("UNLISTEN")
+        }
+        "LISTEN" | "NOTIFY" => refused_for(
             &format!("{word} is not supported"),
             "There are no notifications here.",
         ),

@@ -11,6 +11,8 @@ pub(super) struct Parser<'a> {
     /// The whole text, of which the statement may be a part.
     text: &'a str,
     tokens: &'a [Spanned],
+    /// Bytes of the text before the statement.
+    began: usize,
     /// Bytes of the text up to the end of the last token taken.
     taken_to: usize,
 }
@@ -21,6 +23,7 @@ impl<'a> Parser<'a> {
         Self {
             text,
             tokens,
+            began: tokens.first().map_or(0, |first| first.start),
             taken_to: tokens.first().map_or(0, |first| first.start),
         }
     }
@@ -134,6 +137,13 @@ impl<'a> Parser<'a> {
         let blanks = rest.len().saturating_sub(rest.trim_start().len());
         let start = self.taken_to.saturating_add(blanks);
         (start, self.text.get(start..).and_then(|rest| rest.get(..1)))
+    }
+
+    /// Characters of the statement before what is left.
+    pub(super) fn num_before(&self) -> u32 {
+        let end = self.tokens.first().map_or(self.taken_to, |next| next.start);
+        let before = self.text.get(self.began..end).unwrap_or_default();
+        position_at(before, before.len()).saturating_sub(1)
     }
 
     /// What is left, as it was written, with the bytes of the whole text before it.

@@ -44,8 +44,9 @@ pub(super) fn parse_reset(parser: &mut Parser<'_>) -> Result<Statement, PgError>
         parser.end()?;
         return Ok(Statement::Set(SetStatement::ResetAll));
     }
-    if parser.accept(&["SESSION", "AUTHORIZATION"]) {
-        return Ok(refused("RESET SESSION AUTHORIZATION is not supported"));
+    if parser.accept(&["SESSION", "AUTHORIZATION"]) || parser.accept(&["ROLE"]) {
+        parser.end()?;
+        return Ok(Statement::Nothing("RESET"));
     }
     let name = parse_setting(parser)?;
     Ok(Statement::Set(SetStatement::Reset(name)))
@@ -81,13 +82,20 @@ pub(super) fn parse_set(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
             parser,
         )?)));
     }
-    for words in [
-        &["SESSION", "AUTHORIZATION"][..],
-        &["LOCAL", "SESSION", "AUTHORIZATION"],
-        &["ROLE"],
-        &["CONSTRAINTS"],
+    // There is one user: the default ones, which connection pools go back to, are the only ones.
+    for (words, own) in [
+        (&["SESSION", "AUTHORIZATION"][..], Some("DEFAULT")),
+        (&["SESSION", "SESSION", "AUTHORIZATION"], Some("DEFAULT")),
+        (&["LOCAL", "SESSION", "AUTHORIZATION"], Some("DEFAULT")),
+        (&["ROLE"], Some("NONE")),
+        (&["SESSION", "ROLE"], Some("NONE")),
+        (&["LOCAL", "ROLE"], Some("NONE")),
+        (&["CONSTRAINTS"], None),
     ] {
         if !parser.assigns_next() && parser.accept(words) {
+            if own.is_some_and(|own| parser.is_last() && parser.accept(&[own])) {
+                return Ok(Statement::Nothing("SET"));
+            }
             return Ok(refused(&format!(
                 "SET {} is not supported",
                 words.join(" ")

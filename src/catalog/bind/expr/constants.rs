@@ -77,6 +77,9 @@ impl Binder<'_> {
             return Err(missing());
         }
         let mut params = self.params.borrow_mut();
+        if number > params.len() && self.params_are_known.get() {
+            return Err(missing());
+        }
         if params.len() < number {
             params.resize(number, None);
         }
