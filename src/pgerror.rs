@@ -459,6 +459,11 @@ impl From<PublishError> for PgError {
             PublishError::Buffer { .. } => Self::error("58030", message),
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
+            PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
+                "Nothing of the block is stored, and the same numbers would be taken for repeated \
+                 ones. Let one connection at a time publish under a producer's name, and number \
+                 the records anew.",
+            ),
             PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
             PublishError::Encode(EncodeError::MessageHead)
             | PublishError::StandsAlone

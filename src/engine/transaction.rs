@@ -381,8 +381,9 @@ impl TransactionBuffer {
         Ok(())
     }
 
-    /// The records to be read back, those left out that were published since they were pushed.
-    /// Called with the producers' order held. Blocking.
+    /// The records to be read back. An error when one of them would be taken for a repeated one:
+    /// its producer published a higher number since it was pushed. Called with the producers'
+    /// order held.
     pub(super) fn into_replay(self) -> Result<Replay, PublishError> {
         let Self {
             producers,
@@ -391,20 +392,20 @@ impl TransactionBuffer {
             at,
             ..
         } = self;
-        let floor = |numbers: &Numbers| producers.submitted(&numbers.producer);
-        let floors: Vec<Option<u64>> = at.numbers.iter().map(floor).collect();
-        let overtaken = at.numbers.iter().zip(&floors).any(|(numbers, floor)| {
-            numbers
-                .kept
-                .is_some_and(|(lowest, _)| *floor >= Some(lowest))
-        });
-        let mut replay = Replay::new(spill, memory, at.numbers);
-        if overtaken {
-            replay.count(&floors).map_err(failed("read"))?;
-        } else {
-            replay.set_counts(at.num_records, at.counted);
+        for numbers in &at.numbers {
+            let submitted = producers.submitted(&numbers.producer);
+            if let (Some((lowest, _)), Some(submitted)) = (numbers.kept, submitted)
+                && submitted >= lowest
+            {
+                return Err(PublishError::Overtaken {
+                    producer: numbers.producer.clone(),
+                    published: submitted,
+                    lost: lowest,
+                });
+            }
         }
-        Ok(replay)
+        let counts = (at.num_records, at.counted);
+        Ok(Replay::new(spill, memory, at.numbers, counts))
     }
 }
 
