@@ -126,14 +126,15 @@ impl PgError {
     }
 
     /// Committed here, not confirmed there in time; `missing` are regions without a confirmation.
-    pub(crate) fn unconfirmed(timeout: &QuorumTimeout, missing: &[String]) -> Self {
+    pub(crate) fn unconfirmed(timeout: &QuorumTimeout) -> Self {
         let QuorumTimeout {
             target_lsn,
             elapsed_ms,
             observed,
             required,
-            ..
+            regions,
         } = timeout;
+        let missing = &regions.missing;
         let message =
             format!("committed here at {target_lsn}, confirmed by {observed} of {required}");
         let mut detail = format!(

@@ -6,11 +6,10 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::replicas::{CommitOutcome, CommitSettings, CommitWait, Requirement, SynchronousCommit};
+use crate::replicas::{CommitOutcome, CommitWait, QuorumTimeout, SynchronousCommit};
 
 /// A commit on its way to its confirmations.
 pub(super) struct Confirmation {
-    engine: Arc<Engine>,
     target: Lsn,
     at_most: Duration,
     wait: CommitWait,
@@ -26,7 +25,6 @@ impl Confirmation {
         let level = synchronous.level()?;
         let at_most = engine.replicas().settings().wait_at_most()?;
         Some(Self {
-            engine: Arc::clone(engine),
             target,
             at_most,
             wait: engine.wait_released_at(target, level),
@@ -47,40 +45,21 @@ impl Confirmation {
         self.settle(outcome)
     }
 
+    /// What the producer is told: a commit that is not confirmed is never silently a success.
     fn settle(&self, outcome: CommitOutcome) -> Result<(), PgError> {
-        told(&self.engine, self.target, self.at_most, outcome)
-    }
-}
-
-/// What the producer is told: a commit that is not confirmed is never silently a success.
-fn told(
-    engine: &Engine,
-    target: Lsn,
-    waited: Duration,
-    outcome: CommitOutcome,
-) -> Result<(), PgError> {
-    match outcome {
-        CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
-        CommitOutcome::TimedOut { observed, required } => {
-            let replicas = engine.replicas();
-            let timeout = replicas.quorum_timeout(target, observed, required, waited);
-            let missing = missing_regions(&replicas.settings(), &timeout.acked_regions);
-            Err(PgError::unconfirmed(&timeout, &missing))
-        }
-        CommitOutcome::Unmet(unmet) => {
-            let detail = format!("LSN {target} is durable here.");
-            Err(PgError::from(unmet).with_detail(detail))
-        }
-    }
-}
-
-/// The regions that had to confirm and have not.
-fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
-    match Requirement::of(settings) {
-        Requirement::Count(_) | Requirement::Standbys { .. } => vec![],
-        Requirement::Regions(mut regions) => {
-            regions.retain(|region| !acked.contains(region));
-            regions.into_iter().collect()
+        let target = self.target;
+        match outcome {
+            CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
+            CommitOutcome::TimedOut { observed, required } => {
+                let regions = self.wait.regions().clone();
+                let count = (observed, required);
+                let timeout = QuorumTimeout::new(target, count, self.at_most, regions);
+                Err(PgError::unconfirmed(&timeout))
+            }
+            CommitOutcome::Unmet(unmet) => {
+                let detail = format!("LSN {target} is durable here.");
+                Err(PgError::from(unmet).with_detail(detail))
+            }
         }
     }
 }
