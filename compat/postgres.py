@@ -18,7 +18,12 @@ SETTINGS = {
     "unix_socket_directories": "",
     "fsync": "off",
     "max_replication_slots": "20",
+    "timezone": "UTC",
 }
+
+
+# How many ports to try.
+PORTS = 5
 
 
 class Postgres(Clients):
@@ -30,15 +35,31 @@ class Postgres(Clients):
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
             self.as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        self.port = free_port()
         self.data = self.folder / "data"
-        self._run("initdb", "-D", self.data, "-A", "trust", "-U", "spool", "-E", "UTF8",
-                  "--locale=C", "--no-sync")
-        options = [f"-c {name}='{value}'" for name, value in SETTINGS.items()]
-        self._run("pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log",
-                  "-o", f"-p {self.port} {' '.join(options)}", "start")
-        made = self.psql("-c", "CREATE DATABASE pgspool", database="postgres")
-        assert made.returncode == 0, made.stderr
+        try:
+            self._run("initdb", "-D", self.data, "-A", "trust", "-U", "spool", "-E", "UTF8",
+                      "--locale=C", "--no-sync")
+            self._start()
+            made = self.psql("-c", "CREATE DATABASE pgspool", database="postgres")
+            assert made.returncode == 0, made.stderr
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self):
+        """Starts on a port that is free; somebody else may take it first."""
+        options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
+        for attempt in range(PORTS):
+            self.port = free_port()
+            log = self.folder / f"log{attempt}"
+            try:
+                self._run("pg_ctl", "-D", self.data, "-w", "-l", log,
+                          "-o", f"-p {self.port} {options}", "start")
+                return
+            except AssertionError as error:
+                said = log.read_text(encoding="utf-8") if log.exists() else ""
+                if "Address already in use" not in said or attempt + 1 == PORTS:
+                    raise AssertionError(f"{error}\n{said}") from error
 
     def _run(self, program, *arguments):
         command = [*self.as_postgres, str(PG_BIN / program), *map(str, arguments)]
@@ -55,7 +76,8 @@ class Postgres(Clients):
 
     def stop(self):
         try:
-            self._run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
+            if (self.data / "postmaster.pid").exists():
+                self._run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 

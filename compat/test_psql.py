@@ -45,18 +45,43 @@ class Psql(ServerTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("ERROR", done.stderr)
 
-    def test_copy_inside_a_transaction_is_refused(self):
-        path = self.folder / "given.ndjson"
-        path.write_text(record(1) + "\n", encoding="utf-8")
-        script = f"BEGIN;\n\\copy pgspool.changes from '{path}' with (format ndjson)\nCOMMIT;\n"
-        done = self.server.psql("-v", "VERBOSITY=verbose", "-f", "-", input=script)
-        self.assertIn("0A000", done.stderr)
-        self.assertNotIn("COPY 1", done.stdout)
+    def copied(self):
+        """The position and the row id of every retained record."""
+        done = self.server.psql("-At", "-c", "SELECT lsn, rid FROM pgspool.changes ORDER BY lsn, rid")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [tuple(line.split("|")) for line in done.stdout.splitlines()]
 
-    def test_other_sql_is_an_honest_error(self):
+    def copy_twice_in_a_block(self, end):
+        paths = []
+        for rid in (1, 2):
+            paths.append(self.folder / f"given{rid}.ndjson")
+            paths[-1].write_text(record(rid) + "\n", encoding="utf-8")
+        copies = [f"\\copy pgspool.changes from '{path}' with (format ndjson)" for path in paths]
+        script = "\n".join(["BEGIN;", *copies, f"{end};", ""])
+        done = self.server.psql("-v", "VERBOSITY=verbose", "-f", "-", input=script)
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(done.stdout.split("\n"), ["BEGIN", "COPY 1", "COPY 1", end, ""])
+
+    def test_copies_of_one_transaction_have_one_position(self):
+        self.copy_twice_in_a_block("COMMIT")
+        positions, rids = zip(*self.copied())
+        self.assertEqual((len(set(positions)), rids), (1, ("1", "2")))
+
+    def test_a_copy_rolled_back_is_not_there(self):
+        self.copy_twice_in_a_block("ROLLBACK")
+        self.assertEqual(self.copied(), [])
+
+    def test_a_table_that_is_not_there_is_an_undefined_table(self):
         done = self.server.psql("-v", "VERBOSITY=verbose", "-c", "SELECT * FROM orders")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"ERROR:  (0A000|42601)")
+        self.assertIn('ERROR:  42P01: relation "orders" does not exist\nLINE 1:', done.stderr)
+
+    def test_a_published_collection_has_no_rows_to_read(self):
+        self.copy_in([record(1)])
+        done = self.server.psql("-v", "VERBOSITY=verbose", "-c", "SELECT * FROM orders")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ERROR:  0A000: ", done.stderr)
+        self.assertIn("pgspool.changes", done.stderr)
 
     def test_an_unknown_database_is_refused(self):
         done = self.server.psql("-c", "SHOW server_version", database="nowhere")

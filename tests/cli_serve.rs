@@ -7,12 +7,17 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use cli_support::{Home, fixture, refuse, succeed};
 use support::RawClient;
 
 /// A server on a free port, killed with the value.
-struct Serve(Child);
+struct Serve {
+    child: Child,
+    /// Every line that the server logged so far.
+    logged: Arc<Mutex<Vec<String>>>,
+}
 
 impl Serve {
     /// Starts a server and returns what it says, up to the last line that names its address.
@@ -21,9 +26,17 @@ impl Serve {
             .args(["serve", "--data", &home.data(), "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let logged = Arc::new(Mutex::new(vec![]));
+        let log = Arc::clone(&logged);
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                log.lock().unwrap().push(line);
+            }
+        });
         let mut said = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         while !said.contains("psql ") {
@@ -32,11 +45,11 @@ impl Serve {
                 "it stopped after: {said}"
             );
         }
-        (Self(child), said)
+        (Self { child, logged }, said)
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
+        let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
                 .args([name, &pid])
@@ -46,15 +59,28 @@ impl Serve {
         );
     }
 
+    /// Waits for a line of the log that contains `words`, and returns it.
+    fn log_line(&self, words: &str) -> String {
+        for _ in 0..1000 {
+            let logged = self.logged.lock().unwrap();
+            if let Some(line) = logged.iter().find(|line| line.contains(words)) {
+                return line.clone();
+            }
+            drop(logged);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("never logged: {words}\n{:?}", self.logged.lock().unwrap());
+    }
+
     fn exit_code(mut self) -> Option<i32> {
-        self.0.wait().unwrap().code()
+        self.child.wait().unwrap().code()
     }
 }
 
 impl Drop for Serve {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -234,6 +260,9 @@ fn a_reload_takes_what_can_change_and_a_mistake_changes_nothing() {
     );
     std::fs::write(&file, "wal_keep_size = \"16MB\"\nnonsense = 1\n").unwrap();
     server.signal("-HUP");
+    let line = server.log_line("configuration not reloaded");
+    assert!(line.contains("nonsense"), "{line}");
+    assert_eq!(show(&mut session(&said), "wal_keep_size"), "32MB");
     assert_eq!(
         reloaded("wal_keep_size = \"8MB\"\nmax_connections = 9\n", "8MB"),
         "9"

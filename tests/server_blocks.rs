@@ -208,3 +208,59 @@ fn statements_and_copies_of_a_block_are_one_transaction() {
     );
     assert!(texts[4].starts_with("COMMIT"), "{texts:?}");
 }
+
+#[test]
+fn a_cursor_reads_from_nothing_that_acts() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    for query in [
+        format!(
+            "{PUBLISH}('{}'::jsonb) FROM generate_series(1, 9)",
+            line(1).trim()
+        ),
+        "SELECT pg_logical_emit_message(true, 'a', 'b')".to_owned(),
+        "SELECT 1 FROM pg_create_logical_replication_slot('s', 'json')".to_owned(),
+        "SELECT * FROM (SELECT pg_drop_replication_slot('s')) d".to_owned(),
+        "SELECT data FROM pg_logical_slot_get_changes('s', NULL, NULL)".to_owned(),
+        "SELECT set_config('lock_timeout', '1', true)".to_owned(),
+        "WITH e AS (SELECT pgspool.emit(false, 'a', 'b') AS m) SELECT m FROM e".to_owned(),
+        "SELECT 1 WHERE EXISTS (SELECT pg_cancel_backend(1))".to_owned(),
+    ] {
+        client.query("BEGIN");
+        let declare = format!("DECLARE c CURSOR FOR {query}");
+        assert_eq!(client.failure(&declare), "0A000", "{query}");
+        client.query("ROLLBACK");
+    }
+    client.query("BEGIN");
+    client.query("DECLARE c CURSOR FOR SELECT random(), clock_timestamp()");
+    assert_eq!(client.query("FETCH c").len(), 4);
+    assert_eq!(server.engine().snapshot().spool.num_appended, 0);
+}
+
+#[test]
+fn a_rollback_to_a_savepoint_closes_the_cursors_made_since() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    let declare = |name: &str| {
+        format!(
+            "DECLARE {name} CURSOR FOR SELECT n, repeat('x', 3000) FROM generate_series(1, 9999) n"
+        )
+    };
+    client.query("BEGIN");
+    client.query(&declare("before"));
+    client.query("SAVEPOINT a");
+    client.query(&declare("kept"));
+    client.query("SAVEPOINT b");
+    client.query(&declare("released"));
+    client.query("FETCH 1 FROM released");
+    client.query("RELEASE b");
+    client.query("ROLLBACK TO a");
+    assert_eq!(client.row("FETCH before")[0].as_deref(), Some("1"));
+    for gone in ["kept", "released"] {
+        client.query("SAVEPOINT c");
+        assert_eq!(client.failure(&format!("FETCH {gone}")), "34000");
+        client.query("ROLLBACK TO c");
+        client.query(&declare(gone));
+    }
+    client.query("COMMIT");
+}

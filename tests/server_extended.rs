@@ -337,3 +337,54 @@ fn random_bodies_get_an_error_or_an_answer() {
     let report = server.stop();
     assert_eq!((report.num_aborted, report.num_panicked), (0, 0));
 }
+
+const PUBLISH: &str = r#"SELECT pgspool.publish(('{"operation":"insert","collection":"orders","kind":"row","rid":' || n || '}')::jsonb) FROM generate_series(1, 2000) n"#;
+
+#[test]
+fn a_query_that_acts_is_over_before_its_first_row_is_taken() {
+    let server = TestServer::start();
+    let start = server.engine().head();
+    let mut client = server.session();
+    let first = [
+        parse("", PUBLISH, &[]),
+        bind("p", "", &[], false),
+        execute("p", 1),
+    ];
+    for (end, num_appended) in [("ROLLBACK", 0), ("COMMIT", 1)] {
+        client.query("BEGIN");
+        assert_eq!(tags(&mut client, &first), "12DsZ");
+        assert_eq!(
+            tags(&mut client, &[execute("p", 2), execute("p", 0)]).len(),
+            2 + 1 + 1997 + 2
+        );
+        client.query(end);
+        assert_eq!(
+            server.engine().snapshot().spool.num_appended,
+            num_appended,
+            "{end}"
+        );
+    }
+    assert!(server.engine().head() > start);
+    let count = "SELECT count(*) FROM pgspool.changes";
+    assert_eq!(client.row(count), [Some("2000".to_owned())]);
+    let create = "SELECT pg_create_logical_replication_slot('s', 'json')";
+    let run = [
+        parse("", create, &[]),
+        bind("", "", &[], false),
+        execute("", 10),
+    ];
+    assert_eq!(tags(&mut client, &run), "12DCZ");
+    let long = "SELECT set_config('pgspool.producer', 'p', true), repeat('x', 3000) \
+                FROM generate_series(1, 1000)";
+    let run = [
+        parse("", long, &[]),
+        bind("", "", &[], false),
+        execute("", 1),
+    ];
+    assert_eq!(failure(&mut client, &run), "54000");
+    assert_eq!(
+        client.row("SHOW pgspool.producer"),
+        [Some(String::new())],
+        "undone"
+    );
+}

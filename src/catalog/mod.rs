@@ -51,6 +51,8 @@ pub(crate) struct Prepared {
     pub(crate) columns: Vec<Column>,
     /// For columns that are records with known fields: the column, from 0, and its fields.
     pub(crate) fields: Vec<(usize, Vec<Column>)>,
+    /// It calls a function that acts: running it is more than looking.
+    pub(crate) acts: bool,
     /// The rewritten text, with parameters `?1`, `?2`, ...
     pub(super) sql: String,
 }

@@ -39,6 +39,7 @@ pub(crate) fn prepare(
         params: params.map(|ty| ty.unwrap_or(PgType::TEXT)).collect(),
         columns: bound.columns,
         fields: bound.fields,
+        acts: binder.acts.get(),
         sql: bound.sql,
     })
 }

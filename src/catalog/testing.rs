@@ -69,6 +69,7 @@ pub(super) fn run(
         params: Vec::new(),
         columns: types.iter().map(column).collect(),
         fields: Vec::new(),
+        acts: false,
         sql: sql.to_owned(),
     };
     let mut rows = Vec::new();

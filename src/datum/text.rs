@@ -203,7 +203,7 @@ fn int_out(ty: PgType, value: i64, names: &dyn Names, style: &Style, out: &mut S
     match ty {
         PgType::BOOL => out.push(if value == 0 { 'f' } else { 't' }),
         PgType::PG_LSN => scalars::write_lsn(value, out),
-        PgType::XID8 => out.push_str(&value.cast_unsigned().to_string()),
+        PgType::XID8 => out.push_str(itoa::Buffer::new().format(value.cast_unsigned())),
         PgType::DATE => datetime::write_date(value, out),
         PgType::TIME => datetime::write_time(value, out),
         PgType::TIMESTAMP => datetime::write_timestamp(value, out),
@@ -234,7 +234,7 @@ fn int_out(ty: PgType, value: i64, names: &dyn Names, style: &Style, out: &mut S
                 .and_then(|oid| names.name_of(ty, oid));
             out.push_str(&name.unwrap_or_else(|| value.to_string()));
         }
-        _ => out.push_str(&value.to_string()),
+        _ => out.push_str(itoa::Buffer::new().format(value)),
     }
 }
 

@@ -53,8 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     /// An error: the transaction ends or has failed.
-    pub(super) fn fail(&mut self) {
-        self.portals.clear();
+    pub(super) async fn fail(&mut self) {
+        self.portals.close_all().await;
         if self.transaction.fail() {
             self.undo();
         }
@@ -91,12 +91,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
             TransactionStatement::Release(name) => {
                 let number = self.transaction.release(name)?;
+                self.portals.release(number);
                 self.state.settings(|settings| settings.release(number));
                 self.state.work(|work| work.release(number));
                 Ok("RELEASE")
             }
             TransactionStatement::RollbackTo(name) => {
                 let number = self.transaction.rollback_to(name)?;
+                self.portals.close_since(number).await;
                 self.state.settings(|settings| settings.rollback_to(number));
                 let state = Arc::clone(&self.state);
                 self.on_thread(move |_| state.work(|work| work.rollback_to(number)))
@@ -127,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         match end {
             End::Commit => self.commit().await?,
             End::Rollback => {
-                self.portals.clear();
+                self.portals.close_all().await;
                 self.undo();
             }
         }
@@ -144,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Makes the work of the transaction count. The state has left it already.
     async fn commit(&mut self) -> Result<(), Stop> {
-        self.portals.clear();
+        self.portals.close_all().await;
         let work = self.state.work(std::mem::take);
         let end = if work.is_empty() {
             None

@@ -27,7 +27,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
         match message.tag {
             b'P' => self.parse(extended::parse(message.body)?).await,
-            b'B' => self.bind(extended::bind(message.body)?).map_err(Stop::from),
+            b'B' => {
+                let bind = extended::bind(message.body)?;
+                self.bind(bind).await.map_err(Stop::from)
+            }
             b'D' => {
                 let target = extended::target(message.body, "DESCRIBE")?;
                 self.describe(&target).map_err(Stop::from)
@@ -36,7 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             _ => {
                 match extended::target(message.body, "CLOSE")? {
                     Target::Statement(name) => self.statements.remove(&name),
-                    Target::Portal(name) => drop(self.portals.take(&name)),
+                    Target::Portal(name) => self.portals.close(&name).await,
                 }
                 self.conn.send_bare(b'3');
                 Ok(())
@@ -64,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         Ok(())
     }
 
-    fn bind(&mut self, bind: Bind) -> Result<(), PgError> {
+    async fn bind(&mut self, bind: Bind) -> Result<(), PgError> {
         let statement = self.statements.find(&bind.statement)?;
         let num_params = statement.params().len();
         if bind.values.len() != num_params {
@@ -88,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(PgError::error("08P01", message));
         }
         if bind.portal.is_empty() {
-            self.portals.take("");
+            self.portals.close("").await;
         }
         self.portals.check_new(&bind.portal)?;
         let params = self.parameters(&bind.values, &bind.formats, statement.params())?;
@@ -97,6 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             params,
             formats: bind.result_formats,
             progress: Progress::New,
+            num_savepoints: self.transaction.num_savepoints(),
         };
         self.portals.insert(bind.portal, portal);
         self.conn.send_bare(b'2');

@@ -30,6 +30,17 @@ pub(super) struct Portal {
     pub(super) formats: Vec<Format>,
     /// How far it is.
     pub(super) progress: Progress,
+    /// Savepoints of the block when it was made.
+    pub(super) num_savepoints: usize,
+}
+
+impl Portal {
+    /// Ends it: what runs is told to stop and waited for, so that it holds nothing any more.
+    pub(super) async fn close(self) {
+        if let Progress::Running(running, _permit) = self.progress {
+            running.stop().await;
+        }
+    }
 }
 
 /// How far a portal is.
@@ -72,9 +83,36 @@ impl Portals {
         self.0.remove(name)
     }
 
-    /// Removes all.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// Ends all.
+    pub(super) async fn close_all(&mut self) {
+        for portal in std::mem::take(&mut self.0).into_values() {
+            portal.close().await;
+        }
+    }
+
+    /// Ends the one of that name, if there is one.
+    pub(super) async fn close(&mut self, name: &str) {
+        if let Some(portal) = self.take(name) {
+            portal.close().await;
+        }
+    }
+
+    /// Ends those that were made after the `n`th savepoint, counted from 1.
+    pub(super) async fn close_since(&mut self, n: usize) {
+        let newer = self
+            .0
+            .extract_if(.., |_, portal| portal.num_savepoints >= n);
+        for (_, portal) in newer.collect::<Vec<_>>() {
+            portal.close().await;
+        }
+    }
+
+    /// The `n`th savepoint is gone with all later ones: what was made since belongs to what was
+    /// before.
+    pub(super) fn release(&mut self, n: usize) {
+        for portal in self.0.values_mut() {
+            portal.num_savepoints = portal.num_savepoints.min(n.saturating_sub(1));
+        }
     }
 
     /// An error when no further portal may be left unfinished.

@@ -237,11 +237,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(PgError::unsupported("a cursor needs a query").into());
         }
         let statement = self.make_ready(part, vec![]).await?;
+        if statement.query.as_ref().is_some_and(|query| query.acts) {
+            let message = "a cursor cannot read from a function that acts";
+            let hint = "Call it with SELECT, outside of a cursor.";
+            return Err(PgError::unsupported(message).with_hint(hint).into());
+        }
         let portal = Portal {
             statement: Arc::new(statement),
             params: vec![],
             formats: vec![],
             progress: Progress::New,
+            num_savepoints: self.transaction.num_savepoints(),
         };
         self.portals.insert(declare.name.clone(), portal);
         Ok(())
@@ -294,13 +300,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                     permit = Some(portal::permit(&self.state.shared.portals)?);
                 }
                 let prepared = portal.statement.query.as_ref().map(Arc::clone);
+                let prepared = prepared.ok_or_else(|| PgError::syntax(""))?;
+                let at_once = limit.is_some() && prepared.acts;
                 let query = Query {
                     queries: self.queries(),
-                    source: Source::Prepared(prepared.ok_or_else(|| PgError::syntax(""))?),
+                    source: Source::Prepared(prepared),
                     params: std::mem::take(&mut portal.params),
                     formats: portal.formats.clone(),
                 };
-                RunningQuery::start(self.context(), query)
+                let running = RunningQuery::start(self.context(), query);
+                if at_once {
+                    self.complete(running).await?
+                } else {
+                    running
+                }
             }
         };
         let (taken, rest) = self.rows(running, limit, shown).await?;
@@ -310,14 +323,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         Ok(taken)
     }
 
-    pub(super) fn close_cursor(&mut self, name: Option<&str>) -> Result<&'static str, PgError> {
+    /// Runs a query to its end, with its rows kept: nobody may find that it goes on later.
+    async fn complete(&mut self, mut running: RunningQuery) -> Result<RunningQuery, Stop> {
+        let stop = {
+            let signal = self.signal();
+            tokio::select! {
+                biased;
+                complete = running.complete() => complete.err().map(Stop::from),
+                signal = signal => Some(signal.into()),
+                () = self.conn.hung_up() => Some(Stop::Session(SessionEnd::Closed)),
+            }
+        };
+        let Some(stop) = stop else {
+            return Ok(running);
+        };
+        let failure = running.stop().await;
+        Err(stop.with_detail_of(failure))
+    }
+
+    pub(super) async fn close_cursor(
+        &mut self,
+        name: Option<&str>,
+    ) -> Result<&'static str, PgError> {
         match name {
             Some(name) => {
-                self.portals.take(name).ok_or_else(|| no_cursor(name))?;
+                let portal = self.portals.take(name).ok_or_else(|| no_cursor(name))?;
+                portal.close().await;
                 Ok("CLOSE CURSOR")
             }
             None => {
-                self.portals.clear();
+                self.portals.close_all().await;
                 Ok("CLOSE CURSOR ALL")
             }
         }

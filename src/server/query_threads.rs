@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 /// The lowest priority: a query still runs whenever there is a processor for it.
@@ -28,10 +28,15 @@ impl QueryThreads {
         })
     }
 
-    /// Runs `work` on one of them.
+    /// Runs `work` on one of them. What it waits for it waits for in the caller's runtime: nobody
+    /// drives the timers of this one.
     pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
         let runtime = self.runtime.as_ref()?;
-        Some(runtime.spawn_blocking(work))
+        let callers = Handle::try_current().ok();
+        Some(runtime.spawn_blocking(move || {
+            let _entered = callers.as_ref().map(Handle::enter);
+            work();
+        }))
     }
 }
 

@@ -23,6 +23,9 @@ const BATCH: usize = 64 << 10;
 /// Batches that wait to be taken.
 const BATCHES_AHEAD: usize = 2;
 
+/// Most bytes of rows that are kept of a query that must not wait for its reader.
+const MAX_KEPT: usize = 1 << 20;
+
 /// What a query is run with.
 #[derive(Debug)]
 pub(super) struct Query {
@@ -65,6 +68,14 @@ struct Batch {
 }
 
 impl Batch {
+    /// Adds rows behind those that are there.
+    fn append(&mut self, more: &Self) {
+        let base = self.taken_to.saturating_add(self.bytes.len());
+        self.bytes.extend_from_slice(&more.bytes);
+        let ends = more.ends.iter();
+        self.ends.extend(ends.map(|end| base.saturating_add(*end)));
+    }
+
     /// Moves up to `limit` rows to `out`; returns how many.
     fn take(&mut self, limit: usize, out: &mut BytesMut) -> usize {
         let upto = self.num_taken.saturating_add(limit).min(self.ends.len());
@@ -144,6 +155,27 @@ impl RunningQuery {
         let is_over = self.batch.num_taken >= self.batch.ends.len();
         match &self.end {
             Some(Err(error)) if is_over => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the query is over, and keeps its rows. Cancel-safe.
+    pub(super) async fn complete(&mut self) -> Result<(), PgError> {
+        while self.end.is_none() {
+            match self.events.recv().await {
+                Some(Event::Rows(batch)) => self.batch.append(&batch),
+                Some(Event::Done(end)) => self.end = Some(end),
+                Some(Event::Prepared(_)) => {}
+                None => self.end = Some(Err(broken())),
+            }
+            if self.batch.bytes.len() > MAX_KEPT {
+                let message = "too many rows of a function that acts for an Execute with a limit";
+                let hint = "Take all rows at once: without a limit, a fetch size or a cursor.";
+                return Err(PgError::error("54000", message).with_hint(hint));
+            }
+        }
+        match &self.end {
+            Some(Err(error)) => Err(error.clone()),
             _ => Ok(()),
         }
     }

@@ -258,6 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 break end;
             }
         };
+        self.portals.close_all().await;
         if let SessionEnd::Fatal(error) = &end {
             self.conn.send_error(error);
             self.conn.close_after_last_words().await;
@@ -355,19 +356,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             b'S' => {
                 self.skip_to_sync = false;
                 let outcome = self.finish_implicit().await;
-                self.settle(outcome)?;
+                self.settle(outcome).await?;
                 self.ready();
             }
             _ if self.skip_to_sync => {}
             b'Q' => {
                 let outcome = self.query(&message.body).await;
-                self.settle(outcome)?;
+                self.settle(outcome).await?;
                 self.ready();
             }
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 let outcome = self.extended(message).await;
                 self.skip_to_sync = outcome.is_err();
-                self.settle(outcome)?;
+                self.settle(outcome).await?;
             }
             b'F' => {
                 let error = if self.replication == Replication::No {
@@ -377,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                                    connection";
                     PgError::error("08P01", message)
                 };
-                self.settle(Err(error.into()))?;
+                self.settle(Err(error.into())).await?;
                 self.ready();
             }
             // Flush: every answer is written before the next message is waited for. CopyData,
@@ -389,7 +390,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Reports a statement's error and what it does to the transaction, or ends the session with
     /// it.
-    fn settle(&mut self, outcome: Result<(), Stop>) -> Result<(), SessionEnd> {
+    async fn settle(&mut self, outcome: Result<(), Stop>) -> Result<(), SessionEnd> {
         match outcome {
             Ok(()) => Ok(()),
             Err(Stop::Session(end)) => Err(end),
@@ -398,7 +399,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 self.send_warnings();
                 tracing::debug!(pid = self.pid(), %error, "statement failed");
                 self.conn.send_error(&error);
-                self.fail();
+                self.fail().await;
                 Ok(())
             }
         }

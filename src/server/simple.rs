@@ -25,7 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         })?;
         self.show_active(text);
         self.statements.remove("");
-        self.portals.take("");
+        self.portals.close("").await;
         if self.replication != Replication::No {
             if let Some(command) = ReplicationCommand::parse(text)? {
                 self.transaction.check_not_failed()?;

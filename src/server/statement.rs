@@ -33,7 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 "SHOW".to_owned()
             }
             Statement::Set(statement) => self.set_statement(statement)?.to_owned(),
-            Statement::Discard(what) => self.discard(*what)?.to_owned(),
+            Statement::Discard(what) => self.discard(*what).await?.to_owned(),
             Statement::Prepare { name, types, text } => {
                 self.prepare(name, types, text).await?;
                 "PREPARE".to_owned()
@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 "DECLARE CURSOR".to_owned()
             }
             Statement::Fetch(fetch) => self.fetch(fetch, described).await?,
-            Statement::Close(name) => self.close_cursor(name.as_deref())?.to_owned(),
+            Statement::Close(name) => self.close_cursor(name.as_deref()).await?.to_owned(),
             Statement::CopyChanges => {
                 self.copy().await?;
                 return Ok(None);
@@ -179,11 +179,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         }
     }
 
-    fn discard(&mut self, what: Discard) -> Result<&'static str, PgError> {
+    async fn discard(&mut self, what: Discard) -> Result<&'static str, PgError> {
         match what {
             Discard::All => {
                 self.transaction.check_alone("DISCARD ALL")?;
-                self.portals.clear();
+                self.portals.close_all().await;
                 self.statements.clear();
                 self.state.settings(|settings| settings.reset_all());
                 Ok("DISCARD ALL")

@@ -70,6 +70,14 @@ impl Transaction {
         matches!(self, Self::Open(_) | Self::Failed(_))
     }
 
+    /// How many savepoints the block has.
+    pub(super) const fn num_savepoints(&self) -> usize {
+        match self {
+            Self::None | Self::Implicit { .. } => 0,
+            Self::Open(savepoints) | Self::Failed(savepoints) => savepoints.0.len(),
+        }
+    }
+
     /// Whether several statements share it: what they do counts together.
     pub(super) const fn is_shared(&self) -> bool {
         match self {

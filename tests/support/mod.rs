@@ -86,10 +86,17 @@ impl TestServer {
 
     /// Stops the server and closes the databases.
     pub fn stop(mut self) -> ShutdownReport {
+        self.end().unwrap()
+    }
+
+    /// Stops the server, unless that is done, and asserts that it had no fault.
+    fn end(&mut self) -> Option<ShutdownReport> {
         self.begin_stop();
-        let report = self.thread.take().unwrap().join().unwrap();
-        assert!(self.databases.close().is_empty());
-        report
+        let report = self.thread.take()?.join().unwrap();
+        assert_eq!(report.num_panicked, 0, "{report:?}");
+        let trouble = self.databases.close();
+        assert!(trouble.is_empty(), "{trouble:?}");
+        Some(report)
     }
 
     pub fn engine(&self) -> Arc<Engine> {
@@ -137,10 +144,14 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        self.begin_stop();
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+        if std::thread::panicking() {
+            self.begin_stop();
+            if let Some(thread) = self.thread.take() {
+                drop(thread.join());
+            }
+            return;
         }
+        self.end();
     }
 }
 

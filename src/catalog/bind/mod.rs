@@ -77,6 +77,8 @@ pub(super) struct Binder<'a> {
     /// How many calls of volatile functions were bound so far (`expr` counts them): what holds one
     /// is evaluated once and never copied.
     pub(super) num_volatile: Cell<usize>,
+    /// Whether a function that acts was bound.
+    pub(super) acts: Cell<bool>,
     /// Where lines of the statement's text begin, for positions in errors.
     pub(super) lines: Lines,
     /// How deep the expression that is being bound stands in others.
@@ -117,6 +119,7 @@ impl<'a> Binder<'a> {
             params: RefCell::new(params),
             next_name: Cell::new(1),
             num_volatile: Cell::new(0),
+            acts: Cell::new(false),
             lines,
             depth: Cell::new(0),
         }

@@ -141,6 +141,7 @@ pub(super) fn prepared(sql: &str, types: &[PgType]) -> Prepared {
         params: Vec::new(),
         columns: types.iter().map(column).collect(),
         fields: Vec::new(),
+        acts: false,
         sql: sql.to_owned(),
     }
 }

@@ -48,7 +48,8 @@ pub(super) const ALL: &[Function] = &[
             args,
             Wanted::new(true, Some("pg_logical_slot_get_changes")),
         )
-    }),
+    })
+    .acts(),
     decoding(3784, "pg_logical_slot_peek_changes", TEXT, |call, args| {
         changes(
             call,
@@ -61,7 +62,8 @@ pub(super) const ALL: &[Function] = &[
         "pg_logical_slot_get_binary_changes",
         BINARY,
         |call, args| changes(call, args, Wanted::new(true, None)),
-    ),
+    )
+    .acts(),
     decoding(
         3785,
         "pg_logical_slot_peek_binary_changes",

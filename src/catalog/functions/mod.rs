@@ -73,6 +73,9 @@ pub(super) struct Function {
     pub(super) strict: bool,
     /// Does something beside answering: called once for each row, never moved or folded.
     pub(super) volatile: bool,
+    /// Changes something that others see or the session keeps: a query with it must not run ahead
+    /// of who takes its rows.
+    pub(super) acts: bool,
     pub(super) body: Body,
 }
 
@@ -124,6 +127,7 @@ impl Function {
             returns,
             strict: true,
             volatile: false,
+            acts: false,
             body,
         }
     }
@@ -137,6 +141,13 @@ impl Function {
     /// The same, called once for each row.
     pub(super) const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// The same, as one that acts: called once for each row.
+    pub(super) const fn acts(mut self) -> Self {
+        self.volatile = true;
+        self.acts = true;
         self
     }
 

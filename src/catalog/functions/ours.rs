@@ -37,7 +37,8 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["slot_name", "plugin", "start", "temporary", "two_phase"])
     .defaults(&["NULL", "false", "false"])
-    .lax(),
+    .lax()
+    .acts(),
     ours(
         9102,
         "plan_resume",
@@ -64,7 +65,8 @@ pub(super) const ALL: &[Function] = &[
         PgType::PG_LSN,
         Body::Scalar(publish),
     )
-    .named(&["record"]),
+    .named(&["record"])
+    .acts(),
     emit(9104, &[PgType::BOOL, PgType::TEXT, PgType::TEXT]),
     emit(9105, &[PgType::BOOL, PgType::TEXT, PgType::BYTEA]),
     ours(
@@ -74,7 +76,8 @@ pub(super) const ALL: &[Function] = &[
         PgType::BOOL,
         Body::Scalar(terminate),
     )
-    .named(&["slot"]),
+    .named(&["slot"])
+    .acts(),
     ours(
         9107,
         "report",
@@ -82,7 +85,8 @@ pub(super) const ALL: &[Function] = &[
         PgType::VOID,
         Body::Scalar(report),
     )
-    .named(&["slot", "apply_errors", "divergences"]),
+    .named(&["slot", "apply_errors", "divergences"])
+    .acts(),
     ours(
         9108,
         "bookmark",
@@ -126,6 +130,7 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
         Body::Scalar(wal::emit_message),
     )
     .named(&["transactional", "prefix", "content"])
+    .acts()
 }
 
 /// A slot that may start elsewhere than at the head.

@@ -79,7 +79,7 @@ pub(super) const FUNCTIONS: &[F] = &[
         Body::Scalar(set_config),
     )
     .lax()
-    .volatile(),
+    .acts(),
     F::new(
         2026,
         "pg_backend_pid",

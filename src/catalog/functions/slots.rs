@@ -25,7 +25,7 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["slot_name", "plugin", "temporary", "twophase"])
     .defaults(&["false", "false"])
-    .volatile(),
+    .acts(),
     Function::new(
         3779,
         "pg_create_physical_replication_slot",
@@ -38,7 +38,7 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["slot_name", "immediately_reserve", "temporary"])
     .defaults(&["false", "false"])
-    .volatile(),
+    .acts(),
     Function::new(
         3780,
         "pg_drop_replication_slot",
@@ -46,7 +46,7 @@ pub(super) const ALL: &[Function] = &[
         PgType::VOID,
         Body::Scalar(drop_slot),
     )
-    .volatile(),
+    .acts(),
     Function::new(
         3878,
         "pg_replication_slot_advance",
@@ -58,7 +58,7 @@ pub(super) const ALL: &[Function] = &[
         },
     )
     .named(&["slot_name", "upto_lsn"])
-    .volatile(),
+    .acts(),
     copying(
         4222,
         &[PgType::NAME, PgType::NAME, PgType::BOOL, PgType::NAME],
@@ -96,7 +96,7 @@ pub(super) const ALL: &[Function] = &[
         Body::Scalar(reset_statistics),
     )
     .lax()
-    .volatile(),
+    .acts(),
 ];
 
 /// `pg_copy_logical_replication_slot` with some of its arguments.
@@ -113,7 +113,7 @@ const fn copying(oid: u32, args: &'static [PgType]) -> Function {
     };
     Function::new(oid, name, args, PgType::RECORD, body)
         .named(names)
-        .volatile()
+        .acts()
 }
 
 const fn copying_physical(oid: u32, args: &'static [PgType]) -> Function {
@@ -122,7 +122,7 @@ const fn copying_physical(oid: u32, args: &'static [PgType]) -> Function {
         rows: |_, _| Err(physical()),
     };
     let name = "pg_copy_physical_replication_slot";
-    Function::new(oid, name, args, PgType::RECORD, body).volatile()
+    Function::new(oid, name, args, PgType::RECORD, body).acts()
 }
 
 fn physical() -> PgError {

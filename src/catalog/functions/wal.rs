@@ -78,7 +78,7 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["pid", "timeout"])
     .defaults(&["0"])
-    .volatile(),
+    .acts(),
     Function::new(
         2171,
         "pg_cancel_backend",
@@ -92,7 +92,7 @@ pub(super) const ALL: &[Function] = &[
             Ok(Datum::Int(i64::from(cancelled)))
         }),
     )
-    .volatile(),
+    .acts(),
     Function::new(
         2621,
         "pg_reload_conf",
@@ -103,7 +103,7 @@ pub(super) const ALL: &[Function] = &[
             Ok(Datum::Int(i64::from(reloaded)))
         }),
     )
-    .volatile(),
+    .acts(),
 ];
 
 const fn head(oid: u32, name: &'static str) -> Function {
@@ -131,7 +131,7 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
         PgType::PG_LSN,
         Body::Scalar(emit_message),
     )
-    .volatile()
+    .acts()
 }
 
 /// Publishes a message; returns where it ends.

@@ -2,8 +2,6 @@
 
 mod parse;
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -116,7 +114,22 @@ fn write_day(civil: Civil, out: &mut String) {
     } else {
         1 - civil.year
     };
-    let _ = write!(out, "{year:04}-{:02}-{:02}", civil.month, civil.day);
+    padded(year, 4, out);
+    out.push('-');
+    padded(civil.month, 2, out);
+    out.push('-');
+    padded(civil.day, 2, out);
+}
+
+/// Appends a number with zeros in front, up to `width` digits. Times are written by the thousand, and
+/// the formatting machinery costs more than the digits.
+fn padded(number: i64, width: usize, out: &mut String) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number);
+    for _ in digits.len()..width {
+        out.push('0');
+    }
+    out.push_str(digits);
 }
 
 fn write_era(civil: Civil, out: &mut String) {
@@ -137,21 +150,20 @@ pub(crate) fn write_date(days: i64, out: &mut String) {
 /// Appends a time of day: microseconds since midnight.
 pub(crate) fn write_time(time_us: i64, out: &mut String) {
     let seconds = time_us / SECOND_US;
-    let _ = write!(
-        out,
-        "{:02}:{:02}:{:02}",
-        seconds / 3_600,
-        seconds / 60 % 60,
-        seconds % 60
-    );
+    padded(seconds / 3_600, 2, out);
+    out.push(':');
+    padded(seconds / 60 % 60, 2, out);
+    out.push(':');
+    padded(seconds % 60, 2, out);
     write_fraction(time_us % SECOND_US, out);
 }
 
 /// Appends a fraction of a second without the zeros at its end.
 pub(super) fn write_fraction(us: i64, out: &mut String) {
     if us != 0 {
-        let digits = format!(".{:06}", us.abs());
-        out.push_str(digits.trim_end_matches('0'));
+        out.push('.');
+        padded(us.abs(), 6, out);
+        out.truncate(out.trim_end_matches('0').len());
     }
 }
 
@@ -186,12 +198,15 @@ pub(crate) fn write_timestamptz(timestamp_us: i64, zone: &TimeZone, out: &mut St
 fn write_offset(offset: i64, out: &mut String) {
     let seconds = offset.abs();
     let sign = if offset < 0 { '-' } else { '+' };
-    let _ = write!(out, "{sign}{:02}", seconds / 3_600);
+    out.push(sign);
+    padded(seconds / 3_600, 2, out);
     if seconds % 3_600 != 0 {
-        let _ = write!(out, ":{:02}", seconds / 60 % 60);
+        out.push(':');
+        padded(seconds / 60 % 60, 2, out);
     }
     if seconds % 60 != 0 {
-        let _ = write!(out, ":{:02}", seconds % 60);
+        out.push(':');
+        padded(seconds % 60, 2, out);
     }
 }
 

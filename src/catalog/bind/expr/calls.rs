@@ -203,6 +203,9 @@ impl Binder<'_> {
         resolved: &Resolved,
         values: Vec<Typed>,
     ) -> Result<FromCall, PgError> {
+        if resolved.function.acts {
+            self.acts.set(true);
+        }
         let element = resolved.element;
         let returns = match resolved.function.returns {
             PgType::ANYARRAY | PgType::ANYCOMPATIBLEARRAY => {
