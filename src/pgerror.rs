@@ -460,6 +460,7 @@ impl From<PublishError> for PgError {
             PublishError::Buffer { .. } => Self::error("58030", message),
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
+            PublishError::TempFileLimit { .. } => Self::error("53400", message),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \

@@ -209,6 +209,53 @@ fn a_full_disk_fails_the_statement_and_nothing_else() {
 }
 
 #[test]
+fn a_block_stays_below_its_limit_and_leaves_room_for_the_spool() {
+    let disk = FakeDisk::default();
+    let engine = fake(&disk, 64 << 20);
+    let limit = |bytes| {
+        let options = EngineOptions {
+            temp_file_limit: bytes,
+            ..engine.options()
+        };
+        engine.reconfigure(&options).unwrap();
+    };
+    let mut buffer = engine.begin();
+    let mut next = 0;
+    let mut push = |buffer: &mut TransactionBuffer| {
+        next += 1;
+        buffer.push(&record(next, MAX_IN_MEMORY), NOW)
+    };
+    push(&mut buffer).unwrap();
+    limit(Some(6 << 20));
+    let refused = loop {
+        if let Err(error) = push(&mut buffer) {
+            break error;
+        }
+    };
+    assert_eq!(
+        refused.to_string(),
+        "temporary file size exceeds temp_file_limit (6144kB)"
+    );
+    let num_records = buffer.num_records();
+    assert!((2..6).contains(&num_records));
+    limit(None);
+    push(&mut buffer).unwrap();
+    // Two segments or 256 MiB are left alone, whichever is more.
+    disk.set_free_bytes(Some(256 << 20));
+    let full = push(&mut buffer).unwrap_err();
+    assert!(
+        matches!(&full, PublishError::Buffer { kind, .. }
+            if *kind == std::io::ErrorKind::StorageFull),
+        "{full}"
+    );
+    disk.set_free_bytes(Some(260 << 20));
+    push(&mut buffer).unwrap();
+    commit(&engine, buffer).unwrap();
+    let stored = read_all(&engine).len();
+    assert_eq!(u64::try_from(stored).unwrap(), num_records + 2);
+}
+
+#[test]
 fn a_buffer_that_does_not_read_back_is_never_stored() {
     let disk = FakeDisk::default();
     let engine = fake(&disk, 64 << 20);

@@ -149,6 +149,13 @@ pub enum PublishError {
         /// The block's lowest.
         lost: u64,
     },
+    /// The open transaction needs more room outside of memory than it may have. Its statement
+    /// failed, nothing else did.
+    #[error("temporary file size exceeds temp_file_limit ({limit_kb}kB)")]
+    TempFileLimit {
+        /// The limit.
+        limit_kb: u64,
+    },
     /// The open transaction could not be kept until its commit; nothing of it is stored. Its
     /// statement failed, nothing else did.
     #[error("could not {action} temporary file of a transaction: {error}")]

@@ -23,11 +23,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::PublishError;
 use super::batch::{LSN_DIGITS, PART_PREFIX};
 use super::define::Collections;
 use super::producers::Producers;
 use super::replay::Replay;
+use super::{EngineOptions, PublishError};
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
 use crate::clock::Moment;
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -46,6 +46,10 @@ pub(super) struct Scratch {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     next: Arc<AtomicU64>,
+    /// Most bytes of one file.
+    limit: Arc<AtomicU64>,
+    /// Bytes that stay free.
+    reserve: u64,
 }
 
 const SCRATCH_START: &str = "transaction.";
@@ -53,7 +57,11 @@ const SCRATCH_END: &str = ".tmp";
 
 impl Scratch {
     /// In the database's folder, after what a crash left there was removed.
-    pub(super) fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> io::Result<Self> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        options: &EngineOptions,
+    ) -> io::Result<Self> {
         for name in disk.list(&dir)? {
             if name.starts_with(SCRATCH_START) && name.ends_with(SCRATCH_END) {
                 disk.remove(&dir.join(name))?;
@@ -63,7 +71,35 @@ impl Scratch {
             disk,
             dir,
             next: Arc::default(),
+            limit: Arc::new(AtomicU64::new(options.temp_file_limit.unwrap_or(u64::MAX))),
+            reserve: options.reserve(),
         })
+    }
+
+    /// Changes the limit, of open transactions too.
+    pub(super) fn set_limit(&self, limit: Option<u64>) {
+        let limit = limit.unwrap_or(u64::MAX);
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Whether a file that ends at `end` may get `more` bytes.
+    fn admit(&self, end: u64, more: u64) -> Result<(), PublishError> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if end.saturating_add(more) > limit {
+            return Err(PublishError::TempFileLimit {
+                limit_kb: limit >> 10,
+            });
+        }
+        let free = self.disk.free_bytes(&self.dir).map_err(failed("extend"))?;
+        if free < more.saturating_add(self.reserve) {
+            let words = format!(
+                "{free} bytes are free, of which {} are kept for the spool",
+                self.reserve
+            );
+            let full = io::Error::new(io::ErrorKind::StorageFull, words);
+            return Err(failed("extend")(full));
+        }
+        Ok(())
     }
 
     /// A file that nobody else can open.
@@ -100,6 +136,7 @@ impl Spill {
     }
 
     fn append(&mut self, scratch: &Scratch, bytes: &[u8]) -> Result<(), PublishError> {
+        scratch.admit(self.end(), size(bytes.len()))?;
         if self.file.is_none() {
             *self = scratch.file().map_err(failed("create"))?;
         }
