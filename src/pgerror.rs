@@ -129,14 +129,15 @@ impl PgError {
     }
 
     /// Committed here, not confirmed there in time; `missing` are regions without a confirmation.
-    pub(crate) fn unconfirmed(timeout: &QuorumTimeout, missing: &[String]) -> Self {
+    pub(crate) fn unconfirmed(timeout: &QuorumTimeout) -> Self {
         let QuorumTimeout {
             target_lsn,
             elapsed_ms,
             observed,
             required,
-            ..
+            regions,
         } = timeout;
+        let missing = &regions.missing;
         let message =
             format!("committed here at {target_lsn}, confirmed by {observed} of {required}");
         let mut detail = format!(
@@ -488,6 +489,12 @@ impl From<PublishError> for PgError {
             PublishError::Buffer { .. } => Self::error("58030", message),
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
+            PublishError::TempFileLimit { .. } => Self::error("53400", message),
+            PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
+                "Nothing of the block is stored, and the same numbers would be taken for repeated \
+                 ones. Let one connection at a time publish under a producer's name, and number \
+                 the records anew.",
+            ),
             PublishError::Encode(EncodeError::MetadataTooDeep) => Self::error("54000", message),
             PublishError::Encode(EncodeError::MessageHead)
             | PublishError::StandsAlone

@@ -269,3 +269,31 @@ fn the_blocking_client_cancels() {
     canceller.join().unwrap();
     client.query_one("SELECT 1", &[]).unwrap();
 }
+
+#[test]
+fn changes_whose_rows_cannot_be_written_are_not_confirmed() {
+    let server = TestServer::start();
+    let mut client = connect(&server);
+    client
+        .query(
+            "SELECT pg_create_logical_replication_slot('unwritten', 'test_decoding')",
+            &[],
+        )
+        .unwrap();
+    server.publish(1..=3);
+    let confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots \
+                     WHERE slot_name = 'unwritten'";
+    let mut at = || -> PgLsn { client.query_one(confirmed, &[]).unwrap().get(0) };
+    let before = at();
+    let mut other = connect(&server);
+    let failed = other.query(
+        "SELECT lsn, 'spool=r/spool'::aclitem \
+         FROM pg_logical_slot_get_changes('unwritten', NULL, NULL)",
+        &[],
+    );
+    assert_eq!(code(failed), SqlState::UNDEFINED_FUNCTION);
+    assert_eq!(at(), before);
+    let all = "SELECT lsn FROM pg_logical_slot_get_changes('unwritten', NULL, NULL)";
+    assert_eq!(other.query(all, &[]).unwrap().len(), 9);
+    assert!(at() > before);
+}

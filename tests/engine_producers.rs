@@ -160,22 +160,40 @@ fn a_block_that_is_rolled_back_leaves_the_numbers_as_they_were() {
 }
 
 #[test]
-fn a_block_that_another_connection_overtook_stores_what_is_still_new() {
+fn a_block_that_another_connection_overtook_fails_and_stores_nothing() {
     let home = Home::new();
     let engine = home.open(options());
+    let mut last = 0;
     for (first, len) in [(1, 10), (101, 300_000)] {
-        let mut buffer = engine.begin();
-        for seq in first..first + 6 {
-            let entity = vec![1; len];
-            buffer
-                .push(&record("a", seq).with_entity(entity), NOW)
-                .unwrap();
+        for overtaken_by in [first + 2, first + 9] {
+            let mut buffer = engine.begin();
+            for seq in overtaken_by - 2..overtaken_by + 4 {
+                let record = record("a", seq).with_entity(vec![1; len]);
+                buffer.push(&record, NOW).unwrap();
+            }
+            publish(&engine, "a", [overtaken_by]);
+            let refused = engine.commit(buffer, NOW).unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                format!(
+                    "producer \"a\" published seq {overtaken_by} meanwhile; seq {} of this \
+                     block would be lost",
+                    overtaken_by - 2
+                )
+            );
+            last = overtaken_by;
         }
-        publish(&engine, "a", [first + 2]);
-        engine.commit(buffer, NOW).unwrap().unwrap().wait().unwrap();
     }
-    assert_eq!(stored(&engine, "a"), [3, 4, 5, 6, 103, 104, 105, 106]);
-    assert_eq!(known(&engine, "a"), (Some(106), 6));
+    assert_eq!(stored(&engine, "a"), [3, 10, 103, 110]);
+    // What was a repeated one when it came takes nothing from the block.
+    let mut buffer = engine.begin();
+    for seq in [last, last + 5] {
+        buffer.push(&record("a", seq), NOW).unwrap();
+    }
+    publish(&engine, "a", [last + 1]);
+    engine.commit(buffer, NOW).unwrap().unwrap().wait().unwrap();
+    assert_eq!(stored(&engine, "a"), [3, 10, 103, 110, 111, 115]);
+    assert_eq!(known(&engine, "a"), (Some(115), 1));
 }
 
 #[test]

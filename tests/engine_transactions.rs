@@ -20,6 +20,7 @@ use pgspool::clock::Moment;
 use pgspool::disk::{FakeDisk, FakeError, FakeOp};
 use pgspool::engine::{Engine, EngineOptions, MAX_IN_MEMORY, PublishError, TransactionBuffer};
 use pgspool::lsn::Lsn;
+use pgspool::relations::{Command, CreateTable, TableName};
 use pgspool::spool::Frame;
 
 const NOW: Moment = Moment::at_ms(7);
@@ -208,6 +209,53 @@ fn a_full_disk_fails_the_statement_and_nothing_else() {
 }
 
 #[test]
+fn a_block_stays_below_its_limit_and_leaves_room_for_the_spool() {
+    let disk = FakeDisk::default();
+    let engine = fake(&disk, 64 << 20);
+    let limit = |bytes| {
+        let options = EngineOptions {
+            temp_file_limit: bytes,
+            ..engine.options()
+        };
+        engine.reconfigure(&options).unwrap();
+    };
+    let mut buffer = engine.begin();
+    let mut next = 0;
+    let mut push = |buffer: &mut TransactionBuffer| {
+        next += 1;
+        buffer.push(&record(next, MAX_IN_MEMORY), NOW)
+    };
+    push(&mut buffer).unwrap();
+    limit(Some(6 << 20));
+    let refused = loop {
+        if let Err(error) = push(&mut buffer) {
+            break error;
+        }
+    };
+    assert_eq!(
+        refused.to_string(),
+        "temporary file size exceeds temp_file_limit (6144kB)"
+    );
+    let num_records = buffer.num_records();
+    assert!((2..6).contains(&num_records));
+    limit(None);
+    push(&mut buffer).unwrap();
+    // Two segments or 256 MiB are left alone, whichever is more.
+    disk.set_free_bytes(Some(256 << 20));
+    let full = push(&mut buffer).unwrap_err();
+    assert!(
+        matches!(&full, PublishError::Buffer { kind, .. }
+            if *kind == std::io::ErrorKind::StorageFull),
+        "{full}"
+    );
+    disk.set_free_bytes(Some(260 << 20));
+    push(&mut buffer).unwrap();
+    commit(&engine, buffer).unwrap();
+    let stored = read_all(&engine).len();
+    assert_eq!(u64::try_from(stored).unwrap(), num_records + 2);
+}
+
+#[test]
 fn a_buffer_that_does_not_read_back_is_never_stored() {
     let disk = FakeDisk::default();
     let engine = fake(&disk, 64 << 20);
@@ -222,6 +270,73 @@ fn a_buffer_that_does_not_read_back_is_never_stored() {
     disk.clear_faults();
     let engine = fake(&disk, 64 << 20);
     assert!(read_all(&engine).is_empty());
+}
+
+fn create(name: &str) -> Command {
+    Command::CreateTable(CreateTable {
+        table: TableName {
+            schema: None,
+            name: name.to_owned(),
+            position: 1,
+        },
+        if_not_exists: false,
+        columns: Vec::new(),
+        keys: Vec::new(),
+    })
+}
+
+#[test]
+fn a_commit_that_is_refused_defines_nothing() {
+    let disk = FakeDisk::default();
+    let engine = fake(&disk, 64 << 20);
+    let block = || {
+        let mut buffer = engine.begin();
+        for rid in 0..8 {
+            buffer.push(&record(rid, 600_000), NOW).unwrap();
+        }
+        buffer
+    };
+    let is_there = |name| engine.relations().knows([name]);
+    // A buffer that does not read back.
+    let buffer = block();
+    disk.fail_from(FakeOp::Read, 3, FakeError::Io);
+    let refused = engine.commit_defining(&[create("t")], buffer, NOW);
+    assert!(matches!(refused, Err(PublishError::Buffer { .. })));
+    disk.clear_faults();
+    assert!(!is_there("t") && !is_there("orders"));
+    // A definition that cannot be made any more.
+    let twice = [create("t"), create("t")];
+    let refused = engine.commit_defining(&twice, block(), NOW);
+    assert!(matches!(refused, Err(PublishError::Define(_))));
+    assert!(!is_there("t") && !is_there("orders"));
+    assert!(read_all(&engine).is_empty());
+    // Both at once, in front of the records.
+    let ticket = engine.commit_defining(&[create("t")], block(), NOW);
+    ticket.unwrap().unwrap().wait().unwrap();
+    assert!(is_there("t") && is_there("orders"));
+    assert_eq!(read_all(&engine).len(), 8);
+}
+
+#[test]
+fn a_throttled_commit_defines_nothing() {
+    let home = Home::new();
+    let mut options = options();
+    options.commit.soft_target_lsn = 1;
+    options.commit.policy = pgspool::replicas::CommitPolicy::AckN(1);
+    let engine = home.open(options);
+    let replicas = engine.replicas();
+    replicas.register("slow", None, engine.head(), NOW);
+    let mut batch = engine.batch(NOW);
+    batch.push(&record(1, 1000)).unwrap();
+    engine.publish(batch).unwrap();
+    let mut buffer = engine.begin();
+    buffer.push(&record(2, 10), NOW).unwrap();
+    let refused = engine.commit_defining(&[create("t")], buffer, NOW);
+    assert!(
+        matches!(refused, Err(PublishError::Throttled { .. })),
+        "{refused:?}"
+    );
+    assert!(!engine.relations().knows(["t"]));
 }
 
 /// Three blocks and single records, on a disk that crashes after every number of steps in turn.

@@ -562,3 +562,78 @@ fn random_definitions_agree_with_a_model_at_every_position() {
         }
     }
 }
+
+#[test]
+fn definitions_of_several_sessions_follow_one_another_without_gaps() {
+    let home = Home::new();
+    let engine = Arc::new(home.open(options()));
+    engine.define(&create("t")).unwrap();
+    let definers = (0..3).map(|n| {
+        let engine = Arc::clone(&engine);
+        std::thread::spawn(move || {
+            for _ in 0..10 {
+                let name = format!("c{n}");
+                engine.define(&add_column("t", &name)).unwrap();
+                engine.define(&drop_column("t", &name)).unwrap();
+            }
+        })
+    });
+    let publishers = (0..2).map(|n| {
+        let engine = Arc::clone(&engine);
+        std::thread::spawn(move || {
+            for rid in 0..60 {
+                let mut batch = engine.batch(Moment::at_ms(7));
+                let collection = format!("x{n}{}", rid / 6);
+                batch.push(&ChangeRecord::insert(&collection, rid)).unwrap();
+                engine.publish(batch).unwrap();
+            }
+        })
+    });
+    let threads: Vec<_> = definers.chain(publishers).collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    // The file refuses to open with a gap or an overlap.
+    drop(engine);
+    let engine = home.open(options());
+    let store = engine.relations();
+    let since = |at: u64| {
+        let set = store.at(lsn(at));
+        let table = set.relation("public", "t");
+        table.map_or(0, |table| table.since.get())
+    };
+    let head = engine.head().get();
+    let found: Vec<u64> = (0..=50).map(|n| since(head * n / 50)).collect();
+    assert!(found.is_sorted(), "{found:?}");
+}
+
+#[test]
+fn a_definition_never_counts_from_below_an_earlier_one() {
+    let disk = disk();
+    let store = open(&disk);
+    store.apply(&create("t"), lsn(100)).unwrap();
+    store.apply(&add_column("t", "b"), lsn(200)).unwrap();
+    store.apply(&add_column("t", "c"), lsn(300)).unwrap();
+    store.apply(&add_column("t", "d"), lsn(250)).unwrap();
+    let set = open(&disk).current();
+    assert_eq!(set.relation("public", "t").unwrap().since, lsn(300));
+}
+
+#[test]
+fn records_that_are_queued_keep_the_relation_of_before() {
+    let home = Home::new();
+    let engine = home.open(options());
+    engine.define(&create("t")).unwrap();
+    let mut tickets = Vec::new();
+    for rid in 0..50 {
+        let mut batch = engine.batch(Moment::at_ms(7));
+        batch.push(&ChangeRecord::insert("t", rid)).unwrap();
+        tickets.push(engine.submit(batch).unwrap());
+    }
+    engine.define(&add_column("t", "b")).unwrap();
+    for ticket in tickets {
+        let end = ticket.wait().unwrap().last_lsn;
+        let set = engine.relations().at(end);
+        assert_eq!(names(&set, "t"), ["id", "a"]);
+    }
+}

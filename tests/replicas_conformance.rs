@@ -23,8 +23,9 @@ use pgspool::disk::{Disk, FakeDisk};
 use pgspool::lsn::Lsn;
 use pgspool::replicas::{
     AppliedTracker, Bookmark, BookmarkError, CommitOutcome, CommitPolicy, CommitSettings,
-    CommitSettingsError, CommitWaiter, Gap, ParseBookmarkError, QuorumMode, QuorumUnmet, Replicas,
-    ReplicationProgress, Requirement, UnknownReplica, quorum,
+    CommitSettingsError, CommitWaiter, ConfirmLevel, Confirmed, Gap, ParseBookmarkError,
+    QuorumMode, QuorumTimeout, QuorumUnmet, Replicas, ReplicationProgress, Requirement,
+    UnknownReplica, quorum,
 };
 use pgspool::slots::{NewSlot, SlotLimits, SlotName, SlotStore};
 
@@ -787,8 +788,27 @@ fn w35_timeout_is_an_end_of_its_own_and_the_wait_is_for_the_writers_lsn() {
     join(&replicas, "eu_a", Some("eu"), 60);
     assert_eq!(wait(&replicas, 60, 5), CommitOutcome::Reached(2));
     assert_eq!(wait(&replicas, 65, 5), timed_out(1, 2));
-    let error = replicas.quorum_timeout(lsn(65), 1, 2, ms(5));
-    assert_eq!(error.acked_regions, ["us"]);
+    // Which regions those are is the wait's own: settings of later and other levels change nothing.
+    replicas.register("eu_b", Some("eu"), lsn(0), at(0));
+    let confirmed = Confirmed {
+        write: lsn(75),
+        flush: lsn(60),
+        apply: lsn(60),
+    };
+    replicas.acknowledge_each("eu_b", confirmed, at(0)).unwrap();
+    let mut at_write = replicas.wait_released_at(lsn(72), ConfirmLevel::Write);
+    let mut at_flush = replicas.wait_released(lsn(65));
+    configure(&replicas, QuorumMode::Sync { min_replicas: 1 }, 0);
+    assert_eq!(at_flush.time_out(), timed_out(1, 2));
+    assert_eq!(at_flush.regions().acked, ["us"]);
+    assert_eq!(at_flush.regions().missing, ["eu"]);
+    assert_eq!(at_write.time_out(), timed_out(1, 2));
+    let regions = at_write.regions().clone();
+    assert_eq!(
+        (regions.acked.as_slice(), regions.missing.as_slice()),
+        (&["eu".to_owned()][..], &["us".to_owned()][..])
+    );
+    let error = QuorumTimeout::new(lsn(72), (1, 2), ms(5), regions);
     assert!(error.to_string().contains("committed here"));
     configure(&replicas, QuorumMode::Async, 0);
     assert_eq!(wait(&replicas, 65, 5), CommitOutcome::NotRequired);

@@ -20,7 +20,7 @@ mod testing;
 mod views;
 
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
-pub(crate) use exec::Executor;
+pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
 
 use std::sync::Arc;

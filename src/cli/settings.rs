@@ -161,6 +161,10 @@ mod tests {
     fn bare_numbers_have_postgresqls_units() {
         let settings = assigned("max_slot_wal_keep_size=3").unwrap();
         assert_eq!(settings.engine.max_slot_wal_keep_size, Some(3 << 20));
+        let settings = assigned("temp_file_limit=3").unwrap();
+        assert_eq!(settings.engine.temp_file_limit, Some(3 << 10));
+        let settings = assigned("temp_file_limit=-1").unwrap();
+        assert_eq!(settings.engine.temp_file_limit, None);
         let settings = assigned("wal_keep_size=1024").unwrap();
         assert_eq!(settings.engine.wal_keep_size, 1 << 30);
         let settings = assigned("wal_sender_timeout=500us").unwrap();

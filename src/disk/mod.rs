@@ -52,6 +52,10 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes created, renamed and removed names of `dir` durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that files in `dir` may still take; without bound where a disk does not know.
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// An open file. Positions are explicit; there is no cursor.

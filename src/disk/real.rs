@@ -107,6 +107,16 @@ impl Disk for RealDisk {
         };
         File::open(dir)?.sync_all()
     }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let dir = if dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            dir
+        };
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
 }
 
 #[derive(Debug)]

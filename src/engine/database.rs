@@ -131,7 +131,7 @@ impl Engine {
         };
         let producers = ReadCheckpoint::read(Arc::clone(&disk), dir).map_err(of_producers)?;
         let persisted = slots.highest_persisted().max(producers.through());
-        let scratch = Scratch::open(Arc::clone(&disk), dir.to_owned());
+        let scratch = Scratch::open(Arc::clone(&disk), dir.to_owned(), &options);
         let scratch = scratch.map_err(|source| OpenError::Io {
             action: format!("remove temporary files in {}", dir.display()),
             source,
@@ -203,14 +203,16 @@ impl Engine {
         options.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what can be changed while the database is open: the limits of slots, what is kept,
-    /// and how commits are released. The rest of `options` is not looked at.
+    /// Changes what can be changed while the database is open: the limits of slots and temporary
+    /// files, what is kept, and how commits are released. The rest of `options` is not looked at.
     pub fn reconfigure(&self, options: &EngineOptions) -> Result<(), CommitSettingsError> {
         self.replicas.configure(options.commit.clone())?;
         let mut now = self.options.write().unwrap_or_else(PoisonError::into_inner);
         now.limits = options.limits;
         now.max_slot_wal_keep_size = options.max_slot_wal_keep_size;
         now.wal_keep_size = options.wal_keep_size;
+        now.temp_file_limit = options.temp_file_limit;
+        self.scratch.set_limit(options.temp_file_limit);
         now.commit = options.commit.clone();
         Ok(())
     }

@@ -12,9 +12,7 @@ use super::{Engine, OpenError, PublishError};
 use crate::change::{PayloadRef, RawRecord};
 use crate::disk::Disk;
 use crate::lsn::Lsn;
-use crate::relations::{
-    Command, DefineError, Outcome, RELATIONS_FILE, RelationStore, RelationStoreError,
-};
+use crate::relations::{Command, Outcome, RELATIONS_FILE, RelationStore, RelationStoreError};
 use crate::spool::{ReadError, Spool};
 
 /// Bytes that are read at once where a spool is searched for collections.
@@ -26,23 +24,45 @@ impl Engine {
         &self.relations
     }
 
-    /// Does what a statement asks to define, for records above the head; durable before it
-    /// returns. Blocking.
-    pub fn define(&self, command: &Command) -> Result<Outcome, DefineError> {
-        self.relations.apply(command, self.head())
+    /// Does what a statement asks to define, for all records that are not queued yet; durable
+    /// before it returns. Blocking.
+    pub fn define(&self, command: &Command) -> Result<Outcome, PublishError> {
+        let commands = std::slice::from_ref(command);
+        self.relations.change(commands, &[], || self.behind_queue())
     }
 
-    /// The same for the definitions of a transaction block, all or nothing. Blocking.
-    pub fn define_all(&self, commands: &[Command]) -> Result<(), DefineError> {
-        self.relations.apply_all(commands, self.head())
+    /// The same for the definitions of a transaction block and the collections of its records,
+    /// all or nothing. Blocking.
+    pub(super) fn define_with(
+        &self,
+        commands: &[Command],
+        collections: &Collections,
+    ) -> Result<(), PublishError> {
+        if commands.is_empty() {
+            return self.note_collections(collections);
+        }
+        let names = collections.names();
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        self.relations
+            .change(commands, &names, || self.behind_queue())?;
+        Ok(())
     }
 
     /// Makes the collections of records known that are about to be stored.
     pub(super) fn note_collections(&self, collections: &Collections) -> Result<(), PublishError> {
         let names = collections.names();
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        self.relations.note_collections(&names, self.head())?;
+        // No record of theirs is queued yet, so nothing is to be waited for.
+        let head = || Ok::<_, PublishError>(self.head());
+        self.relations.change(&[], &names, head)?;
         Ok(())
+    }
+
+    /// The position behind all that is queued, once it is durable: those records were made under
+    /// the definitions that were there.
+    fn behind_queue(&self) -> Result<Lsn, PublishError> {
+        self.spool.append(Vec::new())?.wait()?;
+        Ok(self.head())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the engine's verbs can answer instead of success: one enum per verb, with the variants a
 //! caller can tell apart.
 
-use crate::change::EncodeError;
+use crate::change::{EncodeError, ProducerName};
 use crate::lsn::Lsn;
 use crate::relations::{DefineError, RelationStoreError};
 use crate::replicas::CommitSettingsError;
@@ -135,6 +135,27 @@ pub enum PublishError {
     /// its own needs no numbers.
     #[error("a record with a producer's number cannot be published at a chosen position")]
     NumberedAtPosition,
+    /// While a block was open, its producer published a higher number over another connection:
+    /// the block's record would be taken for a repeated one. Nothing of the block is stored.
+    #[error(
+        "producer \"{producer}\" published seq {published} meanwhile; seq {lost} of this block \
+         would be lost"
+    )]
+    Overtaken {
+        /// The producer.
+        producer: ProducerName,
+        /// Its last number.
+        published: u64,
+        /// The block's lowest.
+        lost: u64,
+    },
+    /// The open transaction needs more room outside of memory than it may have. Its statement
+    /// failed, nothing else did.
+    #[error("temporary file size exceeds temp_file_limit ({limit_kb}kB)")]
+    TempFileLimit {
+        /// The limit.
+        limit_kb: u64,
+    },
     /// The open transaction could not be kept until its commit; nothing of it is stored. Its
     /// statement failed, nothing else did.
     #[error("could not {action} temporary file of a transaction: {error}")]

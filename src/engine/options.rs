@@ -27,6 +27,8 @@ pub struct EngineOptions {
     pub max_slot_wal_keep_size: Option<u64>,
     /// `wal_keep_size`: spool bytes kept whether slots need them or not.
     pub wal_keep_size: u64,
+    /// `temp_file_limit`: most bytes of a transaction block outside of memory; `None` no limit.
+    pub temp_file_limit: Option<u64>,
     /// Commit policy, quorum and flow control.
     pub commit: CommitSettings,
 }
@@ -47,12 +49,19 @@ impl Default for EngineOptions {
             },
             max_slot_wal_keep_size: None,
             wal_keep_size: GIB,
+            temp_file_limit: Some(10 * GIB),
             commit: CommitSettings::default(),
         }
     }
 }
 
 impl EngineOptions {
+    /// Bytes on the file system that transaction blocks leave to the spool: it cannot go on
+    /// without room for its next segments.
+    pub(super) fn reserve(&self) -> u64 {
+        self.segment_bytes.saturating_mul(2).max(256 * MIB)
+    }
+
     /// How a database's spool is opened.
     pub(super) fn spool(&self, persisted_position: Lsn, new: NewSpool) -> SpoolOptions {
         SpoolOptions {

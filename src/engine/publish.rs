@@ -1,10 +1,18 @@
 //! Getting transactions into a database.
 
 use super::producers::{Numbering, ProducerSnapshot};
+use super::replay::Replay;
 use super::transaction::{Numbers, TransactionBuffer, failed};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
+use crate::relations::Command;
 use crate::spool::{DraftSource, Drafts, StreamedUnit, Unit};
+
+/// A block on its way to the writer.
+enum Work {
+    Units(Vec<Unit>),
+    Streamed(StreamedUnit),
+}
 
 impl Engine {
     /// An empty batch for this database.
@@ -53,17 +61,47 @@ impl Engine {
         buffer: TransactionBuffer,
         now: Moment,
     ) -> Result<Option<PublishTicket>, PublishError> {
+        self.commit_defining(&[], buffer, now)
+    }
+
+    /// The same for a block that defines, too: its definitions are durable before its records are
+    /// queued, and only when nothing but the spool's own failure can keep the records out any
+    /// more. On an error before that nothing is defined either.
+    pub fn commit_defining(
+        &self,
+        commands: &[Command],
+        buffer: TransactionBuffer,
+        now: Moment,
+    ) -> Result<Option<PublishTicket>, PublishError> {
         if buffer.is_empty() {
+            self.define_with(commands, buffer.collections())?;
             return Ok(None);
         }
         self.admit()?;
-        self.note_collections(buffer.collections())?;
+        let collections = buffer.collections().clone();
         let order = buffer.is_numbered().then(|| self.producers.order());
         let mut replay = buffer.into_replay()?;
+        if !commands.is_empty() {
+            replay.check().map_err(failed("read"))?;
+        }
         let numberings: Vec<Numbering> = replay.take_numbers().map(numbering).collect();
+        let work = self.work(replay, now)?;
+        self.define_with(commands, &collections)?;
+        let ticket = match work {
+            Work::Units(units) => self.spool.append(units)?,
+            Work::Streamed(unit) => self.spool.append_streamed(unit)?,
+        };
+        if let Some(order) = order {
+            order.note(numberings, ticket.probe());
+        }
+        Ok(Some(ticket))
+    }
+
+    /// What the spool is to write of a block.
+    fn work(&self, replay: Replay, now: Moment) -> Result<Work, PublishError> {
         let (term, timestamp_ms) = (self.term(), now.unix_ms);
-        let ticket = match replay.num_frames() {
-            0 => self.spool.append(Vec::new())?,
+        Ok(match replay.num_frames() {
+            0 => Work::Units(Vec::new()),
             1 => {
                 let only = replay.into_only().map_err(failed("read"))?;
                 let unit = |draft| Unit {
@@ -72,18 +110,14 @@ impl Engine {
                     lsn: None,
                     frames: Drafts::One(draft),
                 };
-                self.spool.append(only.map(unit).into_iter().collect())?
+                Work::Units(only.map(unit).into_iter().collect())
             }
-            _ => self.spool.append_streamed(StreamedUnit {
+            _ => Work::Streamed(StreamedUnit {
                 term,
                 timestamp_ms,
                 drafts: Box::new(replay),
-            })?,
-        };
-        if let Some(order) = order {
-            order.note(numberings, ticket.probe());
-        }
-        Ok(Some(ticket))
+            }),
+        })
     }
 
     /// Which number of each producer is the last that is durable.

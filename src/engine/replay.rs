@@ -6,10 +6,9 @@ use std::mem;
 
 use bytes::Bytes;
 
-use super::batch::{LSN_DIGITS, PART_PREFIX};
-use super::transaction::{ENTRY_HEAD, Numbers, Spill, size};
+use super::batch::PART_PREFIX;
+use super::transaction::{ENTRY_HEAD, Numbers, Spill};
 use crate::change;
-use crate::spool::frame::OVERHEAD;
 use crate::spool::{Draft, DraftSource, Stamp};
 
 /// A transaction's records read back from their buffer.
@@ -26,8 +25,6 @@ pub(super) struct Replay {
     counted: u64,
     /// Frames made ready.
     num_ready: u64,
-    /// By producer: numbers up to this one are left out.
-    floors: Vec<Option<u64>>,
     numbers: Vec<Numbers>,
 }
 
@@ -36,78 +33,38 @@ struct Entry {
     start: usize,
     end: usize,
     lsn_at: usize,
-    /// Place of the producer from 1, and number.
-    number: (u32, u64),
 }
 
 impl Replay {
-    pub(super) fn new(spill: Spill, memory: Vec<u8>, numbers: Vec<Numbers>) -> Self {
+    /// `num_frames` records whose frames are `counted` bytes.
+    pub(super) fn new(
+        spill: Spill,
+        memory: Vec<u8>,
+        numbers: Vec<Numbers>,
+        (num_frames, counted): (u64, u64),
+    ) -> Self {
         Self {
             spill,
             num_read: 0,
             memory,
             ready: VecDeque::new(),
-            num_frames: 0,
-            counted: 0,
+            num_frames,
+            counted,
             num_ready: 0,
-            floors: Vec::new(),
             numbers,
         }
     }
 
-    /// All records are kept, and this is how many.
-    pub(super) fn set_counts(&mut self, num_frames: u64, counted: u64) {
-        self.num_frames = num_frames;
-        self.counted = counted;
-    }
-
-    /// Leaves out the records with numbers up to `floors`, and counts what is kept. Reads all.
-    pub(super) fn count(&mut self, floors: &[Option<u64>]) -> io::Result<()> {
-        self.floors = floors.to_vec();
-        for numbers in &mut self.numbers {
-            numbers.kept = None;
-        }
-        for chunk in self.spill.chunks.clone() {
-            let bytes = self.spill.read(chunk)?;
-            self.count_entries(&bytes)?;
-        }
-        let memory = mem::take(&mut self.memory);
-        let counted = self.count_entries(&memory);
-        self.memory = memory;
-        counted
-    }
-
-    fn count_entries(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut at = 0;
-        while let Some(entry) = next_entry(bytes, at)? {
-            at = entry.end;
-            let repeated = self.is_repeated(&entry);
-            let (place, seq) = entry.number;
-            let place = usize::try_from(place).unwrap_or(usize::MAX);
-            if let Some(numbers) = place.checked_sub(1).and_then(|at| self.numbers.get_mut(at)) {
-                if repeated {
-                    numbers.num_repeated += 1;
-                } else {
-                    let lowest = numbers.kept.map_or(seq, |(lowest, _)| lowest);
-                    numbers.kept = Some((lowest, seq));
-                }
-            }
-            if !repeated {
-                let payload = entry.end.saturating_sub(entry.start);
-                self.num_frames += 1;
-                self.counted += size(payload + LSN_DIGITS + OVERHEAD);
+    /// Whether all of it reads back. Reads all of the file.
+    pub(super) fn check(&self) -> io::Result<()> {
+        for chunk in &self.spill.chunks {
+            let bytes = self.spill.read(*chunk)?;
+            let mut at = 0;
+            while let Some(entry) = next_entry(&bytes, at)? {
+                at = entry.end;
             }
         }
         Ok(())
-    }
-
-    fn is_repeated(&self, entry: &Entry) -> bool {
-        let (place, seq) = entry.number;
-        let place = usize::try_from(place)
-            .ok()
-            .and_then(|place| place.checked_sub(1));
-        let floor = place.and_then(|place| self.floors.get(place)).copied();
-        floor.flatten() >= Some(seq)
     }
 
     /// The numbers of its producers.
@@ -143,9 +100,6 @@ impl Replay {
         let mut at = 0;
         while let Some(entry) = next_entry(&bytes, at)? {
             at = entry.end;
-            if self.is_repeated(&entry) {
-                continue;
-            }
             let first = self.num_ready == 0;
             self.num_ready += 1;
             let prefix = change::frame_part_prefix(first, self.num_ready == self.num_frames);
@@ -200,17 +154,11 @@ fn parse_entry(rest: &[u8], at: usize) -> Option<Entry> {
             .copied()
             .map(u32::from_le_bytes)
     };
-    let seq = rest
-        .get(12..)?
-        .first_chunk()
-        .copied()
-        .map(u64::from_le_bytes)?;
     let len = usize::try_from(u32_at(0)?).ok()?;
     let start = at.checked_add(ENTRY_HEAD)?;
     Some(Entry {
         start,
         end: start.checked_add(len)?,
         lsn_at: usize::try_from(u32_at(4)?).ok()?,
-        number: (u32_at(8)?, seq),
     })
 }

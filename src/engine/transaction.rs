@@ -23,11 +23,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::PublishError;
 use super::batch::{LSN_DIGITS, PART_PREFIX};
 use super::define::Collections;
 use super::producers::Producers;
 use super::replay::Replay;
+use super::{EngineOptions, PublishError};
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
 use crate::clock::Moment;
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -46,6 +46,10 @@ pub(super) struct Scratch {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     next: Arc<AtomicU64>,
+    /// Most bytes of one file.
+    limit: Arc<AtomicU64>,
+    /// Bytes that stay free.
+    reserve: u64,
 }
 
 const SCRATCH_START: &str = "transaction.";
@@ -53,7 +57,11 @@ const SCRATCH_END: &str = ".tmp";
 
 impl Scratch {
     /// In the database's folder, after what a crash left there was removed.
-    pub(super) fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> io::Result<Self> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        options: &EngineOptions,
+    ) -> io::Result<Self> {
         for name in disk.list(&dir)? {
             if name.starts_with(SCRATCH_START) && name.ends_with(SCRATCH_END) {
                 disk.remove(&dir.join(name))?;
@@ -63,7 +71,35 @@ impl Scratch {
             disk,
             dir,
             next: Arc::default(),
+            limit: Arc::new(AtomicU64::new(options.temp_file_limit.unwrap_or(u64::MAX))),
+            reserve: options.reserve(),
         })
+    }
+
+    /// Changes the limit, of open transactions too.
+    pub(super) fn set_limit(&self, limit: Option<u64>) {
+        let limit = limit.unwrap_or(u64::MAX);
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Whether a file that ends at `end` may get `more` bytes.
+    fn admit(&self, end: u64, more: u64) -> Result<(), PublishError> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if end.saturating_add(more) > limit {
+            return Err(PublishError::TempFileLimit {
+                limit_kb: limit >> 10,
+            });
+        }
+        let free = self.disk.free_bytes(&self.dir).map_err(failed("extend"))?;
+        if free < more.saturating_add(self.reserve) {
+            let words = format!(
+                "{free} bytes are free, of which {} are kept for the spool",
+                self.reserve
+            );
+            let full = io::Error::new(io::ErrorKind::StorageFull, words);
+            return Err(failed("extend")(full));
+        }
+        Ok(())
     }
 
     /// A file that nobody else can open.
@@ -100,6 +136,7 @@ impl Spill {
     }
 
     fn append(&mut self, scratch: &Scratch, bytes: &[u8]) -> Result<(), PublishError> {
+        scratch.admit(self.end(), size(bytes.len()))?;
         if self.file.is_none() {
             *self = scratch.file().map_err(failed("create"))?;
         }
@@ -381,8 +418,9 @@ impl TransactionBuffer {
         Ok(())
     }
 
-    /// The records to be read back, those left out that were published since they were pushed.
-    /// Called with the producers' order held. Blocking.
+    /// The records to be read back. An error when one of them would be taken for a repeated one:
+    /// its producer published a higher number since it was pushed. Called with the producers'
+    /// order held.
     pub(super) fn into_replay(self) -> Result<Replay, PublishError> {
         let Self {
             producers,
@@ -391,20 +429,20 @@ impl TransactionBuffer {
             at,
             ..
         } = self;
-        let floor = |numbers: &Numbers| producers.submitted(&numbers.producer);
-        let floors: Vec<Option<u64>> = at.numbers.iter().map(floor).collect();
-        let overtaken = at.numbers.iter().zip(&floors).any(|(numbers, floor)| {
-            numbers
-                .kept
-                .is_some_and(|(lowest, _)| *floor >= Some(lowest))
-        });
-        let mut replay = Replay::new(spill, memory, at.numbers);
-        if overtaken {
-            replay.count(&floors).map_err(failed("read"))?;
-        } else {
-            replay.set_counts(at.num_records, at.counted);
+        for numbers in &at.numbers {
+            let submitted = producers.submitted(&numbers.producer);
+            if let (Some((lowest, _)), Some(submitted)) = (numbers.kept, submitted)
+                && submitted >= lowest
+            {
+                return Err(PublishError::Overtaken {
+                    producer: numbers.producer.clone(),
+                    published: submitted,
+                    lost: lowest,
+                });
+            }
         }
-        Ok(replay)
+        let counts = (at.num_records, at.counted);
+        Ok(Replay::new(spill, memory, at.numbers, counts))
     }
 }
 

@@ -119,13 +119,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RelationFile, String> {
     };
     check(&current, body.next_oid)?;
     since.retain(|_, since| *since > Lsn::ZERO);
+    let history = History {
+        current: Arc::new(current),
+        since,
+        past: body.history,
+    };
+    history.check()?;
     Ok(RelationFile {
         next_oid: body.next_oid,
-        history: Arc::new(History {
-            current: Arc::new(current),
-            since,
-            past: body.history,
-        }),
+        history: Arc::new(history),
     })
 }
 

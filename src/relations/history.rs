@@ -161,6 +161,34 @@ impl History {
         set
     }
 
+    /// Whether each thing's definitions follow one another without a gap: what is wrong, if not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut ends: BTreeMap<u32, Lsn> = BTreeMap::new();
+        for past in &self.past {
+            let oid = match &past.what {
+                PastItem::Schema(schema) => schema.oid,
+                PastItem::Relation(relation) => relation.oid,
+                PastItem::Publication(publication) => publication.oid,
+            };
+            let begins_behind = ends.get(&oid).is_none_or(|end| *end == past.since);
+            if past.since >= past.until || !begins_behind {
+                return Err(format!("the history of OID {oid} is not in order"));
+            }
+            ends.insert(oid, past.until);
+        }
+        let set = &self.current;
+        let schemas = set.schemas.iter().map(|schema| schema.oid);
+        let relations = set.relations.iter().map(|relation| relation.oid);
+        let publications = set.publications.iter().map(|publication| publication.oid);
+        for oid in schemas.chain(relations).chain(publications) {
+            let since = self.since.get(&oid).copied().unwrap_or(Lsn::ZERO);
+            if ends.get(&oid).is_some_and(|end| *end != since) {
+                return Err(format!("OID {oid} does not follow its history"));
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what counts only for records up to and with `removed_through`, which are gone.
     pub(super) fn forget_below(&mut self, removed_through: Lsn) {
         self.past.retain(|past| past.until > removed_through);
@@ -174,4 +202,41 @@ fn same_relation(before: &Relation, now: &Relation) -> bool {
         ..now.clone()
     };
     *before == now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PUBLIC_OID;
+    use super::*;
+
+    #[test]
+    fn definitions_with_a_gap_or_an_overlap_are_refused() {
+        let set = RelationSet::default();
+        let public = set.schema("public").unwrap().clone();
+        let check = |ranges: &[(u64, u64)], now: u64| {
+            let mut history = History::new(set.clone());
+            history.past = ranges
+                .iter()
+                .map(|(since, until)| Past {
+                    since: Lsn::new(*since),
+                    until: Lsn::new(*until),
+                    what: PastItem::Schema(public.clone()),
+                })
+                .collect();
+            history.since.insert(PUBLIC_OID, Lsn::new(now));
+            history.check().is_ok()
+        };
+        assert!(check(&[], 7));
+        assert!(check(&[(5, 10), (10, 20)], 20));
+        for (ranges, now) in [
+            (&[(5, 10), (11, 20)][..], 20),
+            (&[(5, 10), (9, 20)], 20),
+            (&[(10, 20), (5, 10)], 20),
+            (&[(5, 5)], 5),
+            (&[(5, 10)], 11),
+            (&[(5, 10)], 9),
+        ] {
+            assert!(!check(ranges, now), "{ranges:?} {now}");
+        }
+    }
 }

@@ -118,28 +118,40 @@ impl RelationStore {
 
     /// Does what a command asks, for records above `head`; durable before it returns. Blocking.
     pub fn apply(&self, command: &Command, head: Lsn) -> Result<Outcome, DefineError> {
-        let mut writer = self.writer();
-        writer.check()?;
-        let mut draft = writer.draft();
-        run(&mut draft, command)?;
-        let notices = std::mem::take(&mut draft.notices);
-        self.commit(&mut writer, draft, head)?;
-        Ok(Outcome {
-            tag: command.tag(),
-            notices,
-        })
+        self.change(std::slice::from_ref(command), &[], || Ok(head))
     }
 
-    /// Does what several commands ask, all or nothing, for records above `head`; durable before it
-    /// returns. Blocking.
-    pub fn apply_all(&self, commands: &[Command], head: Lsn) -> Result<(), DefineError> {
+    /// Does what several commands ask, then gives the collections that are none yet tables: all or
+    /// nothing, durable before it returns. It counts for records above what `head` says, which is
+    /// asked when nobody else can define any more, and only when there is something to change.
+    /// Returns what the last command came to. Blocking.
+    pub fn change<E: From<DefineError>>(
+        &self,
+        commands: &[Command],
+        collections: &[&str],
+        head: impl FnOnce() -> Result<Lsn, E>,
+    ) -> Result<Outcome, E> {
+        let mut outcome = Outcome {
+            tag: "",
+            notices: Vec::new(),
+        };
+        if commands.is_empty() && self.knows(collections.iter().copied()) {
+            return Ok(outcome);
+        }
         let mut writer = self.writer();
-        writer.check()?;
+        writer.check().map_err(DefineError::from)?;
         let mut draft = writer.draft();
         for command in commands {
+            draft.notices.clear();
             run(&mut draft, command)?;
+            outcome.tag = command.tag();
         }
-        self.commit(&mut writer, draft, head)
+        outcome.notices = std::mem::take(&mut draft.notices);
+        add_collections(&mut draft, collections)?;
+        if draft.set != *writer.file.history.current {
+            self.commit(&mut writer, draft, head()?)?;
+        }
+        Ok(outcome)
     }
 
     /// What the last of several commands would come to behind the others. Nothing is changed.
@@ -167,21 +179,8 @@ impl RelationStore {
     /// Gives the collections that are none yet tables, for records above `head`; durable before it
     /// returns. Blocking when there is something to do.
     pub fn note_collections(&self, collections: &[&str], head: Lsn) -> Result<(), DefineError> {
-        if self.knows(collections.iter().copied()) {
-            return Ok(());
-        }
-        let mut writer = self.writer();
-        writer.check()?;
-        let mut draft = writer.draft();
-        let mut names = TableNames::of(&draft.set);
-        for collection in collections {
-            if !names.has(collection) {
-                draft.add_collection(collection)?;
-                let (schema, name) = draft.set.table_of_collection(collection);
-                names.add(schema, name);
-            }
-        }
-        self.commit(&mut writer, draft, head)
+        self.change(&[], collections, || Ok::<_, DefineError>(head))?;
+        Ok(())
     }
 
     /// Like [`RelationStore::note_collections`], and makes the file if there is none: what was found
@@ -212,10 +211,9 @@ impl RelationStore {
     }
 
     fn commit(&self, writer: &mut Writer, draft: Draft, head: Lsn) -> Result<(), DefineError> {
-        if draft.set == *writer.file.history.current {
-            return Ok(());
-        }
         let mut history = History::clone(&writer.file.history);
+        // A definition never counts from below an earlier one.
+        let head = head.max(history.newest());
         history.advance(draft.set, head);
         writer.write(RelationFile {
             next_oid: draft.next_oid,
@@ -297,6 +295,22 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<RelationFile, RelationStoreError
         path: path.display().to_string(),
         reason,
     })
+}
+
+/// Gives the collections that are none yet tables.
+fn add_collections(draft: &mut Draft, collections: &[&str]) -> Result<(), DefineError> {
+    if collections.is_empty() {
+        return Ok(());
+    }
+    let mut names = TableNames::of(&draft.set);
+    for collection in collections {
+        if !names.has(collection) {
+            draft.add_collection(collection)?;
+            let (schema, name) = draft.set.table_of_collection(collection);
+            names.add(schema, name);
+        }
+    }
+    Ok(())
 }
 
 fn run(draft: &mut Draft, command: &Command) -> Result<(), DefineError> {

@@ -16,7 +16,7 @@ use super::registry::{
     Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress, UnknownReplica,
 };
 use super::waiter::{
-    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed, Regions,
 };
 
 /// Committed here, not confirmed there: the transaction stays, and nobody vouches for it yet.
@@ -34,8 +34,26 @@ pub struct QuorumTimeout {
     pub observed: usize,
     /// Confirmations needed.
     pub required: usize,
-    /// The regions that confirmed, under a quorum over regions.
-    pub acked_regions: Vec<String>,
+    /// The regions that confirmed and those that did not, under a quorum over regions.
+    pub regions: Regions,
+}
+
+impl QuorumTimeout {
+    /// Of a wait for `target_lsn` that ended with `observed` of `required` after `elapsed`.
+    pub fn new(
+        target_lsn: Lsn,
+        (observed, required): (usize, usize),
+        elapsed: Duration,
+        regions: Regions,
+    ) -> Self {
+        Self {
+            target_lsn,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            observed,
+            required,
+            regions,
+        }
+    }
 }
 
 /// The replicas of one database. Shared by reference; cheap to call.
@@ -282,24 +300,6 @@ impl Replicas {
     /// The same, blocking for at most `timeout`. Not for async tasks.
     pub fn wait_released_blocking(&self, target: Lsn, timeout: Duration) -> CommitOutcome {
         self.wait_released(target).block(Some(timeout))
-    }
-
-    /// The error that tells a producer of a wait that timed out.
-    pub fn quorum_timeout(
-        &self,
-        target_lsn: Lsn,
-        observed: usize,
-        required: usize,
-        elapsed: Duration,
-    ) -> QuorumTimeout {
-        let requirement = Requirement::of(&self.lock().settings);
-        QuorumTimeout {
-            target_lsn,
-            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            observed,
-            required,
-            acked_regions: self.waiter.acked_regions(&requirement, target_lsn),
-        }
     }
 
     /// How many commits wait, and the lowest position that one of them waits for.

@@ -33,5 +33,5 @@ pub use registry::{Registry, ReplicaSnapshot, ReplicaState, ReplicationProgress,
 pub use standby_names::{ParseStandbyNamesError, StandbyNames, SyncMethod};
 pub use sync_state::{SyncState, sync_states};
 pub use waiter::{
-    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed,
+    Acknowledger, CommitOutcome, CommitWait, CommitWaitMetrics, CommitWaiter, Confirmed, Regions,
 };

@@ -205,19 +205,6 @@ impl CommitWaiter {
         quorum::confirmations(requirement, target, state.members(ConfirmLevel::Flush))
     }
 
-    /// The listed regions that confirmed `target`, by name.
-    pub fn acked_regions(&self, requirement: &Requirement, target: Lsn) -> Vec<String> {
-        match requirement {
-            Requirement::Count(_) | Requirement::Standbys { .. } => Vec::new(),
-            Requirement::Regions(regions) => {
-                let state = self.lock();
-                quorum::acked_regions(regions, target, state.members(ConfirmLevel::Flush))
-                    .into_iter()
-                    .collect()
-            }
-        }
-    }
-
     /// Begins to wait until `target` is durable as required.
     pub fn wait(&self, target: Lsn, requirement: Requirement) -> CommitWait {
         self.wait_at(target, requirement, ConfirmLevel::Flush)
@@ -243,13 +230,14 @@ impl CommitWaiter {
         }
         let cell = Arc::new(WaitCell::default());
         let key = state.enter(&wanted, target, Arc::clone(&cell));
-        CommitWait(Wait::Pending(PendingWait {
+        let pending = PendingWait {
             shared: Arc::clone(&self.shared),
             cell,
             key,
             wanted,
             since: Instant::now(),
-        }))
+        };
+        CommitWait(Wait::Pending(pending), Regions::default())
     }
 
     /// Blocks until `target` is durable at `required` members, at most `timeout`.
@@ -298,6 +286,21 @@ impl State {
 
     fn confirmations(&self, wanted: &Wanted, target: Lsn) -> usize {
         quorum::confirmations(&wanted.requirement, target, self.members(wanted.level))
+    }
+
+    /// Which of the wanted regions confirmed `target`, and which did not.
+    fn regions(&self, wanted: &Wanted, target: Lsn) -> Regions {
+        match &wanted.requirement {
+            Requirement::Count(_) | Requirement::Standbys { .. } => Regions::default(),
+            Requirement::Regions(regions) => {
+                let acked = quorum::acked_regions(regions, target, self.members(wanted.level));
+                let missing = regions.difference(&acked).cloned().collect();
+                Regions {
+                    acked: acked.into_iter().collect(),
+                    missing,
+                }
+            }
+        }
     }
 
     /// Raises a member; returns its positions before, and whether it changed its name or region.
@@ -394,7 +397,16 @@ fn micros(waited: Duration) -> u64 {
 /// the wait without a trace; [`CommitWait::time_out`] ends it with an outcome.
 #[derive(Debug)]
 #[must_use = "a wait that is dropped has no outcome"]
-pub struct CommitWait(Wait);
+pub struct CommitWait(Wait, Regions);
+
+/// The regions that a wait was for, when it timed out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Regions {
+    /// Those that confirmed, by name.
+    pub acked: Vec<String>,
+    /// The others.
+    pub missing: Vec<String>,
+}
 
 #[derive(Debug)]
 enum Wait {
@@ -415,7 +427,7 @@ struct PendingWait {
 impl CommitWait {
     /// A wait that is over before it begins.
     pub(super) fn over(outcome: CommitOutcome) -> Self {
-        Self(Wait::Over(outcome))
+        Self(Wait::Over(outcome), Regions::default())
     }
 
     /// Blocks until the end, at most `timeout` (`None`: for ever). Not for async tasks.
@@ -430,35 +442,47 @@ impl CommitWait {
     pub fn time_out(&mut self) -> CommitOutcome {
         let outcome = match &self.0 {
             Wait::Over(outcome) => outcome.clone(),
-            Wait::Pending(pending) => pending.end(),
+            Wait::Pending(pending) => {
+                let (outcome, regions) = pending.end();
+                self.1 = regions;
+                outcome
+            }
         };
         self.0 = Wait::Over(outcome.clone());
         outcome
     }
+
+    /// The regions it was for, once it timed out: by what was required when it began, at its
+    /// level. None otherwise.
+    pub const fn regions(&self) -> &Regions {
+        &self.1
+    }
 }
 
 impl PendingWait {
-    fn end(&self) -> CommitOutcome {
+    fn end(&self) -> (CommitOutcome, Regions) {
         let mut state = lock(&self.shared);
         let waited = self.since.elapsed();
         state.leave(&self.wanted, self.key);
         if let Some(fired) = self.cell.fired() {
             state.count_reached(waited);
-            return CommitOutcome::Reached(fired.confirmations);
+            let outcome = CommitOutcome::Reached(fired.confirmations);
+            return (outcome, Regions::default());
         }
         let (target, _) = self.key;
         let observed = state.confirmations(&self.wanted, target);
         if state.released(&self.wanted) >= target {
             // Confirmed, and about to be woken.
             state.count_reached(waited);
-            return CommitOutcome::Reached(observed);
+            return (CommitOutcome::Reached(observed), Regions::default());
         }
         state.metrics.timed_out += 1;
         state.metrics.last_wait_micros = micros(waited);
-        CommitOutcome::TimedOut {
+        let outcome = CommitOutcome::TimedOut {
             observed,
             required: self.wanted.requirement.required(),
-        }
+        };
+        (outcome, state.regions(&self.wanted, target))
     }
 }
 

@@ -8,11 +8,10 @@ use super::session::Signal;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::replicas::{CommitOutcome, CommitSettings, CommitWait, Requirement, SynchronousCommit};
+use crate::replicas::{CommitOutcome, CommitWait, QuorumTimeout, SynchronousCommit};
 
 /// A commit on its way to its confirmations.
 pub(super) struct Confirmation {
-    engine: Arc<Engine>,
     target: Lsn,
     at_most: Duration,
     began: Instant,
@@ -47,7 +46,6 @@ impl Confirmation {
         let level = synchronous.level()?;
         let at_most = engine.replicas().settings().wait_at_most()?;
         Some(Self {
-            engine: Arc::clone(engine),
             target,
             at_most,
             began: Instant::now(),
@@ -77,40 +75,21 @@ impl Confirmation {
         }
     }
 
+    /// What the producer is told: a commit that is not confirmed is never silently a success.
     fn told(&self, waited: Duration, outcome: CommitOutcome) -> Result<(), PgError> {
-        told(&self.engine, self.target, waited, outcome)
-    }
-}
-
-/// What the producer is told: a commit that is not confirmed is never silently a success.
-fn told(
-    engine: &Engine,
-    target: Lsn,
-    waited: Duration,
-    outcome: CommitOutcome,
-) -> Result<(), PgError> {
-    match outcome {
-        CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
-        CommitOutcome::TimedOut { observed, required } => {
-            let replicas = engine.replicas();
-            let timeout = replicas.quorum_timeout(target, observed, required, waited);
-            let missing = missing_regions(&replicas.settings(), &timeout.acked_regions);
-            Err(PgError::unconfirmed(&timeout, &missing))
-        }
-        CommitOutcome::Unmet(unmet) => {
-            let detail = format!("LSN {target} is durable here.");
-            Err(PgError::from(unmet).with_detail(detail))
-        }
-    }
-}
-
-/// The regions that had to confirm and have not.
-fn missing_regions(settings: &CommitSettings, acked: &[String]) -> Vec<String> {
-    match Requirement::of(settings) {
-        Requirement::Count(_) | Requirement::Standbys { .. } => vec![],
-        Requirement::Regions(mut regions) => {
-            regions.retain(|region| !acked.contains(region));
-            regions.into_iter().collect()
+        let target = self.target;
+        match outcome {
+            CommitOutcome::NotRequired | CommitOutcome::Reached(_) => Ok(()),
+            CommitOutcome::TimedOut { observed, required } => {
+                let regions = self.wait.regions().clone();
+                let count = (observed, required);
+                let timeout = QuorumTimeout::new(target, count, waited, regions);
+                Err(PgError::unconfirmed(&timeout))
+            }
+            CommitOutcome::Unmet(unmet) => {
+                let detail = format!("LSN {target} is durable here.");
+                Err(PgError::from(unmet).with_detail(detail))
+            }
         }
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use super::extended::Format;
 use super::rows::RowEncoder;
 use super::sql::{self, Queries};
-use crate::catalog::{Context, Prepared};
-use crate::datum::Datum;
+use crate::catalog::{Context, Prepared, Sink};
+use crate::datum::{Datum, Names, Style};
 use crate::pgerror::PgError;
 
 /// Rows are handed over in batches of about this many bytes.
@@ -224,36 +224,59 @@ fn run(context: &Arc<Context>, query: Query, sender: &mpsc::Sender<Event>) -> Re
             prepared
         }
     };
-    let mut encoder = RowEncoder::new(&prepared, &query.formats);
     let names = sql::names(context);
-    let mut batch = Batch::default();
-    let mut failure = None;
-    let mut sink = |row: &[Datum]| {
-        let encoded = encoder.encode(row, &names, context.style(), &mut batch.bytes);
-        if let Err(error) = encoded {
-            failure = Some(error);
-            return ControlFlow::Break(());
-        }
-        batch.ends.push(batch.bytes.len());
-        if batch.bytes.len() >= BATCH
-            && sender
-                .blocking_send(Event::Rows(std::mem::take(&mut batch)))
-                .is_err()
-        {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
+    let mut rows = Rows {
+        encoder: RowEncoder::new(&prepared, &query.formats),
+        names: &names,
+        style: context.style(),
+        batch: Batch::default(),
+        sender,
     };
-    let outcome = query
-        .queries
-        .run(context, &prepared, &query.params, &mut sink);
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    outcome?;
-    if !batch.ends.is_empty() {
-        // Without a reader nobody wants the rows.
-        let _nobody = sender.blocking_send(Event::Rows(batch));
-    }
+    let queries = query.queries;
+    queries.run_into(context, &prepared, &query.params, &mut rows)?;
     Ok(())
+}
+
+/// Encodes rows and sends them on in batches.
+struct Rows<'a> {
+    encoder: RowEncoder,
+    names: &'a dyn Names,
+    style: &'a Style,
+    batch: Batch,
+    sender: &'a mpsc::Sender<Event>,
+}
+
+impl Rows<'_> {
+    /// Hands over what is there; an error when nobody takes it.
+    fn send(&mut self) -> Result<(), PgError> {
+        let batch = std::mem::take(&mut self.batch);
+        let sent = self.sender.blocking_send(Event::Rows(batch));
+        sent.map_err(|_| PgError::cancelled())
+    }
+
+    fn take(&mut self, row: &[Datum]) -> Result<(), PgError> {
+        let bytes = &mut self.batch.bytes;
+        self.encoder.encode(row, self.names, self.style, bytes)?;
+        self.batch.ends.push(self.batch.bytes.len());
+        if self.batch.bytes.len() >= BATCH {
+            self.send()?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Rows<'_> {
+    fn row(&mut self, row: &[Datum]) -> ControlFlow<Result<(), PgError>> {
+        match self.take(row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Err(error)),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), PgError> {
+        if self.batch.ends.is_empty() {
+            return Ok(());
+        }
+        self.send()
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::query_threads::QueryThreads;
-use crate::catalog::{self, Context, Executor, Prepared};
+use crate::catalog::{self, Context, Executor, Prepared, Sink};
 use crate::datum::{Datum, Names, PgType};
 use crate::pgerror::PgError;
 
@@ -40,6 +40,17 @@ impl Queries {
         sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
     ) -> Result<u64, PgError> {
         self.executor.run(context, prepared, params, sink)
+    }
+
+    /// The same into a sink that can fail. Blocking.
+    pub(super) fn run_into(
+        &self,
+        context: &Arc<Context>,
+        prepared: &Prepared,
+        params: &[Datum],
+        sink: &mut dyn Sink,
+    ) -> Result<u64, PgError> {
+        self.executor.run_into(context, prepared, params, sink)
     }
 }
 

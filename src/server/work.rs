@@ -113,13 +113,9 @@ impl Work {
 
     /// Makes the work durable, definitions first; returns where its records end. Blocking.
     pub(super) fn commit(self, engine: &Engine) -> Result<Option<Lsn>, PgError> {
-        if !self.definitions.is_empty() {
-            engine.define_all(&self.definitions)?;
-        }
-        let Some(buffer) = self.buffer else {
-            return Ok(None);
-        };
-        let Some(ticket) = engine.commit(buffer, Moment::now())? else {
+        let buffer = self.buffer.unwrap_or_else(|| engine.begin());
+        let committed = engine.commit_defining(&self.definitions, buffer, Moment::now())?;
+        let Some(ticket) = committed else {
             return Ok(None);
         };
         Ok(Some(ticket.wait()?.last_lsn))

@@ -28,6 +28,28 @@ use crate::datum::{Datum, PgType};
 use crate::pgerror::PgError;
 use pool::Pool;
 
+/// Takes the rows of a statement.
+pub(crate) trait Sink {
+    /// The next row: `Break(Ok)` when there were enough, `Break(Err)` when it cannot be taken.
+    fn row(&mut self, row: &[Datum]) -> ControlFlow<Result<(), PgError>>;
+
+    /// There are no more: hands over what is held back. An error when nobody takes it.
+    fn end(&mut self) -> Result<(), PgError>;
+}
+
+/// A sink that holds nothing back and takes each row it asked for.
+struct Each<'a>(&'a mut dyn FnMut(&[Datum]) -> ControlFlow<()>);
+
+impl Sink for Each<'_> {
+    fn row(&mut self, row: &[Datum]) -> ControlFlow<Result<(), PgError>> {
+        (self.0)(row).map_break(Ok)
+    }
+
+    fn end(&mut self) -> Result<(), PgError> {
+        Ok(())
+    }
+}
+
 /// Runs statements, several at a time.
 pub(crate) struct Executor {
     pool: Pool,
@@ -51,23 +73,48 @@ impl Executor {
         params: &[Datum],
         sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
     ) -> Result<u64, PgError> {
+        self.run_into(context, prepared, params, &mut Each(sink))
+    }
+
+    /// The same with a sink that can fail: nothing that functions left to be done at success is
+    /// done before it has taken all rows. Blocking.
+    pub(crate) fn run_into(
+        &self,
+        context: &Arc<Context>,
+        prepared: &Prepared,
+        params: &[Datum],
+        sink: &mut dyn Sink,
+    ) -> Result<u64, PgError> {
+        let taken = self.rows_into(context, prepared, params, sink);
+        // A reader that left took not all that was made: nothing of it counts as read.
+        let taken = taken.and_then(|num_rows| context.check_cancelled().map(|()| num_rows));
+        // What is not done is dropped all the same: it may hold a slot.
+        let finishers = context.take_finish();
+        let num_rows = taken?;
+        for finish in finishers {
+            finish()?;
+        }
+        Ok(num_rows)
+    }
+
+    fn rows_into(
+        &self,
+        context: &Arc<Context>,
+        prepared: &Prepared,
+        params: &[Datum],
+        sink: &mut dyn Sink,
+    ) -> Result<u64, PgError> {
         context.check_cancelled()?;
         let num_rows = {
             let connection = self.pool.take(context)?;
             let _seated = connection.seat.sit(context);
             let ran = query(&connection.sqlite, prepared, params, sink);
             ran.map_err(|error| {
-                // What was left for success is not done; it may hold a slot.
-                drop(context.take_finish());
                 let ours = connection.seat.take_error();
                 ours.unwrap_or_else(|| translated(&error, context, &prepared.sql))
-            })?
+            })??
         };
-        // A reader that left took not all that was made: nothing of it counts as read.
-        context.check_cancelled()?;
-        for finish in context.take_finish() {
-            finish()?;
-        }
+        sink.end()?;
         Ok(num_rows)
     }
 }
@@ -76,8 +123,8 @@ fn query(
     sqlite: &rusqlite::Connection,
     prepared: &Prepared,
     params: &[Datum],
-    sink: &mut dyn FnMut(&[Datum]) -> ControlFlow<()>,
-) -> rusqlite::Result<u64> {
+    sink: &mut dyn Sink,
+) -> rusqlite::Result<Result<u64, PgError>> {
     let mut statement = sqlite.prepare_cached(&prepared.sql)?;
     // A parameter that is not used in the rewritten text has no place in it.
     let places = statement.parameter_count();
@@ -94,11 +141,11 @@ fn query(
             value::refill(datum, row.get_ref(index)?, *ty);
         }
         num_rows += 1;
-        if sink(&datums).is_break() {
-            break;
+        if let ControlFlow::Break(end) = sink.row(&datums) {
+            return Ok(end.map(|()| num_rows));
         }
     }
-    Ok(num_rows)
+    Ok(Ok(num_rows))
 }
 
 /// An error of SQLite's own.

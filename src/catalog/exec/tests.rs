@@ -261,6 +261,62 @@ fn rows_go_out_as_they_come_and_end_when_the_sink_has_enough() {
     assert!(FINISHED.lock().unwrap().contains(&"endless"));
 }
 
+/// Fails at the row or the end that it is told to.
+struct Failing {
+    at_row: Option<u64>,
+    at_end: bool,
+}
+
+impl Sink for Failing {
+    fn row(&mut self, _: &[Datum]) -> ControlFlow<Result<(), PgError>> {
+        match self.at_row.as_mut() {
+            Some(0) => ControlFlow::Break(Err(PgError::error("42883", "no form"))),
+            Some(rows) => {
+                *rows -= 1;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(Ok(())),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), PgError> {
+        match self.at_end {
+            true => Err(PgError::cancelled()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn nothing_left_for_success_is_done_when_a_row_was_not_taken() {
+    let sql = prepared("SELECT n FROM f_99005", &[PgType::INT8]);
+    for (at_row, at_end, wanted) in [
+        (Some(0), false, Err("42883")),
+        (Some(7), false, Err("42883")),
+        (None, true, Err("57014")),
+        (None, false, Ok(1)),
+    ] {
+        let context = testing::context(&database());
+        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let confirmed = Arc::clone(&done);
+        context.at_success(Box::new(move || {
+            confirmed.store(true, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }));
+        let mut sink = Failing { at_row, at_end };
+        let ran = Executor::new(1).run_into(&context, &sql, &[], &mut sink);
+        assert_eq!(
+            ran.as_ref().map_err(PgError::code),
+            wanted.as_ref().map_err(|e| *e)
+        );
+        assert_eq!(
+            done.load(std::sync::atomic::Ordering::Relaxed),
+            wanted.is_ok()
+        );
+        assert!(context.take_finish().is_empty());
+    }
+}
+
 #[test]
 fn table_functions_see_the_row_beside_them() {
     let context = testing::context(&database());

@@ -10,7 +10,7 @@ use crate::engine::SlotStart;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::replicas::{Bookmark, BookmarkError, ParseBookmarkError};
-use crate::resume::{ResumePlan, ResumeRequest, plan_resume};
+use crate::resume::{ResumePlan, ResumeRequest, plan_resume, start_at_most_head};
 use crate::slots::InvalidationCause;
 use crate::sources::ndjson;
 
@@ -191,14 +191,18 @@ fn plan(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
         removed_through,
     });
     let row = match plan {
-        ResumePlan::PartialResync { resume_lsn } => vec![
-            stored("partial"),
-            Datum::Null,
-            position(resume_lsn),
-            position(removed_through),
-            stored(format!("everything after {resume_lsn} is retained")),
-            Datum::Null,
-        ],
+        ResumePlan::PartialResync { resume_lsn } => {
+            // As a stream that starts there is told.
+            let resume_lsn = start_at_most_head(resume_lsn, call.context.host.engine().head())?;
+            vec![
+                stored("partial"),
+                Datum::Null,
+                position(resume_lsn),
+                position(removed_through),
+                stored(format!("everything after {resume_lsn} is retained")),
+                Datum::Null,
+            ]
+        }
         ResumePlan::FullRebootstrap { cause, floor, .. } => vec![
             stored("full"),
             stored(cause.as_str()),

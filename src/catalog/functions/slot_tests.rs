@@ -360,6 +360,8 @@ fn the_resume_plan_is_told_before_anybody_resumes() {
         rows(&engine, &above).unwrap(),
         [format!("partial;-;{}", end.get())]
     );
+    let ahead = format!("SELECT mode FROM f_9102('s', {})", end.get() + (1 << 30));
+    assert_eq!(code(&engine, &ahead), "55000");
     engine.enforce_retention(Moment::now()).unwrap();
     assert_eq!(rows(&engine, plan).unwrap(), ["full;horizon;-"]);
     let reason = rows(&engine, "SELECT reason FROM f_9102('s', 0)").unwrap();

@@ -143,6 +143,7 @@ impl Loaded {
         let source = self.sources.get(setting.name);
         let (unit, vartype) = match setting.kind {
             Kind::Bytes => (Some("B"), "integer"),
+            Kind::Kilobytes => (Some("kB"), "integer"),
             Kind::Megabytes => (Some("MB"), "integer"),
             Kind::Milliseconds => (Some("ms"), "integer"),
             Kind::Count => (None, "integer"),
@@ -150,6 +151,7 @@ impl Loaded {
             Kind::Enum(_) => (None, "enum"),
         };
         let least = match setting.kind {
+            Kind::Kilobytes => Some("-1"),
             Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
             Kind::Bytes | Kind::Megabytes | Kind::Milliseconds => Some("0"),
             Kind::Count => Some("1"),
@@ -179,9 +181,12 @@ impl Loaded {
             max_val: None,
             enumvals: match setting.kind {
                 Kind::Enum(values) => Some(values),
-                Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Count | Kind::Text => {
-                    None
-                }
+                Kind::Bytes
+                | Kind::Kilobytes
+                | Kind::Megabytes
+                | Kind::Milliseconds
+                | Kind::Count
+                | Kind::Text => None,
             },
             sourcefile: match source {
                 Some(Source::File(_)) => Some(self.file.display().to_string()),
@@ -232,6 +237,7 @@ fn line_of(text: &str, offset: usize) -> u32 {
 fn in_unit(kind: Kind, value: &str) -> String {
     let number = match kind {
         Kind::Bytes => units::bytes(value, 1),
+        Kind::Kilobytes => units::bytes(value, 1 << 10).map(|bytes| bytes >> 10),
         Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
         Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
         Kind::Count | Kind::Text | Kind::Enum(_) => None,

@@ -15,6 +15,7 @@ use crate::cli::serve::address;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Bytes,
+    Kilobytes,
     Megabytes,
     Milliseconds,
     /// A number, at least 1.
@@ -103,6 +104,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |of| print_bytes(of.engine.wal_keep_size),
         apply: |to, value| {
             to.engine.wal_keep_size = megabytes(value)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "temp_file_limit",
+        meaning: "most bytes of a transaction block outside of memory; -1: no limit",
+        kind: Kind::Kilobytes,
+        context: Context::Sighup,
+        category: DISK,
+        show: |of| {
+            let max = of.engine.temp_file_limit;
+            max.map_or_else(|| "-1".to_owned(), print_bytes)
+        },
+        apply: |to, value| {
+            to.engine.temp_file_limit = match value {
+                "-1" => None,
+                _ => Some(units::bytes(value, 1 << 10).ok_or(KILOBYTES)?),
+            };
             Ok(())
         },
     },
@@ -313,6 +332,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 ];
 
 const REPL: &str = "Replication / Sending Servers";
+const DISK: &str = "Resource Usage / Disk";
 const SPOOL: &str = "Spool";
 const COMMIT: &str = "Replication / Primary Server";
 const CONN: &str = "Connections and Authentication / Connection Settings";
@@ -326,6 +346,7 @@ const STANDBYS: &str =
 const SYNCHRONOUS: &str = "expected on, off, local, remote_write or remote_apply";
 const LISTEN: &str = "expected ADDR:PORT";
 const SIZE: &str = "expected bytes, or a number with B, kB, MB, GB or TB";
+const KILOBYTES: &str = "expected kilobytes, or a number with B, kB, MB, GB or TB";
 const MEGABYTES: &str = "expected megabytes, or a number with B, kB, MB, GB or TB";
 const NOT_ZERO: &str = "expected more than zero";
 const TIME: &str = "expected milliseconds, or a number with us, ms, s, min, h or d, up to 24d";

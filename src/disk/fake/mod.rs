@@ -35,6 +35,8 @@ struct State {
     faults: Faults,
     /// Rolled by failing operations only; a crash brings its own.
     dice: Option<Dice>,
+    /// Bytes that are left, if somebody said so. Nothing is taken off.
+    free: Option<u64>,
 }
 
 impl FakeDisk {
@@ -58,6 +60,7 @@ impl FakeDisk {
             next_file: state.next_file,
             faults: Faults::default(),
             dice: Some(Dice::new(dice.roll())),
+            free: state.free,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -90,6 +93,11 @@ impl FakeDisk {
     /// While set, everything that would change or sync something fails.
     pub fn set_read_only(&self, read_only: bool) {
         self.lock().faults.set_read_only(read_only);
+    }
+
+    /// Says how many bytes are left from now on, whatever is written; `None` for without bound.
+    pub fn set_free_bytes(&self, free: Option<u64>) {
+        self.lock().free = free;
     }
 
     /// Whether a crash has struck: by [`FakeDisk::crash`], or the steps of
@@ -204,6 +212,10 @@ impl Disk for FakeDisk {
             writable,
             _handle: handle,
         }))
+    }
+
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(self.lock().free.unwrap_or(u64::MAX))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
