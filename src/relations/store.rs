@@ -301,6 +301,13 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<RelationFile, RelationStoreError
 
 fn run(draft: &mut Draft, command: &Command) -> Result<(), DefineError> {
     match command {
+        Command::Within {
+            search_path,
+            command,
+        } => {
+            let command = draft.located(search_path, command.as_ref().clone())?;
+            run(draft, &command)
+        }
         Command::CreateTable(new) => draft.create_table(new),
         Command::DropTable { tables, if_exists } => draft.drop_tables(tables, *if_exists),
         Command::AlterTable {
