@@ -218,6 +218,11 @@ impl CommitWaiter {
         }
     }
 
+    /// Counts a commit that waits for nobody.
+    pub fn note_not_required(&self) {
+        self.lock().metrics.not_required += 1;
+    }
+
     /// Begins to wait until `target` is durable as required.
     pub fn wait(&self, target: Lsn, requirement: Requirement) -> CommitWait {
         self.wait_at(target, requirement, ConfirmLevel::Flush)
