@@ -260,7 +260,7 @@ pub enum Command {
         /// Schemas, in order.
         search_path: Vec<String>,
         /// What it does.
-        command: Box<Command>,
+        command: Box<Self>,
     },
 }
 
