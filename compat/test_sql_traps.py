@@ -33,6 +33,13 @@ TRAPS = {
         "SELECT relname FROM {pg_class} WHERE relname ~ '^pg_(class|type)$' OR relname ~* '^PG_PROC$' ORDER BY 1",
         "SELECT 'abc' ~ 'B', 'abc' ~* 'B', 'abc' !~ 'z', 'abc' OPERATOR(pg_catalog.~) '^(abc)$' COLLATE pg_catalog.default",
     ],
+    "an_operator_ends_before_a_sign": [
+        "SELECT '[1,2]'::jsonb->-1, '[1,2]'::jsonb->>-2, 1 <-1, 1>-1, 1<=-1, 2*-1, 6/-2, 1=-1, 1<>-1, 2+-1, 2- -1, 2-+1",
+        "SELECT 1 <--1\n 2",
+        "SELECT '[1,2]'::jsonb @>-1",
+        "SELECT 1 ->+ 1",
+        "SELECT 2 *-+- 3",
+    ],
     "a_quoted_name_is_never_a_string": [
         'SELECT "nosuch" FROM {pg_class}',
         'SELECT "relname" FROM {pg_class} WHERE relname = \'pg_class\'',

@@ -481,7 +481,9 @@ impl Model {
                 fits
             }
             Command::DropPublication { names, .. } => self.publications.remove(&names[0]).is_some(),
-            Command::CreateSchema { .. } | Command::DropSchema { .. } => panic!("{command:?}"),
+            Command::CreateSchema { .. } | Command::DropSchema { .. } | Command::Within { .. } => {
+                panic!("{command:?}")
+            }
         }
     }
 

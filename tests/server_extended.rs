@@ -231,7 +231,7 @@ fn an_error_skips_to_sync_and_names_its_code() {
         (vec![bind("", "s", &[], false)], "08P01"),
         (vec![bind("", "s", &[None, None], false)], "08P01"),
         (vec![bind("", "s", &[Some(b"x")], false)], "22P02"),
-        (vec![bind("", "s", &[Some(b"x")], true)], "22P03"),
+        (vec![bind("", "s", &[Some(b"x")], true)], "08P01"),
         (vec![bind("", "s", &[Some(b"\xff")], false)], "22021"),
         (vec![(b'B', b"\0s\0\0\x01\0\x02\0\0\0\0".to_vec())], "22023"),
         (vec![(b'B', b"\0s\0\xff\xff".to_vec())], "08P01"),

@@ -387,3 +387,52 @@ fn a_session_keeps_so_many_prepared_statements() {
     }
     assert_eq!(client.failure("DECLARE more CURSOR FOR SELECT 1"), "54000");
 }
+
+#[test]
+fn names_without_a_schema_mean_what_the_search_path_says() {
+    let server = TestServer::start();
+    let mut session = server.session();
+    let refused = |session: &mut RawClient, sql: &str, wanted: &str| {
+        let answer = session.query(sql);
+        let error = answer.iter().find(|message| message.tag == 'E');
+        let code = error.map(|message| message.code());
+        assert_eq!(code.as_deref(), Some(wanted), "{sql}");
+    };
+    refused(&mut session, "SELECT count(*) FROM slots", "42P01");
+    refused(&mut session, "SELECT bookmark()", "42883");
+    session.query("SET search_path TO public, pgspool");
+    assert_eq!(
+        session.row("SELECT count(*) FROM slots")[0].as_deref(),
+        Some("0")
+    );
+    assert!(session.row("SELECT bookmark()")[0].is_some());
+    session.query("CREATE SCHEMA \"S\"");
+    session.query("SET search_path TO \"S\", public");
+    assert_eq!(show(&mut session, "search_path"), "\"S\", public");
+    session.query("BEGIN; CREATE TABLE t(i int); CREATE PUBLICATION p FOR TABLE t; COMMIT");
+    let found = session.row("SELECT schemaname FROM pg_publication_tables WHERE tablename = 't'");
+    assert_eq!(found[0].as_deref(), Some("S"));
+    refused(&mut session, "SELECT * FROM t", "0A000");
+    session.query("SET search_path TO ''");
+    assert_eq!(show(&mut session, "search_path"), "\"\"");
+    refused(&mut session, "SELECT * FROM t", "42P01");
+    refused(&mut session, "CREATE TABLE u(i int)", "3F000");
+    session.query("CREATE TABLE public.u(i int)");
+    refused(&mut session, "DROP TABLE u", "42P01");
+    assert!(session.row("SELECT count(*) FROM pg_class")[0].is_some());
+    session.query("RESET search_path");
+    session.query("DROP TABLE u");
+}
+
+#[test]
+fn commits_that_wait_for_nobody_are_counted() {
+    let server = TestServer::start();
+    let mut session = server.session();
+    session.query("SELECT pg_logical_emit_message(true, 'a', 'b')");
+    session.query("SET synchronous_commit = local");
+    session.query("BEGIN; SELECT pg_logical_emit_message(true, 'a', 'b'); COMMIT");
+    let waits = "SELECT not_required, policy FROM pgspool.commit_waits";
+    let row = session.row(&format!("{waits} WHERE database = current_database()"));
+    let wanted = [Some("2".to_owned()), Some("local".to_owned())];
+    assert_eq!(row, wanted);
+}

@@ -12,6 +12,7 @@ use crate::datum::{IntervalStyle, Style};
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::relations::schemas_searched;
 
 use super::databases::DatabaseSnapshot;
 use super::views::Rows;
@@ -142,6 +143,19 @@ impl Context {
             style
         })
     }
+
+    /// Schemas that are searched for a name without one, in order; not all need be there.
+    pub(crate) fn search_path(&self) -> &[String] {
+        self.snapshot.search_path.get_or_init(|| {
+            let setting = self.host.setting("search_path").unwrap_or_default();
+            let mut path = schemas_searched(&setting, &self.host.session().user);
+            let catalog = "pg_catalog".to_owned();
+            if !path.contains(&catalog) {
+                path.insert(0, catalog);
+            }
+            path
+        })
+    }
 }
 
 /// What the views show, taken once a statement, each piece at its first use.
@@ -153,6 +167,8 @@ pub(crate) struct Snapshot {
     pub(super) databases: OnceLock<Vec<DatabaseSnapshot>>,
     /// How the session wants values read and printed, asked once a statement.
     style: OnceLock<Style>,
+    /// Schemas that are searched for a name without one.
+    search_path: OnceLock<Vec<String>>,
     /// What is left to do when the statement has succeeded.
     finish: Mutex<Vec<Finish>>,
 }

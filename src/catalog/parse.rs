@@ -5,6 +5,7 @@
 //! stack.
 
 mod open;
+mod operators;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows the tokens of many databases
 mod tokens;
 

@@ -39,6 +39,7 @@ impl TestHost {
             settings: Mutex::new(vec![
                 setting("wal_level", "logical"),
                 setting("TimeZone", "UTC"),
+                setting("search_path", "\"$user\", public"),
             ]),
         }
     }

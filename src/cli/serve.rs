@@ -21,7 +21,7 @@ use crate::server::{BindError, Server, ShownSettings};
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
 use super::reload::Configuration;
-use super::settings::{CONFIG_FILE, SettingError, Sources};
+use super::settings::{CONFIG_FILE, Loaded, SettingError, Sources};
 
 /// Why the server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,8 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     start_log();
     let sources = sources(&args);
     let loaded = sources.load()?;
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    Loaded::warn_of_unknown(variables);
     for (name, value) in loaded.settings.changed() {
         tracing::info!("{name} = {value}");
     }

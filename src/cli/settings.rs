@@ -298,6 +298,13 @@ mod tests {
             (timeout.value.as_str(), timeout.source),
             ("2s", "environment variable")
         );
+        assert_eq!(
+            (timeout.setting.as_str(), timeout.unit),
+            ("2000", Some("ms"))
+        );
+        assert_eq!(timeout.boot_val, "5000");
+        assert_eq!(timeout.max_val.as_deref(), Some("2147483647"));
+        assert!(assigned("commit_timeout=0").is_err());
         let connections = row("max_connections");
         assert_eq!(connections.source, "configuration file");
         assert_eq!(connections.sourceline, Some(3));

@@ -47,7 +47,9 @@ const fn code(error: &DefineError) -> &'static str {
         DefineError::RelationExists(_) => "42P07",
         DefineError::NoRelation(_) | DefineError::NoTable(_) => "42P01",
         DefineError::CreateInSystemSchema { .. } | DefineError::SystemCatalog(_) => "42501",
-        DefineError::NoSchema { .. } => "3F000",
+        DefineError::NoSchema { .. }
+        | DefineError::NoSchemaToCreateIn { .. }
+        | DefineError::NoCurrentSchema => "3F000",
         DefineError::SchemaExists(_) => "42P06",
         DefineError::ReservedSchemaName(_) => "42939",
         DefineError::ColumnTwice(_)
@@ -111,7 +113,9 @@ fn with_more(found: PgError, error: DefineError) -> PgError {
         DefineError::NoSchema { position, .. } | DefineError::ManyPrimaryKeys { position, .. } => {
             found.at_some(position)
         }
+        DefineError::NoCurrentSchema => found,
         DefineError::NoKeyColumn { position, .. }
+        | DefineError::NoSchemaToCreateIn { position }
         | DefineError::KeyColumnTwice { position, .. } => found.at(position),
         DefineError::CreateInSystemSchema { .. } => {
             found.with_detail("System catalog modifications are currently disallowed.")

@@ -7,7 +7,7 @@ use super::filter::FilterNode;
 /// A table's name as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableName {
-    /// Schema; `public` when it was not named.
+    /// Schema; when it was not named that which the search path gives, `public` without one.
     pub schema: Option<String>,
     /// Name.
     pub name: String,
@@ -255,6 +255,13 @@ pub enum Command {
         /// CASCADE
         cascade: bool,
     },
+    /// A command whose names without a schema are looked for along a path.
+    Within {
+        /// Schemas, in order.
+        search_path: Vec<String>,
+        /// What it does.
+        command: Box<Self>,
+    },
 }
 
 impl Command {
@@ -269,6 +276,7 @@ impl Command {
             Self::DropPublication { .. } => "DROP PUBLICATION",
             Self::CreateSchema { .. } => "CREATE SCHEMA",
             Self::DropSchema { .. } => "DROP SCHEMA",
+            Self::Within { command, .. } => command.tag(),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Draft {
 
     /// A table that must be there.
     pub(super) fn table(&self, table: &TableName) -> Result<&Relation, DefineError> {
-        if self.set.schema(table.schema()).is_none() {
+        if !table.is_nowhere() && self.set.schema(table.schema()).is_none() {
             return Err(missing_schema(table.schema(), None));
         }
         self.set
@@ -111,8 +111,8 @@ impl Draft {
 /// A name as it was written, for a message.
 pub(super) fn written(table: &TableName) -> String {
     match &table.schema {
-        Some(schema) => format!("{schema}.{}", table.name),
-        None => table.name.clone(),
+        Some(schema) if !table.is_nowhere() => format!("{schema}.{}", table.name),
+        Some(_) | None => table.name.clone(),
     }
 }
 

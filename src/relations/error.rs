@@ -55,6 +55,10 @@ pub enum DefineError {
     ReservedSchemaName(String),
     #[error("cannot drop schema {0} because it is required by the database system")]
     RequiredSchema(String),
+    #[error("no schema has been selected to create in")]
+    NoSchemaToCreateIn { position: u32 },
+    #[error("no schema has been selected for CURRENT_SCHEMA")]
+    NoCurrentSchema,
     #[error("column \"{0}\" specified more than once")]
     ColumnTwice(String),
     #[error("column \"{column}\" of relation \"{table}\" already exists")]

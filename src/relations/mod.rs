@@ -16,6 +16,7 @@ mod keys;
 mod oids;
 mod publications;
 mod schemas;
+mod search_path;
 mod show;
 mod store;
 mod tables;
@@ -27,6 +28,7 @@ pub use command::{
 };
 pub use error::{DefineError, Dependents, RelationPersistError, RelationStoreError};
 pub use filter::{FilterError, FilterExpr, FilterNode};
+pub use search_path::schemas_searched;
 pub use show::PublicationTable;
 pub use store::RelationStore;
 

@@ -90,6 +90,6 @@ impl Draft {
 }
 
 /// Whether the catalog brings the schema `name` itself.
-fn is_always_there(name: &str) -> bool {
+pub(super) fn is_always_there(name: &str) -> bool {
     matches!(name, "information_schema" | "pgspool")
 }

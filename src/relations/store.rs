@@ -315,6 +315,13 @@ fn add_collections(draft: &mut Draft, collections: &[&str]) -> Result<(), Define
 
 fn run(draft: &mut Draft, command: &Command) -> Result<(), DefineError> {
     match command {
+        Command::Within {
+            search_path,
+            command,
+        } => {
+            let command = draft.located(search_path, command.as_ref().clone())?;
+            run(draft, &command)
+        }
         Command::CreateTable(new) => draft.create_table(new),
         Command::DropTable { tables, if_exists } => draft.drop_tables(tables, *if_exists),
         Command::AlterTable {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::lsn::Lsn;
 
 use super::draft::{Draft, is_system_column, is_system_schema, missing_schema};
+use super::schemas::is_always_there;
 use super::{
     CreateTable, DefineError, Dependents, NewColumn, Relation, RelationColumn, ReplicaIdentity,
     TableName,
@@ -16,7 +17,7 @@ const MAX_COLUMNS: usize = 1600;
 impl Draft {
     pub(super) fn create_table(&mut self, new: &CreateTable) -> Result<(), DefineError> {
         let (schema, name) = (new.table.schema(), new.table.name.as_str());
-        if is_system_schema(schema) {
+        if is_system_schema(schema) || is_always_there(schema) {
             return Err(DefineError::CreateInSystemSchema {
                 schema: schema.to_owned(),
                 name: name.to_owned(),
@@ -109,7 +110,7 @@ impl Draft {
             if is_system_schema(table.schema()) {
                 return Err(DefineError::SystemCatalog(table.name.clone()));
             }
-            let has_schema = self.set.schema(table.schema()).is_some();
+            let has_schema = table.is_nowhere() || self.set.schema(table.schema()).is_some();
             match self.set.relation(table.schema(), &table.name) {
                 Some(relation) => found.push(relation.oid),
                 None if if_exists => {

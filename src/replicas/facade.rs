@@ -312,6 +312,11 @@ impl Replicas {
         self.lock().flow
     }
 
+    /// Counts a commit that waits for nobody.
+    pub fn note_not_required(&self) {
+        self.waiter.note_not_required();
+    }
+
     /// Counters of commit waits.
     pub fn wait_metrics(&self) -> CommitWaitMetrics {
         self.waiter.metrics()

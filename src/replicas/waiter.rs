@@ -205,6 +205,11 @@ impl CommitWaiter {
         quorum::confirmations(requirement, target, state.members(ConfirmLevel::Flush))
     }
 
+    /// Counts a commit that waits for nobody.
+    pub fn note_not_required(&self) {
+        self.lock().metrics.not_required += 1;
+    }
+
     /// Begins to wait until `target` is durable as required.
     pub fn wait(&self, target: Lsn, requirement: Requirement) -> CommitWait {
         self.wait_at(target, requirement, ConfirmLevel::Flush)

@@ -43,8 +43,14 @@ impl Confirmation {
         target: Lsn,
         synchronous: SynchronousCommit,
     ) -> Option<Self> {
-        let level = synchronous.level()?;
-        let at_most = engine.replicas().settings().wait_at_most()?;
+        let at_most = || engine.replicas().settings().wait_at_most();
+        let wanted = synchronous
+            .level()
+            .and_then(|level| Some((level, at_most()?)));
+        let Some((level, at_most)) = wanted else {
+            engine.replicas().note_not_required();
+            return None;
+        };
         Some(Self {
             target,
             at_most,

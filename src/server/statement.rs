@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::statements::{Discard, SetStatement, Statement};
 use crate::catalog::Column;
 use crate::pgerror::PgError;
-use crate::relations::Command;
+use crate::relations::{Command, schemas_searched};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Carries out a statement that is no query; returns the tag if it is still to be sent.
@@ -71,7 +71,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Makes a definition: at once, or at COMMIT when it is known now that it can be made.
     async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
         self.state.check_writable(command.tag())?;
-        let (state, command) = (Arc::clone(&self.state), command.clone());
+        let state = Arc::clone(&self.state);
+        let search_path = state.settings(|settings| settings.show("search_path"))?.1;
+        let command = Command::Within {
+            search_path: schemas_searched(&search_path, &state.appearance.info().user),
+            command: Box::new(command.clone()),
+        };
         let work = move |_| {
             if state.work(|work| work.is_together()) {
                 return state.work(|work| work.define(&state.engine, &command));

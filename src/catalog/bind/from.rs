@@ -246,14 +246,24 @@ impl Binder<'_> {
             };
             return self.of_columns(&query, name, alias);
         }
-        let view = match schema {
-            Some(schema) => views::find(schema, name),
-            None => SEARCHED.iter().find_map(|schema| views::find(schema, name)),
+        let searched = match schema {
+            Some(schema) => std::slice::from_ref(schema),
+            None => self.context.search_path(),
         };
-        match view {
-            Some(view) => self.view(view, alias),
-            None => Err(self.at(span, self.no_rows_of(schema, name))),
+        for schema in searched {
+            if let Some(view) = views::find(schema, name) {
+                return self.view(view, alias);
+            }
+            if self.table_is_known(schema, name) {
+                return Err(self.at(span, no_rows_of(name)));
+            }
         }
+        let full = match schema {
+            Some(schema) => format!("{schema}.{name}"),
+            None => name.to_owned(),
+        };
+        let message = format!("relation \"{full}\" does not exist");
+        Err(self.at(span, PgError::error("42P01", message)))
     }
 
     fn view(&self, view: &views::View, alias: Option<&TableAlias>) -> Result<Source, PgError> {
@@ -283,22 +293,6 @@ impl Binder<'_> {
         Ok(Source::table(sql, table, sql_alias))
     }
 
-    /// What to say of a relation that has no rows to read.
-    fn no_rows_of(&self, schema: Option<&String>, name: &str) -> PgError {
-        let in_schema = schema.map_or("public", String::as_str);
-        if self.table_is_known(in_schema, name) {
-            let message = format!("table \"{name}\" keeps no rows for reading");
-            let hint = "pgspool keeps changes, not rows. Read them from pgspool.changes, or \
-                        through a replication slot.";
-            return PgError::unsupported(message).with_hint(hint);
-        }
-        let full = match schema {
-            Some(schema) => format!("{schema}.{name}"),
-            None => name.to_owned(),
-        };
-        PgError::error("42P01", format!("relation \"{full}\" does not exist"))
-    }
-
     /// Whether there is a declared table or collection of this name.
     fn table_is_known(&self, schema: &str, name: &str) -> bool {
         let relations = self.context.relations();
@@ -322,8 +316,13 @@ impl Source {
     }
 }
 
-/// Where a name without a schema is looked for.
-const SEARCHED: [&str; 2] = ["pg_catalog", "public"];
+/// What to say of a table: it has no rows to read.
+fn no_rows_of(name: &str) -> PgError {
+    let message = format!("table \"{name}\" keeps no rows for reading");
+    let hint = "pgspool keeps changes, not rows. Read them from pgspool.changes, or \
+                through a replication slot.";
+    PgError::unsupported(message).with_hint(hint)
+}
 
 /// Words that name no table unless they are quoted: those that the parser takes for one.
 fn is_reserved(ident: &Ident) -> bool {

@@ -182,7 +182,7 @@ fn translated(error: &rusqlite::Error, context: &Context, sql: &str) -> PgError 
 
 fn out_of_memory() -> PgError {
     PgError::error("53200", "out of memory")
-        .with_detail("The statement has to sort or group more than fits into memory.")
+        .with_detail("All statements together may use 512 MiB for sorting and grouping.")
         .with_hint("Narrow it down with WHERE, or leave out ORDER BY, DISTINCT and GROUP BY.")
 }
 

@@ -449,5 +449,13 @@ fn a_join_over_the_catalog_is_not_quadratic() {
 #[test]
 fn the_memory_of_statements_is_bounded_and_saying_so_is_an_error_of_its_own() {
     let sql = "SELECT length(CAST(zeroblob(600000000) AS BLOB) || 'x')";
-    assert_eq!(one(sql).unwrap_err().code(), "53200");
+    let error = one(sql).unwrap_err();
+    assert_eq!(error.code(), "53200");
+    let detail = error.fields().into_iter().find(|(field, _)| *field == b'D');
+    let all = "All statements together may use 512 MiB for sorting and grouping.";
+    assert_eq!(
+        detail.unwrap().1,
+        all,
+        "the limit is not this statement's alone"
+    );
 }

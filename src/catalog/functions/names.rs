@@ -50,14 +50,8 @@ impl<'a> CatalogNames<'a> {
     }
 
     /// Schemas that are searched for a name without one, in order.
-    fn searched(&self) -> Vec<String> {
-        let path = self.context.host.setting("search_path").unwrap_or_default();
-        let mut searched = vec!["pg_catalog".to_owned()];
-        let names = path
-            .split(',')
-            .map(|name| name.trim().trim_matches('"').to_owned());
-        searched.extend(names.filter(|name| !name.is_empty()));
-        searched
+    fn searched(&self) -> &[String] {
+        self.context.search_path()
     }
 
     fn relation_in(&self, schema: &str, name: &str) -> Option<u32> {

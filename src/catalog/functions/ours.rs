@@ -17,28 +17,15 @@ use crate::sources::ndjson;
 /// How often a wait looks whether its statement is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+const NAME: PgType = PgType::NAME;
+const BOOL: PgType = PgType::BOOL;
+
 /// The functions of this module.
 pub(super) const ALL: &[Function] = &[
-    ours(
-        9101,
-        "create_slot",
-        &[
-            PgType::NAME,
-            PgType::NAME,
-            PgType::TEXT,
-            PgType::BOOL,
-            PgType::BOOL,
-        ],
-        PgType::RECORD,
-        Body::Table {
-            columns: &[("slot_name", PgType::NAME), ("lsn", PgType::PG_LSN)],
-            rows: create_slot,
-        },
-    )
-    .named(&["slot_name", "plugin", "start", "temporary", "two_phase"])
-    .defaults(&["NULL", "false", "false"])
-    .lax()
-    .acts(),
+    // Where it starts may be a word, a position or a time.
+    creating(9101, &[NAME, NAME, PgType::TEXT, BOOL, BOOL]).defaults(&["NULL", "false", "false"]),
+    creating(9110, &[NAME, NAME, PgType::PG_LSN, BOOL, BOOL]).defaults(&["false", "false"]),
+    creating(9111, &[NAME, NAME, PgType::TIMESTAMPTZ, BOOL, BOOL]).defaults(&["false", "false"]),
     ours(
         9102,
         "plan_resume",
@@ -121,6 +108,23 @@ const fn ours(
         .volatile()
 }
 
+/// `create_slot` with some kind of start.
+const fn creating(oid: u32, args: &'static [PgType]) -> Function {
+    let rows = match oid {
+        9110 => create_slot_at,
+        9111 => create_slot_since,
+        _ => create_slot,
+    };
+    let body = Body::Table {
+        columns: &[("slot_name", NAME), ("lsn", PgType::PG_LSN)],
+        rows,
+    };
+    ours(oid, "create_slot", args, PgType::RECORD, body)
+        .named(&["name", "plugin", "start", "temporary", "two_phase"])
+        .lax()
+        .acts()
+}
+
 const fn emit(oid: u32, args: &'static [PgType]) -> Function {
     ours(
         oid,
@@ -135,6 +139,27 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
 
 /// A slot that may start elsewhere than at the head.
 fn create_slot(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
+    create_slot_from(call, args, start(call, text(args, 2))?)
+}
+
+fn create_slot_at(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
+    let start = lsn(args, 2).map_or(SlotStart::Head, SlotStart::At);
+    create_slot_from(call, args, start)
+}
+
+fn create_slot_since(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
+    let start = match int(args, 2) {
+        Some(us) => since(call, us)?,
+        None => SlotStart::Head,
+    };
+    create_slot_from(call, args, start)
+}
+
+fn create_slot_from(
+    call: &Call<'_>,
+    args: &[Datum],
+    start: SlotStart,
+) -> Result<Vec<Row>, PgError> {
     let (Some(name), Some(plugin)) = (text(args, 0), text(args, 1)) else {
         return Err(PgError::error(
             "22004",
@@ -144,11 +169,24 @@ fn create_slot(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
     let request = Request {
         name,
         plugin,
-        start: start(call, text(args, 2))?,
+        start,
         temporary: boolean(args, 3),
         two_phase: boolean(args, 4),
     };
     Ok(vec![slots::create(call, &request)?])
+}
+
+/// The first transaction at or after a time that has come.
+fn since(call: &Call<'_>, unix_us: i64) -> Result<SlotStart, PgError> {
+    // Rounded up: nothing from before the time.
+    let ms = unix_us.saturating_add(999).div_euclid(1000);
+    let ms = u64::try_from(ms).unwrap_or(0);
+    // `now()` of this very millisecond is rounded up too.
+    if ms > call.context.now.unix_ms.saturating_add(1) {
+        let message = "a slot cannot start at a time in the future";
+        return Err(PgError::error("22023", message).with_hint("Use 'head' for what comes next."));
+    }
+    Ok(SlotStart::Time(ms))
 }
 
 /// `earliest`, `head`, a position or a time.
@@ -167,11 +205,7 @@ fn start(call: &Call<'_>, text: Option<&str>) -> Result<SlotStart, PgError> {
     }
     let names = call.names();
     match text_in(PgType::TIMESTAMPTZ, text, &names, call.style()) {
-        Ok(Datum::Int(us)) => {
-            // Rounded up: nothing from before the time.
-            let ms = us.saturating_add(999).div_euclid(1000);
-            Ok(SlotStart::Time(u64::try_from(ms).unwrap_or(0)))
-        }
+        Ok(Datum::Int(us)) => since(call, us),
         Ok(_) | Err(_) => Err(PgError::error(
             "22023",
             format!("invalid start of a slot: \"{text}\""),

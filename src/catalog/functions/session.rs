@@ -8,6 +8,7 @@ use super::{Body, Call, Function as F};
 use crate::catalog::databases::DatabaseSnapshot;
 use crate::datum::{Datum, Numeric, PgType as T};
 use crate::pgerror::PgError;
+use crate::relations::schemas_searched;
 
 /// OIDs of `pg_tablespace`.
 const DEFAULT_TABLESPACE: u32 = 1663;
@@ -342,16 +343,7 @@ fn search_path(call: &Call<'_>, implied: bool) -> Vec<String> {
     let path = call.context.host.setting("search_path").unwrap_or_default();
     let names = call.names();
     let mut found: Vec<String> = Vec::new();
-    for name in path.split(',') {
-        let name = name.trim();
-        let name = match name
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-        {
-            Some("$user") => call.context.host.session().user,
-            Some(quoted) => quoted.replace("\"\"", "\""),
-            None => name.to_lowercase(),
-        };
+    for name in schemas_searched(&path, &call.context.host.session().user) {
         if names.schema_oid(&name).is_some() && !found.contains(&name) {
             found.push(name);
         }

@@ -469,3 +469,17 @@ fn statistics_of_a_slot_are_set_back_by_name_or_all() {
     rows(&engine, "SELECT f_6170(NULL)").unwrap();
     assert!(stats().stats_reset_unix_ms.is_some());
 }
+
+#[test]
+fn what_only_a_standby_can_do_says_so_as_postgresql_does() {
+    let engine = database();
+    for call in [
+        "f_3436(1, 60)",
+        "f_3071()",
+        "f_3072()",
+        "f_3073()",
+        "f_1137()",
+    ] {
+        assert_eq!(code(&engine, &format!("SELECT {call}")), "55000", "{call}");
+    }
+}

@@ -23,6 +23,20 @@ pub(super) const ALL: &[Function] = &[
     of_recovery(3820, "pg_last_wal_receive_lsn", PgType::PG_LSN),
     of_recovery(3821, "pg_last_wal_replay_lsn", PgType::PG_LSN),
     of_recovery(3830, "pg_last_xact_replay_timestamp", PgType::TIMESTAMPTZ),
+    only_in_recovery(3071, "pg_wal_replay_pause", PgType::VOID),
+    only_in_recovery(3072, "pg_wal_replay_resume", PgType::VOID),
+    only_in_recovery(3073, "pg_is_wal_replay_paused", PgType::BOOL),
+    only_in_recovery(1137, "pg_get_wal_replay_pause_state", PgType::TEXT),
+    Function::new(
+        3436,
+        "pg_promote",
+        &[PgType::BOOL, PgType::INT4],
+        PgType::BOOL,
+        Body::Scalar(|_, _| Err(not_in_recovery())),
+    )
+    .named(&["wait", "wait_seconds"])
+    .defaults(&["true", "60"])
+    .volatile(),
     Function::new(
         3165,
         "pg_wal_lsn_diff",
@@ -121,6 +135,22 @@ const fn head(oid: u32, name: &'static str) -> Function {
 /// NULL, as on every server that is not in recovery.
 const fn of_recovery(oid: u32, name: &'static str, ty: PgType) -> Function {
     Function::new(oid, name, &[], ty, Body::Scalar(|_, _| Ok(Datum::Null))).volatile()
+}
+
+const fn only_in_recovery(oid: u32, name: &'static str, ty: PgType) -> Function {
+    Function::new(
+        oid,
+        name,
+        &[],
+        ty,
+        Body::Scalar(|_, _| Err(not_in_recovery())),
+    )
+    .volatile()
+}
+
+fn not_in_recovery() -> PgError {
+    let hint = "Recovery control functions can only be executed during recovery.";
+    PgError::error("55000", "recovery is not in progress").with_hint(hint)
 }
 
 const fn emit(oid: u32, args: &'static [PgType]) -> Function {

@@ -5,7 +5,7 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace, Word};
 
 use crate::pgerror::PgError;
 
-use super::{Source, too_deep};
+use super::{Source, operators, too_deep};
 
 /// How many operators may stand in one another or in a row: each is a level of the syntax tree.
 const MAX_OPERATORS: usize = 500;
@@ -289,6 +289,8 @@ fn joined_strings(
             }
             first.push_str(second);
             *span = Span::new(span.start, token.span.end);
+        } else if let Some(parts) = operators::split(&token) {
+            out.extend(parts);
         } else {
             out.push(token);
         }

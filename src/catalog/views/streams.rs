@@ -9,7 +9,7 @@ use crate::catalog::databases::DatabaseSnapshot;
 use crate::catalog::functions::Row;
 use crate::datum::Datum;
 use crate::replicas::topology::{Caller, Endpoint, LagEstimate, Topology};
-use crate::replicas::{ReplicaSnapshot, SyncState, sync_states};
+use crate::replicas::{CommitSettings, ReplicaSnapshot, StandbyNames, SyncState, sync_states};
 
 use super::Rows;
 use super::cell::{NULL, interval, row, time_ms};
@@ -193,7 +193,7 @@ pub(super) fn commit_waits(context: &Arc<Context>) -> Rows {
         let flow = replicas.flow();
         row![
             database.state.database.as_str(),
-            settings.policy.to_string(),
+            policy_in_force(&settings),
             settings.standbys.to_string(),
             num_waiting,
             lowest,
@@ -208,4 +208,13 @@ pub(super) fn commit_waits(context: &Arc<Context>) -> Rows {
         ]
     });
     rows.collect::<Vec<Row>>().into()
+}
+
+/// What a commit waits for: PostgreSQL's setting, where it is set, else ours.
+fn policy_in_force(settings: &CommitSettings) -> String {
+    if settings.standbys == StandbyNames::Nobody {
+        settings.policy.to_string()
+    } else {
+        "synchronous_standby_names".to_owned()
+    }
 }

@@ -19,6 +19,46 @@ pub(in crate::cli) const CONFIG_FILE: &str = "pgspool.toml";
 /// What the names of environment variables begin with: `PGSPOOL_WAL_KEEP_SIZE`.
 const ENVIRONMENT_PREFIX: &str = "PGSPOOL_";
 
+/// Variables of the project's own tests and tools.
+const NOT_SETTINGS: &[&str] = &["BIN", "SEED", "CRASH", "SQL", "POSTGRES", "ROUNDS"];
+
+/// The setting that is most like what the variable `name` says; `None` when it says a setting, or
+/// is not ours.
+fn unknown_variable(name: &str) -> Option<&'static str> {
+    let said = name.strip_prefix(ENVIRONMENT_PREFIX)?;
+    let is_ours = |setting: &&Setting| setting.name.eq_ignore_ascii_case(said);
+    if SETTINGS.iter().any(|setting| is_ours(&setting))
+        || NOT_SETTINGS.iter().any(|other| said.starts_with(other))
+    {
+        return None;
+    }
+    let said = said.to_ascii_lowercase();
+    let distance = |setting: &&Setting| edits(&said, setting.name);
+    SETTINGS
+        .iter()
+        .min_by_key(distance)
+        .map(|setting| setting.name)
+}
+
+/// How many characters have to be changed, added or removed to make one text of the other.
+fn edits(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, a) in one.bytes().enumerate() {
+        let mut left = index.saturating_add(1);
+        let mut next = vec![left];
+        for (pair, b) in row.windows(2).zip(other.bytes()) {
+            let [diagonal, above] = pair else { continue };
+            let replaced = diagonal.saturating_add(usize::from(a != b));
+            left = replaced
+                .min(above.saturating_add(1))
+                .min(left.saturating_add(1));
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
 /// Where the settings of a server are.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Sources {
@@ -129,6 +169,16 @@ impl Loaded {
         Ok(())
     }
 
+    /// Says of variables that look like settings and are none which one may be meant.
+    pub(in crate::cli) fn warn_of_unknown(names: impl Iterator<Item = String>) {
+        for name in names {
+            if let Some(nearest) = unknown_variable(&name) {
+                let nearest = format!("{ENVIRONMENT_PREFIX}{}", nearest.to_ascii_uppercase());
+                tracing::warn!(name, nearest, "an environment variable that is no setting");
+            }
+        }
+    }
+
     /// Every setting for SHOW and `pg_settings`.
     pub(in crate::cli) fn shown(&self) -> Vec<ShownSetting> {
         let defaults = Settings::default();
@@ -153,9 +203,16 @@ impl Loaded {
         let least = match setting.kind {
             Kind::Kilobytes => Some("-1"),
             Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
+            Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
             Kind::Bytes | Kind::Megabytes | Kind::Milliseconds => Some("0"),
             Kind::Count => Some("1"),
             Kind::Text | Kind::Enum(_) => None,
+        };
+        let most = match setting.kind {
+            // Months do not fit into PostgreSQL's milliseconds.
+            Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
+            Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
+            Kind::Bytes | Kind::Count | Kind::Text | Kind::Enum(_) => None,
         };
         ShownSetting {
             name: setting.name.to_owned(),
@@ -178,7 +235,7 @@ impl Loaded {
                 Some(Source::Flag) => "command line",
             },
             min_val: least.map(str::to_owned),
-            max_val: None,
+            max_val: most.map(str::to_owned),
             enumvals: match setting.kind {
                 Kind::Enum(values) => Some(values),
                 Kind::Bytes
@@ -268,4 +325,23 @@ pub(super) fn load_for_test(
     }
     loaded.settings.check()?;
     Ok(loaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_variable;
+
+    #[test]
+    fn a_misspelled_variable_names_the_setting_that_is_meant() {
+        for (name, nearest) in [
+            ("PGSPOOL_WAL_KEP_SIZE", Some("wal_keep_size")),
+            ("PGSPOOL_COMMIT_TIMEOUTS", Some("commit_timeout")),
+            ("PGSPOOL_WAL_KEEP_SIZE", None),
+            ("PGSPOOL_SEED", None),
+            ("PGSPOOL_CRASH_ROUNDS", None),
+            ("HOME", None),
+        ] {
+            assert_eq!(unknown_variable(name), nearest, "{name}");
+        }
+    }
 }

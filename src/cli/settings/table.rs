@@ -200,18 +200,22 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "commit_timeout",
         meaning: "how long a commit waits for others; default: 5s, with regions 10s",
-        kind: Kind::Text,
+        kind: Kind::Milliseconds,
         context: Context::Sighup,
         category: COMMIT,
         show: |of| {
-            let timeout = of.engine.commit.timeout;
-            timeout.map_or_else(|| "default".to_owned(), print_time)
+            let commit = &of.engine.commit;
+            let in_force = commit.timeout.or_else(|| commit.wait_at_most());
+            print_time(in_force.unwrap_or(Duration::from_secs(5)))
         },
         apply: |to, value| {
             to.engine.commit.timeout = match value {
                 "default" => None,
                 _ => Some(time(value)?),
             };
+            if to.engine.commit.timeout == Some(Duration::ZERO) {
+                return Err("more than 0: with commit_policy=local nobody is waited for");
+            }
             Ok(())
         },
     },

@@ -4,6 +4,7 @@ use super::super::lexer::Token;
 use super::parser::Parser;
 use super::transaction::{is_literal, parse_modes};
 use super::{Modes, Statement, refused};
+use crate::datum::quote_ident;
 use crate::pgerror::PgError;
 
 /// A statement that changes settings.
@@ -120,7 +121,11 @@ fn some_modes(parser: &mut Parser<'_>) -> Result<Modes, PgError> {
 fn parse_assignment(parser: &mut Parser<'_>) -> Result<(String, Option<String>), PgError> {
     if parser.accept(&["TIME", "ZONE"]) {
         let local = parser.accept(&["LOCAL"]);
-        let value = if local { None } else { parse_values(parser)? };
+        let value = if local {
+            None
+        } else {
+            parse_values(parser, &plain)?
+        };
         parser.end()?;
         return Ok(("TimeZone".to_owned(), value));
     }
@@ -129,7 +134,7 @@ fn parse_assignment(parser: &mut Parser<'_>) -> Result<(String, Option<String>),
             let value = if parser.is_at_end() {
                 None
             } else {
-                parse_values(parser)?
+                parse_values(parser, writer_for(name))?
             };
             return Ok((name.to_owned(), value));
         }
@@ -138,11 +143,29 @@ fn parse_assignment(parser: &mut Parser<'_>) -> Result<(String, Option<String>),
     if !parser.accept_symbol('=') {
         parser.expect(&["TO"])?;
     }
-    Ok((name, parse_values(parser)?))
+    let value = parse_values(parser, writer_for(&name))?;
+    Ok((name, value))
+}
+
+/// How a value that is a word or a string is written into the setting's text: a list of names
+/// holds identifiers.
+fn writer_for(setting: &str) -> &'static dyn Fn(&str) -> String {
+    if setting.eq_ignore_ascii_case("search_path") {
+        &quote_ident
+    } else {
+        &plain
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.to_owned()
 }
 
 /// A list of values as one text; `None` for DEFAULT.
-fn parse_values(parser: &mut Parser<'_>) -> Result<Option<String>, PgError> {
+fn parse_values(
+    parser: &mut Parser<'_>,
+    write: &dyn Fn(&str) -> String,
+) -> Result<Option<String>, PgError> {
     if parser.accept(&["DEFAULT"]) {
         parser.end()?;
         return Ok(None);
@@ -155,9 +178,11 @@ fn parse_values(parser: &mut Parser<'_>) -> Result<Option<String>, PgError> {
         }
         match parser.peek() {
             Some(Token::Number(text)) => texts.push(format!("{sign}{text}")),
-            Some(Token::Word(text)) if sign.is_empty() => texts.push(text.to_ascii_lowercase()),
+            Some(Token::Word(text)) if sign.is_empty() => {
+                texts.push(write(&text.to_ascii_lowercase()))
+            }
             Some(Token::Literal(text) | Token::Quoted(text)) if sign.is_empty() => {
-                texts.push(text.clone());
+                texts.push(write(text));
             }
             _ => return Err(parser.error()),
         }

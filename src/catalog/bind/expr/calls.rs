@@ -73,7 +73,7 @@ impl Binder<'_> {
             return Ok(bound);
         }
         let arguments = arguments_of(written_arguments(call))?;
-        let candidates = functions::find(schema.as_deref(), &name);
+        let candidates = self.functions_named(schema.as_deref(), &name);
         let is_aggregate = candidates.iter().any(|function| function.is_aggregate());
         let is_window = candidates.iter().any(|function| function.kind() == 'w');
         if is_aggregate || is_window {
@@ -188,7 +188,8 @@ impl Binder<'_> {
         let Some(ty) = crate::datum::type_by_name(name) else {
             return Ok(None);
         };
-        let exact = functions::find(schema, name)
+        let exact = self
+            .functions_named(schema, name)
             .iter()
             .any(|function| function.args == [value.ty]);
         if exact {
@@ -235,7 +236,7 @@ impl Binder<'_> {
         let bind = || {
             let (schema, name) = function_name(name)?;
             let arguments = arguments_of(args)?;
-            let named = functions::find(schema.as_deref(), &name);
+            let named = self.functions_named(schema.as_deref(), &name);
             if named.iter().any(|function| function.is_aggregate()) {
                 scope.note_aggregate()?;
             }

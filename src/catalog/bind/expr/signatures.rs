@@ -52,7 +52,7 @@ impl Binder<'_> {
         let actual: Vec<PgType> = values.iter().map(|value| value.ty).collect();
         let mut candidates = Vec::new();
         let mut signatures = Vec::new();
-        for function in functions::find(callee.schema, callee.name) {
+        for function in self.functions_named(callee.schema, callee.name) {
             if let Some((resolved, types)) = arranged(function, actual.len(), callee) {
                 candidates.push(resolved);
                 signatures.push(types);
@@ -80,6 +80,22 @@ impl Binder<'_> {
                     "Could not choose a best candidate function. \
                      You might need to add explicit type casts.",
                 ))
+            }
+        }
+    }
+
+    /// Functions of that name; without a schema those of all schemas that are searched.
+    pub(super) fn functions_named(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Vec<&'static Function> {
+        match schema {
+            Some(_) => functions::find(schema, name).to_vec(),
+            None => {
+                let schemas = self.context.search_path().iter();
+                let found = schemas.flat_map(|schema| functions::find(Some(schema), name));
+                found.copied().collect()
             }
         }
     }

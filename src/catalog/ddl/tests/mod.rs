@@ -359,3 +359,82 @@ fn what_defines_nothing_is_left_to_others() {
             .is_some()
     );
 }
+
+#[test]
+fn names_without_a_schema_are_found_along_the_path_and_made_in_its_first_schema() {
+    let db = Db::new();
+    let along = |path: &str, text: &str| {
+        let command = parse(text, "spool")?.expect("a definition");
+        let within = crate::relations::Command::Within {
+            search_path: crate::relations::schemas_searched(path, "spool"),
+            command: Box::new(command),
+        };
+        Ok::<_, PgError>(db.store.apply(&within, Lsn::new(8))?)
+    };
+    db.ok("create schema s");
+    along("nosuch, s, public", "create table t(i int)").unwrap();
+    along("public", "create table t(j int)").unwrap();
+    along("public", "create table only_public(j int)").unwrap();
+    along("public, s", "create publication p for table t").unwrap();
+    along("s, public", "create publication q for table t, only_public").unwrap();
+    along(
+        "s",
+        "create publication r for tables in schema current_schema",
+    )
+    .unwrap();
+    let set = db.store.current();
+    let oid = |schema: &str| set.relation(schema, "t").unwrap().oid;
+    assert_eq!(
+        set.publication("p").unwrap().tables[0].relation,
+        oid("public")
+    );
+    assert_eq!(set.publication("q").unwrap().tables[0].relation, oid("s"));
+    let schema = set.schema("s").unwrap().oid;
+    assert!(format!("{:?}", set.publication("r").unwrap().schemas).contains(&schema.to_string()));
+    along("s", "alter table t add column k int").unwrap();
+    let columns = |schema: &str| {
+        let set = db.store.current();
+        set.relation(schema, "t").unwrap().columns.len()
+    };
+    assert_eq!((columns("s"), columns("public")), (2, 1));
+    for (path, text, wanted) in [
+        (
+            "",
+            "create table u(i int)",
+            "3F000 no schema has been selected to create in @14",
+        ),
+        (
+            "nosuch",
+            "create table u(i int)",
+            "3F000 no schema has been selected to create in @14",
+        ),
+        (
+            "",
+            "create publication n for tables in schema current_schema",
+            "3F000 no schema has been selected for CURRENT_SCHEMA",
+        ),
+        (
+            "s",
+            "drop table only_public",
+            "42P01 table \"only_public\" does not exist",
+        ),
+        ("", "drop table t", "42P01 table \"t\" does not exist"),
+        (
+            "",
+            "alter table t add x int",
+            "42P01 relation \"t\" does not exist",
+        ),
+        (
+            "nosuch",
+            "create publication n for table t",
+            "42P01 relation \"t\" does not exist",
+        ),
+    ] {
+        assert_eq!(shown(&along(path, text).unwrap_err()), wanted, "{text}");
+    }
+    along("", "create table s.u(i int)").unwrap();
+    along("", "drop table if exists t").unwrap();
+    along("s, public", "drop table t, only_public").unwrap();
+    let set = db.store.current();
+    assert!(set.relation("s", "t").is_none() && set.relation("public", "t").is_some());
+}

@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::datum::{Datum, PgType};
 use crate::engine::{Engine, EngineOptions};
 use crate::lsn::Lsn;
+use crate::pgerror::PgError;
 
 fn publish(engine: &Arc<Engine>, n: u64, collection: &str) -> Lsn {
     let mut batch = engine.batch(Moment::now());
@@ -234,16 +235,18 @@ fn what_is_removed_under_a_reader_is_an_error_and_no_gap() {
 
 /// Rows of a statement of PostgreSQL's.
 fn ask(engine: &Arc<Engine>, sql: &str) -> Vec<Vec<Datum>> {
+    try_ask(engine, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+fn try_ask(engine: &Arc<Engine>, sql: &str) -> Result<Vec<Vec<Datum>>, PgError> {
     let context = testing::context(engine);
-    let prepared = prepare(&context, sql, &[]).unwrap();
+    let prepared = prepare(&context, sql, &[])?;
     let mut rows = Vec::new();
-    Executor::new(1)
-        .run(&context, &prepared, &[], &mut |row| {
-            rows.push(row.to_vec());
-            ControlFlow::Continue(())
-        })
-        .unwrap_or_else(|error| panic!("{sql}: {error}\n{}", prepared.sql));
-    rows
+    Executor::new(1).run(&context, &prepared, &[], &mut |row| {
+        rows.push(row.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
 }
 
 #[test]
@@ -302,6 +305,34 @@ fn statements_of_postgresqls_reach_the_seek_index() {
         assert_eq!(ask(&engine, &sql).len(), wanted, "{sql}");
         let bytes = disk.counters().bytes_read - before;
         assert!(bytes < 1_000_000, "{sql} read {bytes}");
+    }
+}
+
+#[test]
+fn a_slot_starts_at_a_word_a_position_or_a_time_that_has_come() {
+    let engine = database();
+    publish(&engine, 1, "a");
+    for (name, start) in [
+        ("a", "'earliest'"),
+        ("b", "'head'"),
+        ("c", "pg_current_wal_lsn()"),
+        ("d", "now()"),
+        ("e", "now() - interval '1 hour'"),
+        ("f", "'0/0'::text"),
+        ("g", "NULL"),
+    ] {
+        let by_name = format!(
+            "SELECT lsn FROM pgspool.create_slot(name => '{name}', plugin => 'json', \
+             start => {start}, temporary => true)"
+        );
+        assert_eq!(ask(&engine, &by_name).len(), 1, "{start}");
+        let by_place = format!("SELECT pgspool.create_slot('{name}2', 'json', {start})");
+        assert_eq!(ask(&engine, &by_place).len(), 1, "{start}");
+    }
+    for future in ["now() + interval '1 hour'", "'2999-01-01'", "'infinity'"] {
+        let sql = format!("SELECT pgspool.create_slot('z', 'json', {future})");
+        let error = try_ask(&engine, &sql).unwrap_err();
+        assert_eq!(error.code(), "22023", "{future}: {error}");
     }
 }
 
