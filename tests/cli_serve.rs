@@ -1,5 +1,6 @@
 //! `pgspool serve` as a process: what it says, what it refuses, how it stops.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(missing_docs)]
 
 mod cli_support;
 mod support;

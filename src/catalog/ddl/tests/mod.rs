@@ -360,17 +360,20 @@ fn what_defines_nothing_is_left_to_others() {
     );
 }
 
+/// Does what `text` asks with the schemas of `path` searched.
+fn along(db: &Db, path: &str, text: &str) -> Result<Outcome, PgError> {
+    let command = parse(text, "spool")?.expect("a definition");
+    let within = crate::relations::Command::Within {
+        search_path: crate::relations::schemas_searched(path, "spool"),
+        command: Box::new(command),
+    };
+    Ok(db.store.apply(&within, Lsn::new(8))?)
+}
+
 #[test]
 fn names_without_a_schema_are_found_along_the_path_and_made_in_its_first_schema() {
     let db = Db::new();
-    let along = |path: &str, text: &str| {
-        let command = parse(text, "spool")?.expect("a definition");
-        let within = crate::relations::Command::Within {
-            search_path: crate::relations::schemas_searched(path, "spool"),
-            command: Box::new(command),
-        };
-        Ok::<_, PgError>(db.store.apply(&within, Lsn::new(8))?)
-    };
+    let along = |path: &str, text: &str| along(&db, path, text).map(drop);
     db.ok("create schema s");
     along("nosuch, s, public", "create table t(i int)").unwrap();
     along("public", "create table t(j int)").unwrap();
@@ -397,6 +400,22 @@ fn names_without_a_schema_are_found_along_the_path_and_made_in_its_first_schema(
         set.relation(schema, "t").unwrap().columns.len()
     };
     assert_eq!((columns("s"), columns("public")), (2, 1));
+    along("s, public", "drop table t, only_public").unwrap();
+    let set = db.store.current();
+    assert!(set.relation("s", "t").is_none() && set.relation("public", "t").is_some());
+}
+
+#[test]
+fn names_that_the_path_does_not_reach_are_refused() {
+    let db = Db::new();
+    let along = |path: &str, text: &str| along(&db, path, text).map(drop);
+    for text in [
+        "create schema s",
+        "create table t(j int)",
+        "create table only_public(j int)",
+    ] {
+        db.ok(text);
+    }
     for (path, text, wanted) in [
         (
             "",
@@ -434,7 +453,5 @@ fn names_without_a_schema_are_found_along_the_path_and_made_in_its_first_schema(
     }
     along("", "create table s.u(i int)").unwrap();
     along("", "drop table if exists t").unwrap();
-    along("s, public", "drop table t, only_public").unwrap();
-    let set = db.store.current();
-    assert!(set.relation("s", "t").is_none() && set.relation("public", "t").is_some());
+    assert!(db.store.current().relation("public", "t").is_some());
 }
