@@ -3,6 +3,7 @@
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
 mod define;
+mod roles;
 
 use std::fmt;
 use std::io;

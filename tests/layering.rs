@@ -13,6 +13,8 @@ const FLOORS: &[&str] = &[
     "spool",
     "slots",
     "relations",
+    "roles",
+    "hba",
     "replicas",
     "wire",
     "pgoutput",

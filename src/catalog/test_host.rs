@@ -61,6 +61,7 @@ impl TestHost {
 pub(crate) fn session(pid: u32, database: &str) -> SessionInfo {
     SessionInfo {
         pid,
+        role: 10,
         user: "postgres".to_owned(),
         database: database.to_owned(),
         application_name: "test".to_owned(),
@@ -138,6 +139,21 @@ impl Host for TestHost {
         }
         let published = self.databases[0].publish(batch)?;
         Ok(published.last_lsn)
+    }
+
+    fn roles(&self) -> Arc<crate::roles::RoleSet> {
+        Arc::default()
+    }
+
+    fn rights(&self) -> crate::roles::Rights {
+        crate::roles::Rights {
+            superuser: true,
+            ..crate::roles::Rights::default()
+        }
+    }
+
+    fn change_roles(&self, command: &crate::roles::RoleCommand) -> Result<(), PgError> {
+        Err(PgError::unsupported(format!("{command:?}")))
     }
 
     fn terminate(&self, _pid: u32) -> bool {

@@ -89,6 +89,7 @@ impl TestHost {
     fn info(pid: u32) -> SessionInfo {
         SessionInfo {
             pid,
+            role: 10,
             user: "tester".to_owned(),
             database: "db".to_owned(),
             application_name: "test".to_owned(),
@@ -152,6 +153,21 @@ impl Host for TestHost {
             }
         }
         Ok(self.engine.publish(batch)?.last_lsn)
+    }
+
+    fn roles(&self) -> Arc<crate::roles::RoleSet> {
+        Arc::default()
+    }
+
+    fn rights(&self) -> crate::roles::Rights {
+        crate::roles::Rights {
+            superuser: true,
+            ..crate::roles::Rights::default()
+        }
+    }
+
+    fn change_roles(&self, command: &crate::roles::RoleCommand) -> Result<(), PgError> {
+        Err(PgError::unsupported(format!("{command:?}")))
     }
 
     fn terminate(&self, pid: u32) -> bool {

@@ -12,7 +12,7 @@ use crate::engine::EngineOptions;
 use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
 use crate::server::ServerOptions;
 
-use table::{SETTINGS, Setting};
+use table::Setting;
 
 pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 
@@ -64,9 +64,7 @@ impl Settings {
 
     /// Name and value of each, as `-c` takes them.
     pub(super) fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
-        SETTINGS
-            .iter()
-            .map(|setting| (setting.name, (setting.show)(self)))
+        table::all().map(|setting| (setting.name, (setting.show)(self)))
     }
 
     /// Those that are not at their default.
@@ -89,8 +87,8 @@ impl Settings {
     }
 
     fn assign(&mut self, name: &str, value: &str) -> Result<&'static Setting, SettingError> {
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
-            let known: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        let Some(setting) = table::all().find(|setting| setting.name == name) else {
+            let known: Vec<_> = table::all().map(|setting| setting.name).collect();
             return Err(SettingError::Unknown {
                 name: name.to_owned(),
                 known: known.join(", "),
@@ -110,7 +108,7 @@ impl Settings {
 /// All settings with their defaults, for people.
 pub(super) fn help() -> String {
     let defaults = Settings::default();
-    let rows = SETTINGS.iter().map(|setting| {
+    let rows = table::all().map(|setting| {
         let default = (setting.show)(&defaults);
         format!("\n  {}={default}\n      {}", setting.name, setting.meaning)
     });

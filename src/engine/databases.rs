@@ -8,6 +8,7 @@ use super::{Engine, EngineOptions, MaintainError, OpenError};
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+use crate::roles::Roles;
 use crate::spool::{FIRST_LSN, NewSpool};
 
 /// The database made on first start.
@@ -24,6 +25,7 @@ const NEW_SPOOL: NewSpool = NewSpool {
 #[derive(Debug)]
 pub struct Databases {
     path: PathBuf,
+    roles: Roles,
     engines: BTreeMap<String, Arc<Engine>>,
 }
 
@@ -48,6 +50,7 @@ impl Databases {
         if !names.iter().any(|name| name == DEFAULT_DATABASE) {
             names.push(DEFAULT_DATABASE.to_owned());
         }
+        let roles = Roles::open(Arc::clone(&disk), data)?;
         let mut engines = BTreeMap::new();
         for name in names {
             let dir = Self::dir(data, &name)?;
@@ -57,6 +60,7 @@ impl Databases {
         }
         Ok(Self {
             path: data.to_owned(),
+            roles,
             engines,
         })
     }
@@ -74,6 +78,11 @@ impl Databases {
     /// One database.
     pub fn get(&self, name: &str) -> Option<Arc<Engine>> {
         self.engines.get(name).cloned()
+    }
+
+    /// Who may come in.
+    pub const fn roles(&self) -> &Roles {
+        &self.roles
     }
 
     /// All, by name.

@@ -15,6 +15,9 @@ use crate::spool::{self, AppendError, MAX_PAYLOAD, ReadError};
 /// Why a data directory or database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The roles cannot be read.
+    #[error(transparent)]
+    Roles(#[from] crate::roles::RoleOpenError),
     /// See the source.
     #[error("database \"{database}\": spool")]
     Spool {

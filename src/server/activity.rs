@@ -180,6 +180,7 @@ mod tests {
     fn info(pid: u32) -> SessionInfo {
         SessionInfo {
             pid,
+            role: 10,
             user: "ann".to_owned(),
             database: "pgspool".to_owned(),
             application_name: String::new(),

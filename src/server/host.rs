@@ -13,6 +13,7 @@ use crate::change::ChangeRecord;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::roles::{Rights, RoleCommand, RoleSet};
 
 /// What the session's task and its statements' threads share.
 #[derive(Debug)]
@@ -99,6 +100,21 @@ impl Host for StatementHost {
 
     fn sessions(&self) -> Vec<SessionInfo> {
         self.state.shared.sessions.all()
+    }
+
+    fn roles(&self) -> Arc<RoleSet> {
+        self.state.shared.databases.roles().current()
+    }
+
+    fn rights(&self) -> Rights {
+        self.state
+            .shared
+            .rights_of(self.state.appearance.info().role)
+    }
+
+    fn change_roles(&self, command: &RoleCommand) -> Result<(), PgError> {
+        let changed = self.state.shared.databases.roles().apply(command);
+        changed.map(|_| ()).map_err(PgError::from)
     }
 
     fn server_started_unix_ms(&self) -> u64 {

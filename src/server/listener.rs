@@ -9,16 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
-use super::conn::Conn;
-use super::session::{Session, SessionEnd, database_of};
-use super::startup::{self, Negotiated, Startup};
+use super::door;
+use super::peer::Peer;
+use super::socket::Socket;
 use super::{Server, Shared, ShutdownReport};
 use crate::clock::Moment;
 use crate::engine::Engine;
-use crate::pgerror::PgError;
 
 /// How long connections have for their last words after the shutdown timeout.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -96,7 +94,9 @@ async fn accept_until(
                 Ok((socket, peer)) => {
                     connections.num_accepted += 1;
                     if connections.tasks.len() < max_sockets {
-                        connections.tasks.spawn(serve(socket, peer, Arc::clone(shared)));
+                        let peer = describe(&socket, peer);
+                        let serve = door::serve(Socket::Tcp(socket), peer, Arc::clone(shared));
+                        connections.tasks.spawn(serve);
                     } else {
                         tracing::warn!(%peer, "connection dropped: too many sockets");
                     }
@@ -119,68 +119,16 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)
     .await
 }
 
-/// One connection, from its first byte to its last; logs how it ended.
-async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+/// The other end of an accepted socket.
+fn describe(socket: &TcpStream, client: SocketAddr) -> Peer {
     if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "cannot switch off delayed sending");
+        tracing::debug!(%client, %error, "cannot switch off delayed sending");
     }
-    let ends = (Some(peer), socket.local_addr().ok());
-    let mut conn = Conn::new(socket);
-    let startup = match negotiate(&mut conn, &shared).await {
-        Ok(startup) => startup,
-        Err(reason) => {
-            conn.close().await;
-            tracing::info!(%peer, "connection ended before a session: {reason}");
-            return;
-        }
-    };
-    let (user, database) = (startup.user.clone(), startup.database.clone());
-    match admit(&startup, &shared) {
-        Ok((engine, permit)) => {
-            let session = Session::open(conn, ends, startup, engine, shared, permit);
-            let (pid, end) = session.run().await;
-            tracing::info!(%peer, pid, user, database, "connection ended: {end}");
-        }
-        Err(error) => {
-            tracing::info!(%peer, user, database, "connection refused: {error}");
-            conn.send_error(&error);
-            conn.close_after_last_words().await;
-        }
+    Peer {
+        client: Some(client),
+        server: socket.local_addr().ok(),
+        ..Peer::default()
     }
-}
-
-/// Carries a connection to its startup packet in time, or says why there is none.
-async fn negotiate(conn: &mut Conn<TcpStream>, shared: &Shared) -> Result<Startup, String> {
-    let negotiation = startup::negotiate(conn, shared.options.wal_sender_timeout);
-    let negotiated = tokio::select! {
-        negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
-        _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
-    };
-    let error = match negotiated {
-        Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
-        Ok(Ok(Negotiated::Cancel(pid, key))) => {
-            shared.sessions.cancel_with_key(pid, key);
-            return Err(format!("cancel request for {pid}"));
-        }
-        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
-        Ok(Err(error)) => return Err(error.to_string()),
-        Ok(Ok(Negotiated::Refused(error))) => error,
-        Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),
-    };
-    conn.send_error(&error);
-    conn.close_after_last_words().await;
-    Err(error.to_string())
-}
-
-/// The database and the right to a session, or the reason why there is none.
-fn admit(
-    startup: &Startup,
-    shared: &Shared,
-) -> Result<(Arc<Engine>, OwnedSemaphorePermit), PgError> {
-    let permit = Arc::clone(&shared.permits)
-        .try_acquire_owned()
-        .map_err(|_| PgError::fatal("53300", "sorry, too many clients already"))?;
-    Ok((database_of(startup, shared)?, permit))
 }
 
 /// The periodic work of one database. An error is logged when it is new.
@@ -208,21 +156,6 @@ async fn maintain(engine: Arc<Engine>) {
                 tracing::error!(database = engine.name(), %error, "maintenance failed");
             }
             known_error = error;
-        }
-    }
-}
-
-impl std::fmt::Display for SessionEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Terminated => f.write_str("terminated by the client"),
-            Self::Closed => f.write_str("closed by the client"),
-            Self::Io(error) => write!(f, "{error}"),
-            Self::Fatal(error) => write!(f, "{error}"),
-            Self::StreamTimeout => {
-                f.write_str("terminating walsender process due to replication timeout")
-            }
-            Self::Malformed(words) => write!(f, "malformed standby message: {words}"),
         }
     }
 }

@@ -6,21 +6,27 @@
 //! Until authentication exists it trusts every peer and therefore listens on loopback addresses
 //! only.
 
+mod access;
 mod activity;
+mod auth;
 mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod door;
 mod extended;
 mod host;
 mod lexer;
+mod limits;
 mod listener;
+mod peer;
 mod pipeline;
 mod portal;
 mod prepared;
 mod queries;
 mod query_threads;
 mod replication;
+mod rights;
 mod rows;
 mod running;
 mod sending;
@@ -28,6 +34,7 @@ mod session;
 mod settings;
 mod shown;
 mod simple;
+mod socket;
 mod sql;
 mod startup;
 mod statement;
@@ -48,10 +55,12 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Moment;
 use crate::engine::Databases;
+use crate::roles::Rights;
 use activity::Sessions;
 use portal::MAX_RUNNING_OF_ALL;
 use sql::Queries;
 
+pub use access::Access;
 pub use shown::{ShownSetting, ShownSettings};
 
 /// Settings of a server.
@@ -67,6 +76,8 @@ pub struct ServerOptions {
     pub startup_timeout: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
+    /// Who may come in how.
+    pub access: Access,
     /// The program's own settings, for SHOW and `pg_settings`. Those that a session may set are
     /// where it begins.
     pub shown: ShownSettings,
@@ -80,6 +91,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(60),
             max_connections: 100,
+            access: Access::default(),
             shown: ShownSettings::default(),
         }
     }
@@ -163,6 +175,21 @@ struct Shared {
 }
 
 impl Shared {
+    /// What the role with that OID may do now; a role that is gone may do nothing.
+    fn rights_of(&self, role: u32) -> Rights {
+        if role == 0 {
+            return Rights {
+                superuser: true,
+                ..Rights::default()
+            };
+        }
+        let roles = self.databases.roles().current();
+        roles
+            .find_oid(role)
+            .map(|role| role.rights)
+            .unwrap_or_default()
+    }
+
     /// Completes with the deadline (steady time) once the server stops.
     async fn stopped(&self) -> Duration {
         let mut stopping = self.stopping.clone();

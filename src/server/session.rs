@@ -13,13 +13,15 @@ use std::time::Duration;
 
 use pgwire::messages::startup::{Authentication, BackendKeyData, SecretKey};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::activity::{SessionGuard, shown_query};
+use super::auth::Identity;
 use super::conn::{Broken, Conn, Incoming, Phase};
 use super::host::{SessionState, StatementHost};
+use super::limits::Admission;
+use super::peer::Peer;
 use super::portal::Portals;
 use super::prepared::PreparedStatements;
 use super::startup::{Replication, Startup};
@@ -156,7 +158,7 @@ pub(super) struct Session<S> {
     skip_to_sync: bool,
     temporary_slots: TemporarySlots,
     guard: SessionGuard,
-    _permit: OwnedSemaphorePermit,
+    _admission: Admission,
 }
 
 /// Drops the session's temporary slots, however the session ends.
@@ -185,15 +187,16 @@ pub(super) fn database_of(startup: &Startup, shared: &Shared) -> Result<Arc<Engi
 }
 
 /// How a new session appears to others.
-fn appearance(startup: &Startup, conn: (Option<Peer>, Option<Peer>), pid: u32) -> SessionInfo {
+fn appearance(startup: &Startup, peer: &Peer, identity: &Identity, pid: u32) -> SessionInfo {
     let now = Moment::now().unix_ms;
     SessionInfo {
         pid,
+        role: identity.role,
         user: startup.user.clone(),
         database: startup.database.clone(),
         application_name: startup.settings.value("application_name"),
-        client: conn.0,
-        server: conn.1,
+        client: peer.client,
+        server: peer.server,
         started_unix_ms: now,
         transaction_unix_ms: None,
         query_unix_ms: None,
@@ -208,20 +211,20 @@ fn appearance(startup: &Startup, conn: (Option<Peer>, Option<Peer>), pid: u32) -
     }
 }
 
-type Peer = std::net::SocketAddr;
-
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
-    /// Opens a session on `engine`, the database that [`database_of`] found for it, between the
-    /// addresses `ends` (the client's, the server's).
+    /// Opens a session on `engine`, the database that [`database_of`] found for it.
     pub(super) fn open(
         conn: Conn<S>,
-        ends: (Option<Peer>, Option<Peer>),
+        peer: Peer,
         startup: Startup,
+        identity: Identity,
         engine: Arc<Engine>,
         shared: Arc<Shared>,
-        permit: OwnedSemaphorePermit,
+        admission: Admission,
     ) -> Self {
-        let guard = shared.sessions.enter(|pid| appearance(&startup, ends, pid));
+        let guard = shared
+            .sessions
+            .enter(|pid| appearance(&startup, &peer, &identity, pid));
         let Startup {
             database,
             replication,
@@ -256,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             shared,
             skip_to_sync: false,
             guard,
-            _permit: permit,
+            _admission: admission,
         }
     }
 

@@ -10,7 +10,7 @@ use toml::{Spanned, Value};
 
 use crate::server::{ShownSetting, units};
 
-use super::table::{Context, Kind, SETTINGS, Setting};
+use super::table::{self, Context, Kind, Setting};
 use super::{SettingError, Settings};
 
 /// The configuration file, in the data directory unless another is named.
@@ -26,16 +26,13 @@ const NOT_SETTINGS: &[&str] = &["BIN", "SEED", "CRASH", "SQL", "POSTGRES", "ROUN
 /// is not ours.
 fn unknown_variable(name: &str) -> Option<&'static str> {
     let said = name.strip_prefix(ENVIRONMENT_PREFIX)?;
-    let is_ours = |setting: &&Setting| setting.name.eq_ignore_ascii_case(said);
-    if SETTINGS.iter().any(|setting| is_ours(&setting))
-        || NOT_SETTINGS.iter().any(|other| said.starts_with(other))
-    {
+    let is_ours = |setting: &Setting| setting.name.eq_ignore_ascii_case(said);
+    if table::all().any(is_ours) || NOT_SETTINGS.iter().any(|other| said.starts_with(other)) {
         return None;
     }
     let said = said.to_ascii_lowercase();
     let distance = |setting: &&Setting| edits(&said, setting.name);
-    SETTINGS
-        .iter()
+    table::all()
         .min_by_key(distance)
         .map(|setting| setting.name)
 }
@@ -160,7 +157,7 @@ impl Loaded {
         &mut self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), SettingError> {
-        for setting in SETTINGS {
+        for setting in table::all() {
             let name = format!("{ENVIRONMENT_PREFIX}{}", setting.name.to_ascii_uppercase());
             if let Some(value) = variable(&name) {
                 self.take(setting.name, value.trim(), Source::Environment)?;
@@ -182,8 +179,7 @@ impl Loaded {
     /// Every setting for SHOW and `pg_settings`.
     pub(in crate::cli) fn shown(&self) -> Vec<ShownSetting> {
         let defaults = Settings::default();
-        SETTINGS
-            .iter()
+        table::all()
             .map(|setting| self.shown_one(setting, &defaults))
             .collect()
     }
@@ -262,7 +258,7 @@ impl Loaded {
     /// their present values.
     pub(in crate::cli) fn reload(&self, mut new: Self) -> (Self, Vec<ShownSetting>, Vec<String>) {
         let mut waiting = Vec::new();
-        for setting in SETTINGS {
+        for setting in table::all() {
             let (before, after) = (
                 (setting.show)(&self.settings),
                 (setting.show)(&new.settings),

@@ -1,5 +1,9 @@
 //! The settings, one row each: how a value is read, and how it is shown.
 
+mod access;
+mod limits;
+mod watching;
+
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -52,7 +56,18 @@ pub(super) struct Setting {
 }
 
 /// Every setting, in the order in which they are listed to people.
-pub(super) const SETTINGS: &[Setting] = &[
+pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
+    let groups = [
+        SETTINGS,
+        access::SETTINGS,
+        limits::SETTINGS,
+        watching::SETTINGS,
+    ];
+    groups.into_iter().flatten()
+}
+
+/// Those of what is stored and served.
+const SETTINGS: &[Setting] = &[
     Setting {
         name: "slot_retention_max_lag_lsn",
         meaning: "invalidate a slot further than this behind the head; 0: no limit",

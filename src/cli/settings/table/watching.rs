@@ -1,0 +1,5 @@
+//! Settings of what the server says of itself: metrics and logs.
+
+use super::Setting;
+
+pub(super) const SETTINGS: &[Setting] = &[];

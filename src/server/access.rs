@@ -1,0 +1,43 @@
+//! What decides at the door and may change while the server runs: the rules, and what TLS shows.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::hba::HbaRules;
+
+/// What decides at the door. Clones share it; what is put in counts for the next connection.
+#[derive(Debug, Clone)]
+pub struct Access {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rules: RwLock<Arc<HbaRules>>,
+}
+
+impl Access {
+    /// These rules, without TLS.
+    pub fn new(rules: HbaRules) -> Self {
+        let rules = RwLock::new(Arc::new(rules));
+        let shared = Arc::new(Shared { rules });
+        Self { shared }
+    }
+
+    /// The rules now.
+    pub fn rules(&self) -> Arc<HbaRules> {
+        let rules = self.shared.rules.read();
+        Arc::clone(&rules.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has these rules count from now on.
+    pub fn replace_rules(&self, rules: HbaRules) {
+        let current = self.shared.rules.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self::new(HbaRules::trust_all())
+    }
+}
