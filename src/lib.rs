@@ -93,6 +93,7 @@ pub mod disk;
 pub mod engine;
 pub mod hba;
 pub mod lsn;
+pub mod metrics;
 mod pgerror;
 pub mod plugins;
 pub mod relations;

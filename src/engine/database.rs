@@ -11,6 +11,7 @@ use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, Open
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+use crate::metrics::SyncSnapshot;
 use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
@@ -382,6 +383,16 @@ impl Engine {
     /// What was sent from each slot since the start, by name.
     pub fn slot_stats(&self) -> Vec<(SlotName, SlotStats)> {
         self.slots.stats()
+    }
+
+    /// The writer's syncs since the start.
+    pub fn syncs(&self) -> SyncSnapshot {
+        self.spool.syncs()
+    }
+
+    /// How many slots were invalidated since the start, by cause.
+    pub fn invalidations(&self) -> [(InvalidationCause, u64); InvalidationCause::ALL.len()] {
+        self.slots.invalidations()
     }
 
     /// `pg_stat_reset_replication_slot`: of one slot, or of all.

@@ -15,6 +15,7 @@ use crate::lsn::Lsn;
 use super::file::StoredSlot;
 use super::guard::{self, SlotGuard};
 use super::retention::{self, RetentionInput, RetentionPositions};
+use super::stats::Invalidations;
 use super::table::{Phase, Slot, Table, with_invalidated};
 use super::writer::{self, Writer};
 use super::{
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     writer: Mutex<Writer>,
     table: Mutex<Table>,
     generation: u64,
+    pub(super) invalidations: Invalidations,
 }
 
 impl Shared {
@@ -61,6 +63,7 @@ impl SlotStore {
                 generation: writer.generation(),
                 writer: Mutex::new(writer),
                 table: Mutex::new(table),
+                invalidations: Invalidations::default(),
             }),
         })
     }
@@ -407,6 +410,7 @@ impl SlotStore {
         let mut table = self.shared.table();
         for (name, cause) in causes {
             if let Some(slot) = table.slots.get_mut(name) {
+                self.shared.invalidations.of(*cause).increment();
                 slot.invalidate(Invalidation {
                     cause: *cause,
                     at_unix_ms: now.unix_ms,
