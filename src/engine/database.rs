@@ -1,5 +1,6 @@
 //! One database: a spool with its slots and replicas.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStats,
-    SlotStore, SlotStoreError, UnknownSlot,
+    DropError, InvalidationCause, NewSlot, PersistError, SLOTS_FILE, SlotName, SlotSnapshot,
+    SlotStats, SlotStore, SlotStoreError, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -383,6 +384,22 @@ impl Engine {
     /// What was sent from each slot since the start, by name.
     pub fn slot_stats(&self) -> Vec<(SlotName, SlotStats)> {
         self.slots.stats()
+    }
+
+    /// When the first transaction after `since` was committed, unix milliseconds; `None` when
+    /// nothing is after it. Blocking.
+    pub fn committed_after(&self, since: Lsn) -> Result<Option<u64>, ReadError> {
+        self.spool.committed_after(since)
+    }
+
+    /// Why slots are not written any more, once that failed.
+    pub fn slots_failure(&self) -> Option<PersistError> {
+        self.slots.failure()
+    }
+
+    /// Bytes that the database's files may still take. Blocking.
+    pub fn disk_free(&self) -> io::Result<u64> {
+        self.scratch.disk_free()
     }
 
     /// The writer's syncs since the start.

@@ -6,7 +6,7 @@
 //! is written any more until the store is opened again.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::Moment;
 use crate::disk::Disk;
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     table: Mutex<Table>,
     generation: u64,
     pub(super) invalidations: Invalidations,
+    failed: Arc<OnceLock<PersistError>>,
 }
 
 impl Shared {
@@ -61,6 +62,7 @@ impl SlotStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 generation: writer.generation(),
+                failed: writer.failed(),
                 writer: Mutex::new(writer),
                 table: Mutex::new(table),
                 invalidations: Invalidations::default(),
@@ -86,6 +88,11 @@ impl SlotStore {
     /// Counts the opens of this store; rises with each, so epochs built on it never go back.
     pub fn generation(&self) -> u64 {
         self.shared.generation
+    }
+
+    /// Why nothing is written any more, once a write has failed.
+    pub fn failure(&self) -> Option<PersistError> {
+        self.shared.failed.get().cloned()
     }
 
     /// Creates a slot, durably before it returns (temporary ones in memory). It holds its data

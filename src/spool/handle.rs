@@ -273,7 +273,7 @@ impl Spool {
         self.inner.close()
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
 
