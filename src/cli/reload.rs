@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::engine::Databases;
 use crate::server::ShownSettings;
 
+use super::log::Log;
 use super::settings::{Loaded, Sources};
 
 /// What a reload needs.
@@ -19,6 +20,7 @@ pub(super) struct Configuration {
     pub(super) loaded: Loaded,
     pub(super) shown: ShownSettings,
     pub(super) databases: Arc<Databases>,
+    pub(super) log: Log,
 }
 
 impl Configuration {
@@ -49,6 +51,7 @@ impl Configuration {
                 tracing::error!(database = engine.name(), %error, "not reconfigured");
             }
         }
+        self.log.set_levels(&loaded.settings.watching);
         for name in waiting {
             tracing::warn!("parameter \"{name}\" cannot be changed without restarting the server");
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
+use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
@@ -20,6 +20,7 @@ use crate::server::{BindError, Server, ShownSettings};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
+use super::log::Log;
 use super::reload::Configuration;
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Sources};
 
@@ -36,6 +37,8 @@ pub(super) enum ServeError {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Admin(#[from] AdminBindError),
     #[error("not closed cleanly: {0}")]
     Close(String),
 }
@@ -61,11 +64,21 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "it has no address".to_owned())
 }
 
+/// The same, for what must not be reached from other machines.
+pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("not a loopback address: to let other machines read, use -c admin_listen".to_owned())
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
-    start_log();
     let sources = sources(&args);
     let loaded = sources.load()?;
+    let log = Log::start(&loaded.settings.watching);
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     Loaded::warn_of_unknown(variables);
     for (name, value) in loaded.settings.changed() {
@@ -77,30 +90,46 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     options.engine.recovery = args.recovery.into();
 
     let data = DataDir::create(&args.data.dir)?;
-    let disk = Arc::new(RealDisk);
-    let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
-    databases.all().for_each(|engine| log_recovery(engine));
-    let databases = Arc::new(databases);
-
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())
         .build()
         .map_err(ServeError::Runtime)?;
+    // It answers before the databases are open, and as long as they are being closed.
+    let watch = Watch::default();
+    let admin = options.watching.admin_listen;
+    let admin = admin.map(|address| runtime.block_on(AdminListener::bind(address, watch.clone())));
+    let admin = admin.transpose()?;
+    let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+    if let Some(admin) = admin {
+        runtime.spawn(admin.run());
+    }
+
+    let disk = Arc::new(RealDisk);
+    let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
+    databases.all().for_each(|engine| log_recovery(engine));
+    let databases = Arc::new(databases);
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
+        watch.serving(Arc::clone(&databases), server.state());
         let configuration = Configuration {
             sources,
             loaded,
             shown,
             databases: Arc::clone(&databases),
+            log,
         };
         configuration
             .reload_on_hangup()
             .map_err(ServeError::Runtime)?;
-        announce(&server.local_addrs(), example_database(&databases));
+        announce(
+            &server.local_addrs(),
+            admin_address,
+            example_database(&databases),
+        );
         serve_until(server, stop).await;
+        watch.closing();
         Ok::<(), ServeError>(())
     })?;
     close(&databases)
@@ -113,22 +142,15 @@ fn sources(args: &ServeArgs) -> Sources {
         let all: Vec<_> = args.listen.iter().map(ToString::to_string).collect();
         flags.push(format!("listen={}", all.join(",")));
     }
+    if let Some(admin) = args.admin {
+        flags.push(format!("admin_listen={admin}"));
+    }
     let in_data = || args.data.dir.join(CONFIG_FILE);
     Sources {
         file: args.config.clone().unwrap_or_else(in_data),
         file_named: args.config.is_some(),
         flags,
     }
-}
-
-/// The log goes to standard error; `RUST_LOG` sets what is in it.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
 }
 
 fn log_recovery(engine: &Engine) {
@@ -166,10 +188,13 @@ fn example_database(databases: &Databases) -> &str {
 }
 
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
-/// address, `listening on ADDR:PORT`.
-fn announce(addresses: &[SocketAddr], database: &str) {
+/// address, `listening on ADDR:PORT`, and `status on http://ADDR:PORT/`.
+fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str) {
     for address in addresses {
         println!("listening on {address}");
+    }
+    if let Some(admin) = admin {
+        println!("status on http://{admin}/");
     }
     let Some(first) = addresses.first() else {
         return;

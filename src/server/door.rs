@@ -12,6 +12,7 @@ use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
 use super::startup::{self, Negotiated, Startup};
 use crate::engine::Engine;
+use crate::metrics::Refusal;
 use crate::pgerror::PgError;
 
 /// One connection, from its first byte to its last.
@@ -30,6 +31,7 @@ pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
         Ok((identity, engine, admission)) => {
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
+            shared.door.sessions.increment();
             let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
             let (pid, end) = session.run().await;
             tracing::info!(
@@ -41,6 +43,7 @@ pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
             );
         }
         Err(error) => {
+            shared.door.refuse(Refusal::of_sqlstate(error.code()));
             tracing::info!(%peer, user, database, "connection refused: {error}");
             conn.send_error(&error);
             conn.close_after_last_words().await;
@@ -75,8 +78,14 @@ async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, 
         }
         Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
         Ok(Err(error)) => return Err(error.to_string()),
-        Ok(Ok(Negotiated::Refused(error))) => error,
-        Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),
+        Ok(Ok(Negotiated::Refused(error))) => {
+            shared.door.refuse(Refusal::Protocol);
+            error
+        }
+        Err(_elapsed) => {
+            shared.door.refuse(Refusal::Timeout);
+            PgError::fatal("57014", "canceling authentication due to timeout")
+        }
     };
     conn.send_error(&error);
     conn.close_after_last_words().await;

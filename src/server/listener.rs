@@ -93,11 +93,13 @@ async fn accept_until(
             accepted = accept(listeners) => match accepted {
                 Ok((socket, peer)) => {
                     connections.num_accepted += 1;
+                    shared.door.accepted.increment();
                     if connections.tasks.len() < max_sockets {
                         let peer = describe(&socket, peer);
                         let serve = door::serve(Socket::Tcp(socket), peer, Arc::clone(shared));
                         connections.tasks.spawn(serve);
                     } else {
+                        shared.door.dropped.increment();
                         tracing::warn!(%peer, "connection dropped: too many sockets");
                     }
                 }
