@@ -91,6 +91,8 @@ pub mod clock;
 pub mod datum;
 pub mod disk;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hba;
 pub mod lsn;
 mod pgerror;
