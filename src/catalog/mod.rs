@@ -21,7 +21,9 @@ mod test_host;
 mod testing;
 mod views;
 
-pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
+pub(crate) use context::{
+    ClientCertificate, Context, Host, SessionInfo, SessionTls, SettingRow, Snapshot,
+};
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
 
