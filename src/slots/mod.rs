@@ -7,6 +7,7 @@
 
 mod cause;
 mod file;
+pub mod give_up;
 mod guard;
 mod name;
 pub mod reddb;
