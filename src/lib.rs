@@ -95,6 +95,7 @@ pub mod engine;
 pub mod fuzzing;
 pub mod hba;
 pub mod lsn;
+pub mod metrics;
 mod pgerror;
 pub mod plugins;
 pub mod relations;

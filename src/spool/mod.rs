@@ -13,6 +13,7 @@
 //! open   -> recovery (manifest, files, scan, torn; salvage on request)
 //! ```
 
+mod age;
 mod appender;
 mod block;
 pub mod check;
