@@ -27,6 +27,7 @@ const FLOORS: &[&str] = &[
     "admin",
     "server",
     "cli",
+    "fuzzing",
 ];
 
 /// Those of them that are not built yet; their floors are kept free: PostgreSQL's

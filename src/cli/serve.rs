@@ -8,7 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -16,11 +16,11 @@ use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{BindError, Server, ShownSettings};
+use crate::server::{BindError, Server, ShownSettings, TlsContext, TlsError};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
-use super::log::Log;
+use super::log::{Log, WatchingOptions};
 use super::reload::Configuration;
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Sources};
 
@@ -35,6 +35,8 @@ pub(super) enum ServeError {
     Open(#[from] OpenError),
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -90,25 +92,21 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     options.engine.recovery = args.recovery.into();
 
     let data = DataDir::create(&args.data.dir)?;
+    options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
+    let tls = TlsContext::load(&options.tls, data.path())?;
+    options.server.access.replace_tls(tls);
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())
         .build()
         .map_err(ServeError::Runtime)?;
-    // It answers before the databases are open, and as long as they are being closed.
-    let watch = Watch::default();
-    let admin = options.watching.admin_listen;
-    let admin = admin.map(|address| runtime.block_on(AdminListener::bind(address, watch.clone())));
-    let admin = admin.transpose()?;
-    let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-    if let Some(admin) = admin {
-        runtime.spawn(admin.run());
-    }
-
+    let (watch, admin) = watch(&runtime, &options.watching)?;
     let disk = Arc::new(RealDisk);
     let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
+
+    let access = options.server.access.clone();
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
@@ -117,22 +115,39 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             sources,
             loaded,
             shown,
+            access,
+            data: data.path().to_owned(),
             databases: Arc::clone(&databases),
             log,
         };
         configuration
             .reload_on_hangup()
             .map_err(ServeError::Runtime)?;
-        announce(
-            &server.local_addrs(),
-            admin_address,
-            example_database(&databases),
-        );
+        for path in server.unix_sockets() {
+            tracing::info!("listening on Unix socket \"{}\"", path.display());
+        }
+        announce(&server.local_addrs(), admin, example_database(&databases));
         serve_until(server, stop).await;
         watch.closing();
         Ok::<(), ServeError>(())
     })?;
     close(&databases)
+}
+
+/// Answers for metrics and the status page, if that was asked for: before the databases are open,
+/// and as long as they are being closed.
+fn watch(
+    runtime: &Runtime,
+    options: &WatchingOptions,
+) -> Result<(Watch, Option<SocketAddr>), ServeError> {
+    let watch = Watch::default();
+    let Some(address) = options.admin_listen else {
+        return Ok((watch, None));
+    };
+    let listener = runtime.block_on(AdminListener::bind(address, watch.clone()))?;
+    let address = listener.local_addr().map_err(ServeError::Runtime)?;
+    runtime.spawn(listener.run());
+    Ok((watch, Some(address)))
 }
 
 /// Where the settings are: the file, then the environment, then the flags.

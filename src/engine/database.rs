@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::define;
+use super::floor::{self, DiskSpace, Floor};
 use super::producers::{Producers, ReadCheckpoint};
 use super::transaction::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
@@ -83,6 +84,7 @@ pub struct Engine {
     pub(super) producers: Arc<Producers>,
     pub(super) relations: RelationStore,
     pub(super) scratch: Scratch,
+    pub(super) floor: Floor,
     recovery: RecoveryReport,
 }
 
@@ -120,6 +122,7 @@ impl Engine {
             action: format!("create {}", dir.display()),
             source,
         })?;
+        floor::make_room(&*disk, dir);
         let of_slots = |source| OpenError::Slots {
             database: name.to_owned(),
             source,
@@ -149,6 +152,7 @@ impl Engine {
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
         let resumes = ResumeCounters::default();
+        let floor = Floor::open(disk, dir.to_owned(), options.disk_floor);
         Ok(Self {
             name: name.to_owned(),
             options: RwLock::new(options),
@@ -160,6 +164,7 @@ impl Engine {
             producers,
             relations,
             scratch,
+            floor,
             recovery,
         })
     }
@@ -205,8 +210,14 @@ impl Engine {
         options.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what can be changed while the database is open: the limits of slots and temporary
-    /// files, what is kept, and how commits are released. The rest of `options` is not looked at.
+    /// The file system that the spool is on, as it was last looked at.
+    pub fn disk_space(&self) -> DiskSpace {
+        self.floor.space()
+    }
+
+    /// Changes what can be changed while the database is open: the limits of slots, temporary
+    /// files and the disk, what is kept, and how commits are released. The rest of `options` is
+    /// not looked at.
     pub fn reconfigure(&self, options: &EngineOptions) -> Result<(), CommitSettingsError> {
         self.replicas.configure(options.commit.clone())?;
         let mut now = self.options.write().unwrap_or_else(PoisonError::into_inner);
@@ -215,6 +226,9 @@ impl Engine {
         now.wal_keep_size = options.wal_keep_size;
         now.temp_file_limit = options.temp_file_limit;
         self.scratch.set_limit(options.temp_file_limit);
+        now.disk_floor = options.disk_floor;
+        now.disk_floor_action = options.disk_floor_action;
+        self.floor.set(options.disk_floor);
         now.commit = options.commit.clone();
         Ok(())
     }

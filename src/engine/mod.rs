@@ -9,6 +9,7 @@ mod database;
 mod databases;
 mod define;
 mod error;
+mod floor;
 mod options;
 mod producers;
 mod publish;
@@ -25,6 +26,7 @@ pub use error::{
     AcknowledgeError, AdvanceError, CreateSlotError, MaintainError, OpenError,
     PersistProducersError, ProducerStoreError, PublishError, SubscribeError,
 };
+pub use floor::{DiskFloor, DiskFloorAction, DiskSpace};
 pub use options::{EngineOptions, boundary};
 pub use producers::{
     PRODUCERS_FILE, ProducerSnapshot, check_producers, producers_counted, repair_producers,

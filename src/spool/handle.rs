@@ -155,6 +155,11 @@ impl Spool {
         }
     }
 
+    /// Bytes that wait to be written, about.
+    pub fn num_queued_bytes(&self) -> usize {
+        self.shared().queue.num_bytes()
+    }
+
     /// End LSN of the last durable transaction; zero when there never was one.
     pub fn head(&self) -> Lsn {
         self.shared().head.load()
