@@ -124,6 +124,11 @@ fn of_spools(out: &mut Exposition, databases: &[Database]) {
         |database| database.disk_free.map(number),
     );
     gauge(
+        "pgspool_disk_floor_bytes",
+        "Bytes that stay free (disk_floor); 0: no floor.",
+        |database| Some(number(database.disk_floor)),
+    );
+    gauge(
         "pgspool_disk_full",
         "1 when publishes are refused for want of disk space.",
         |database| Some(flag(database.disk_full)),

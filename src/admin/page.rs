@@ -129,7 +129,7 @@ fn write_tiles(out: &mut String, snapshot: &Snapshot, rates: &mut Rates) -> fmt:
         .iter()
         .map(|database| database.waits.timed_out)
         .sum();
-    let more = format!("{} timed out since the start", grouped(late));
+    let more = format!("{} timed out", grouped(late));
     tile("", "commits waiting", &waiting.to_string(), &more)?;
     out.write_str("</div>\n")
 }

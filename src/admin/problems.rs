@@ -79,7 +79,11 @@ fn of_database(database: &Database, found: &mut Vec<Problem>) {
     }
     if database.disk_full {
         let free = database.disk_free.map_or_else(String::new, bytes);
-        let words = format!("database \"{name}\": the disk is full, {free} left");
+        let words = format!(
+            "database \"{name}\": the disk is full: {free} left, and {} stay free (disk_floor); \
+             publishes are refused, reading goes on",
+            bytes(database.disk_floor)
+        );
         found.push(Problem::not_ready(words));
     }
     if database.flow.is_throttled() {

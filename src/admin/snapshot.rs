@@ -32,6 +32,8 @@ pub(super) struct Database {
     pub(super) num_segments: usize,
     /// Bytes that its files may still take, where that can be told.
     pub(super) disk_free: Option<u64>,
+    /// Bytes that stay free (`disk_floor`).
+    pub(super) disk_floor: u64,
     /// Less is free than must be for publishes.
     pub(super) disk_full: bool,
     /// Why slot positions are not written any more.
@@ -95,14 +97,16 @@ impl Database {
         let state = engine.snapshot();
         let recovery = engine.recovery();
         let set_aside = recovery.torn.iter().chain(&recovery.set_aside);
-        let disk_free = engine.disk_free().ok();
+        let disk = engine.disk_space();
         let replicas = engine.replicas();
         let slots = slots(engine, &state, now, known, ages);
         Self {
             name: state.database,
             num_segments: state.segments.len(),
-            disk_free,
-            disk_full: disk_free.is_some_and(|free| free < engine.options().segment_bytes),
+            // A file system that does not tell has no bound.
+            disk_free: (disk.free < u64::MAX).then_some(disk.free),
+            disk_floor: disk.floor,
+            disk_full: disk.is_full(),
             slots_failure: engine.slots_failure().map(|failed| failed.to_string()),
             set_aside: set_aside.map(|torn| torn.bytes).sum(),
             syncs: engine.syncs(),

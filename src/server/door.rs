@@ -83,6 +83,10 @@ async fn negotiate(
             return Err(format!("cancel request for {pid}"));
         }
         Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason),
+        Ok(Ok(Negotiated::NotEncrypted(reason))) => {
+            shared.door.tls_failed.increment();
+            return Err(reason);
+        }
         Ok(Err(error)) => return Err(error.to_string()),
         Ok(Ok(Negotiated::Refused(error))) => {
             shared.door.refuse(Refusal::Protocol);

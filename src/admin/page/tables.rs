@@ -85,11 +85,11 @@ fn write_slots(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
         "database",
         "status",
         "#behind",
-        "#",
+        "#oldest waits",
         "#kept for it",
         "#may still grow by",
         "used by",
-        "#confirmed",
+        "#confirmations",
     ];
     let none = "There is no slot yet. A subscriber makes one with CREATE_REPLICATION_SLOT.";
     table(out, "Slots", &columns, none, &rows.collect::<Vec<_>>())
