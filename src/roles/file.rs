@@ -125,6 +125,18 @@ impl Stored {
     }
 }
 
+/// Any bytes are roles or an error; roles are read as they were written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_file(bytes: &[u8]) {
+    let _refused = decode(bytes);
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    if let Ok(set) = decode(&vouch(text)) {
+        let again = encode(&set).and_then(|bytes| decode(&bytes));
+        assert_eq!(again, Ok(set));
+    }
+    let _refused = text.parse::<super::Verifier>();
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{RoleChanges, RoleCommand, Verifier};

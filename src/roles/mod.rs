@@ -12,6 +12,8 @@ mod verifier;
 
 use std::collections::BTreeSet;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use file::fuzz_file;
 pub use set::RoleSet;
 pub use store::{ROLES_FILE, RoleOpenError, Roles};
 pub use verifier::{InvalidVerifier, NoRandomSalt, Verifier};
