@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::relations::schemas_searched;
-use crate::roles::{Rights, RoleCommand, RoleSet};
+use crate::roles::{Rights, RoleSet};
 
 use super::databases::DatabaseSnapshot;
 use super::views::Rows;
@@ -87,12 +87,10 @@ pub(crate) trait Host: Send + Sync {
     fn session(&self) -> SessionInfo;
     /// All sessions.
     fn sessions(&self) -> Vec<SessionInfo>;
-    /// All roles.
+    /// All roles, with what the open transaction changed.
     fn roles(&self) -> Arc<RoleSet>;
     /// What the session's role may do now.
     fn rights(&self) -> Rights;
-    /// Changes the roles; durable before it returns.
-    fn change_roles(&self, command: &RoleCommand) -> Result<(), PgError>;
     /// When the server started, unix milliseconds.
     fn server_started_unix_ms(&self) -> u64;
     /// A setting's value in PostgreSQL's spelling; 42704 when there is none.

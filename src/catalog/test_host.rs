@@ -152,10 +152,6 @@ impl Host for TestHost {
         }
     }
 
-    fn change_roles(&self, command: &crate::roles::RoleCommand) -> Result<(), PgError> {
-        Err(PgError::unsupported(format!("{command:?}")))
-    }
-
     fn terminate(&self, _pid: u32) -> bool {
         false
     }

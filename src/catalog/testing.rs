@@ -166,10 +166,6 @@ impl Host for TestHost {
         }
     }
 
-    fn change_roles(&self, command: &crate::roles::RoleCommand) -> Result<(), PgError> {
-        Err(PgError::unsupported(format!("{command:?}")))
-    }
-
     fn terminate(&self, pid: u32) -> bool {
         self.ended.lock().unwrap().push((pid, "terminated"));
         pid == 8

@@ -13,7 +13,7 @@ use crate::change::ChangeRecord;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::roles::{Rights, RoleCommand, RoleSet};
+use crate::roles::{Rights, RoleSet};
 
 /// What the session's task and its statements' threads share.
 #[derive(Debug)]
@@ -103,18 +103,14 @@ impl Host for StatementHost {
     }
 
     fn roles(&self) -> Arc<RoleSet> {
-        self.state.shared.databases.roles().current()
+        let roles = self.state.shared.databases.roles();
+        self.state.work(|work| work.roles_seen(roles))
     }
 
     fn rights(&self) -> Rights {
         self.state
             .shared
             .rights_of(self.state.appearance.info().role)
-    }
-
-    fn change_roles(&self, command: &RoleCommand) -> Result<(), PgError> {
-        let changed = self.state.shared.databases.roles().apply(command);
-        changed.map(|_| ()).map_err(PgError::from)
     }
 
     fn server_started_unix_ms(&self) -> u64 {

@@ -35,6 +35,11 @@ const PREDEFINED: [(u32, &str); 12] = [
     (6182, "pg_write_all_data"),
 ];
 
+/// OIDs and names of the roles that are always there.
+pub(in crate::catalog) fn predefined_roles() -> impl Iterator<Item = (u32, &'static str)> {
+    PREDEFINED.into_iter()
+}
+
 /// OIDs and names of all roles.
 pub(in crate::catalog) fn roles_by_oid(context: &Context) -> Vec<(u32, String)> {
     let mut roles = vec![(BOOTSTRAP_ROLE, context.host.session().user)];
