@@ -309,7 +309,10 @@ fn what_is_said_of_a_role_is_what_it_has() {
                   CREATEDB CREATEROLE BYPASSRLS ENCRYPTED PASSWORD 'secret' CONNECTION LIMIT 4 \
                   VALID UNTIL '2040-01-01 00:00:00.5+00' IN DATABASE pgspool";
     let other = "CREATE ROLE boss SUPERUSER LOGIN";
-    check(&mut client, &[(other, "CREATE ROLE"), (create, "CREATE ROLE")]);
+    check(
+        &mut client,
+        &[(other, "CREATE ROLE"), (create, "CREATE ROLE")],
+    );
     let app = role(&server, "The App");
     let rights = app.rights;
     assert!(rights.superuser && rights.login && rights.replication);
@@ -375,33 +378,43 @@ fn a_ready_made_verifier_is_kept_as_it_is() {
 }
 
 #[test]
-fn the_last_superuser_that_can_log_in_stays_one() {
+fn the_last_superuser_that_can_log_in_stays_one_and_the_first_is_not_dropped() {
     let server = TestServer::start();
     let mut client = server.session();
-    client.query("CREATE ROLE boss SUPERUSER LOGIN");
-    let others: Vec<String> = {
-        let roles = server.databases.roles().current();
-        let others = roles.iter().filter(|role| role.name != "boss");
-        others.map(|role| role.name.clone()).collect()
-    };
-    if others.is_empty() {
-        let last = "2BP01 \"boss\" is the last superuser that can log in";
+    for create in [
+        "CREATE ROLE boss SUPERUSER LOGIN",
+        "CREATE ROLE boss2 SUPERUSER LOGIN",
+    ] {
+        check(&mut client, &[(create, "CREATE ROLE")]);
+    }
+    let all = server.databases.roles().current();
+    let superusers = all.iter().filter(|role| role.rights.superuser);
+    let (mut others, mut first) = (vec![], String::new());
+    for role in superusers {
+        match role.oid {
+            pgspool::roles::OWNER_OID => first = role.name.clone(),
+            _ => others.push(role.name.clone()),
+        }
+    }
+    let drop = format!("DROP ROLE {first}");
+    let alter = format!("ALTER ROLE {first} NOLOGIN");
+    let refused =
+        format!("2BP01 cannot drop role {first} because it is required by the database system");
+    if first == "boss" {
+        check(&mut client, &[(&drop, &refused), (&alter, "ALTER ROLE")]);
+        assert_eq!(others, ["boss2"]);
+        let last = "2BP01 \"boss2\" is the last superuser that can log in";
         check(
             &mut client,
             &[
-                ("ALTER ROLE boss NOLOGIN", last),
-                ("ALTER ROLE boss NOSUPERUSER", last),
-                ("DROP ROLE boss", last),
+                ("ALTER ROLE boss2 NOLOGIN", last),
+                ("ALTER ROLE boss2 NOSUPERUSER", last),
+                ("DROP ROLE boss2", last),
+                ("ALTER ROLE boss LOGIN", "ALTER ROLE"),
+                ("DROP ROLE boss2", "DROP ROLE"),
             ],
         );
     }
-    check(
-        &mut client,
-        &[
-            ("CREATE ROLE boss2 SUPERUSER LOGIN", "CREATE ROLE"),
-            ("DROP ROLE boss", "DROP ROLE"),
-        ],
-    );
 }
 
 fn names(roles: &RoleSet) -> Vec<String> {

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::relations::schemas_searched;
-use crate::roles::{Rights, RoleSet};
+use crate::roles::{Rights, Role, RoleSet};
 
 use super::databases::DatabaseSnapshot;
 use super::views::Rows;
@@ -151,6 +151,21 @@ impl Context {
         })
     }
 
+    /// All roles, as this statement sees them.
+    pub(crate) fn roles(&self) -> &RoleSet {
+        self.snapshot.roles.get_or_init(|| self.host.roles())
+    }
+
+    /// The role of the session; `None` when it was dropped.
+    pub(crate) fn own_role(&self) -> Option<&Role> {
+        self.roles().find_oid(self.host.session().role)
+    }
+
+    /// What the session's role may do.
+    pub(crate) fn rights(&self) -> Rights {
+        *self.snapshot.rights.get_or_init(|| self.host.rights())
+    }
+
     /// Schemas that are searched for a name without one, in order; not all need be there.
     pub(crate) fn search_path(&self) -> &[String] {
         self.snapshot.search_path.get_or_init(|| {
@@ -176,6 +191,10 @@ pub(crate) struct Snapshot {
     style: OnceLock<Style>,
     /// Schemas that are searched for a name without one.
     search_path: OnceLock<Vec<String>>,
+    /// All roles.
+    roles: OnceLock<Arc<RoleSet>>,
+    /// What the session's role may do.
+    rights: OnceLock<Rights>,
     /// What is left to do when the statement has succeeded.
     finish: Mutex<Vec<Finish>>,
 }

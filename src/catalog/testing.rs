@@ -156,7 +156,7 @@ impl Host for TestHost {
     }
 
     fn roles(&self) -> Arc<crate::roles::RoleSet> {
-        Arc::default()
+        Arc::new(crate::roles::RoleSet::with_owner("tester"))
     }
 
     fn rights(&self) -> crate::roles::Rights {
