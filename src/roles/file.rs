@@ -187,15 +187,15 @@ mod tests {
         let json = json.replacen('{', "{\n", 1);
         let changed = [
             ("\"version\": 1", "\"version\": 2", "version 2 is not known"),
-            ("\"oid\":16385", "\"oid\":16384", "not its own"),
-            ("\"oid\":16385", "\"oid\":16386", "not its own"),
-            ("\"oid\":16385", "\"oid\":0", "not its own"),
+            ("\"oid\":16384", "\"oid\":10", "not its own"),
+            ("\"oid\":16384", "\"oid\":16385", "not its own"),
+            ("\"oid\":16384", "\"oid\":0", "not its own"),
             ("\"name\":\"owner\"", "\"name\":\"pg_owner\"", "is reserved"),
             ("\"name\":\"owner\"", "\"name\":\"\"", "1 to 63 bytes"),
             ("\"login\":true", "\"login\":true,\"x\":1", "unknown field"),
             ("\"login\":true,", "", "missing field `login`"),
             ("SCRAM-SHA-256$", "SCRAM-SHA-512$", "invalid SCRAM-SHA-256"),
-            ("16386", "7", "not one of a role"),
+            ("16385", "7", "not one of a role"),
         ];
         for (from, to, wanted) in changed {
             let broken = json.replacen(from, to, 1);
