@@ -11,11 +11,13 @@ mod databases;
 pub(crate) mod ddl;
 mod exec;
 mod functions;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod parse;
 mod prepare;
 #[cfg(test)]
 mod test_host;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 mod views;
 
@@ -24,6 +26,9 @@ pub(crate) use context::{
 };
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 
 use std::sync::Arc;
 

@@ -15,6 +15,8 @@ mod conn;
 mod copy_in;
 mod door;
 mod extended;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod host;
 mod lexer;
 mod limits;
