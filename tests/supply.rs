@@ -32,14 +32,21 @@ fn packages() -> Vec<Value> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
     metadata["packages"].as_array().unwrap().clone()
 }
 
 #[test]
 fn every_crate_has_a_licence_that_we_may_ship_under() {
-    let fine: Vec<_> = FINE.iter().map(|text| Licensee::parse(text).unwrap()).collect();
+    let fine: Vec<_> = FINE
+        .iter()
+        .map(|text| Licensee::parse(text).unwrap())
+        .collect();
     let mut wrong = Vec::new();
     for package in packages() {
         let name = package["name"].as_str().unwrap();

@@ -172,7 +172,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             self.poll_read_little(cx)
         };
         if read.is_pending() {
-            self.sends_much = false;
             if self.input.is_empty() {
                 self.input = BytesMut::new();
             }

@@ -257,8 +257,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A blocking client that knows messages and nothing else.
-pub struct RawClient {
-    pub socket: TcpStream,
+pub struct RawClient<S = TcpStream> {
+    pub socket: S,
     read: Vec<u8>,
 }
 
@@ -267,6 +267,18 @@ impl RawClient {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::over(socket)
+    }
+
+    /// Closes the sending side.
+    pub fn half_close(&self) {
+        self.socket.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> RawClient<S> {
+    /// Speaks over a stream that is there already.
+    pub fn over(socket: S) -> Self {
         Self {
             socket,
             read: vec![],
@@ -434,11 +446,6 @@ impl RawClient {
     pub fn end_copy(&mut self) -> Vec<Message> {
         self.message(b'c', b"");
         self.until_ready()
-    }
-
-    /// Closes the sending side.
-    pub fn half_close(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
     }
 }
 
