@@ -8,11 +8,13 @@ mod bench;
 mod check;
 mod data_dir;
 mod export;
+mod first_start;
 mod import;
 mod inspect;
 mod offline;
 mod reload;
 mod repair;
+mod rule_files;
 mod serve;
 mod settings;
 

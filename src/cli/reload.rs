@@ -4,13 +4,15 @@
 //! is marked so in `pg_settings`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::Databases;
-use crate::server::ShownSettings;
+use crate::server::{Access, ShownSettings};
 
+use super::rule_files::RuleFiles;
 use super::settings::{Loaded, Sources};
 
 /// What a reload needs.
@@ -19,6 +21,8 @@ pub(super) struct Configuration {
     pub(super) loaded: Loaded,
     pub(super) shown: ShownSettings,
     pub(super) databases: Arc<Databases>,
+    pub(super) access: Access,
+    pub(super) rule_files: RuleFiles,
 }
 
 impl Configuration {
@@ -42,6 +46,11 @@ impl Configuration {
                 return;
             }
         };
+        if let Err(error) = self.rule_files.load_into(&self.access) {
+            tracing::error!(%error, "configuration not reloaded, nothing was changed");
+            return;
+        }
+        warn_of_trust(&self.access, &self.loaded.settings.server.listen);
         let (loaded, shown, waiting) = self.loaded.reload(new);
         for engine in self.databases.all() {
             if let Err(error) = engine.reconfigure(&loaded.settings.engine) {
@@ -55,6 +64,16 @@ impl Configuration {
         self.shown.replace(shown);
         self.loaded = loaded;
         tracing::info!("configuration reloaded");
+    }
+}
+
+/// Says when people on other machines are believed whatever they say.
+pub(super) fn warn_of_trust(access: &Access, listen: &[SocketAddr]) {
+    let is_reachable = listen.iter().any(|address| !address.ip().is_loopback());
+    if let Some(line) = access.trusts_from_afar().filter(|_| is_reachable) {
+        tracing::warn!(
+            "line {line} of hba_file trusts everybody on other machines: no password is asked for"
+        );
     }
 }
 

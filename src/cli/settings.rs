@@ -12,6 +12,7 @@ use crate::engine::EngineOptions;
 use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
 use crate::server::ServerOptions;
 
+use super::rule_files::RuleFileNames;
 use table::Setting;
 
 pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
@@ -21,6 +22,7 @@ pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 pub(super) struct Settings {
     pub(super) engine: EngineOptions,
     pub(super) server: ServerOptions,
+    pub(super) rule_files: RuleFileNames,
     /// Where sessions begin, name and value, where that is not PostgreSQL's default.
     sessions: Vec<(String, String)>,
 }

@@ -11,7 +11,7 @@ mod verifier;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use store::{RoleOpenError, Roles};
-pub use verifier::{InvalidVerifier, Verifier};
+pub use verifier::{InvalidVerifier, NoRandomSalt, Verifier};
 
 /// The first OID that a role may get: PostgreSQL's first for objects of users.
 pub const FIRST_ROLE_OID: u32 = 16_384;
