@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::{constant_time, digest, hmac, pbkdf2};
+use ring::{digest, hmac, pbkdf2};
 
 /// How often a new verifier's password is hashed: as PostgreSQL 15 does.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).expect("not zero");
@@ -75,20 +75,8 @@ impl Verifier {
         let Some(iterations) = NonZeroU32::new(self.iterations) else {
             return false;
         };
-        let given = Self::with_salt(password, &self.salt, iterations);
-        equal(&given.stored_key, &self.stored_key)
+        Self::with_salt(password, &self.salt, iterations) == *self
     }
-
-    /// Whether a client that sent this key (its proof, taken off its signature) has the password.
-    pub fn fits_client_key(&self, client_key: &[u8]) -> bool {
-        let stored = digest::digest(&digest::SHA256, client_key);
-        equal(stored.as_ref(), &self.stored_key)
-    }
-}
-
-/// The same time for any two of one length.
-fn equal(left: &[u8], right: &[u8]) -> bool {
-    constant_time::verify_slices_are_equal(left, right).is_ok()
 }
 
 fn array(bytes: &[u8]) -> [u8; 32] {
