@@ -25,7 +25,10 @@ impl ServerProcess {
         let data = home.path().join("data");
         fs::create_dir_all(&data)?;
         // There is nothing in it but what the bench publishes, and its client knows no passwords.
-        fs::write(data.join("pg_hba.conf"), "host all pgspool 127.0.0.1/32 trust\n")?;
+        fs::write(
+            data.join("pg_hba.conf"),
+            "host all pgspool 127.0.0.1/32 trust\n",
+        )?;
         let mut child = Command::new(exe)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
