@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{Access, BindError, Server, ShownSettings};
+use crate::server::{Access, BindError, Server, ShownSettings, TlsContext, TlsError};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -37,6 +37,8 @@ pub(super) enum ServeError {
     Open(#[from] OpenError),
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -86,7 +88,9 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let data = DataDir::create(&args.data.dir)?;
     let access = options.server.access.clone();
     let rule_files = load_rules(data.path(), &options, &access)?;
+    access.replace_tls(TlsContext::load(&options.tls, data.path())?);
     let disk = Arc::new(RealDisk);
+    options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
     let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
@@ -103,13 +107,17 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             sources,
             loaded,
             shown,
-            databases: Arc::clone(&databases),
             access,
+            data: data.path().to_owned(),
+            databases: Arc::clone(&databases),
             rule_files,
         };
         configuration
             .reload_on_hangup()
             .map_err(ServeError::Runtime)?;
+        for path in server.unix_sockets() {
+            tracing::info!("listening on Unix socket \"{}\"", path.display());
+        }
         let addresses = server.local_addrs();
         if let Some(&first) = addresses.first() {
             first_start::make_owner(data.path(), databases.roles(), first)?;

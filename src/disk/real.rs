@@ -101,22 +101,26 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
-        File::open(dir)?.sync_all()
+        File::open(or_here(dir))?.sync_all()
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
-        let found = rustix::fs::statvfs(dir)?;
+        let found = rustix::fs::statvfs(or_here(dir))?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(or_here(dir))?;
+        Ok(found.f_blocks.saturating_mul(found.f_frsize))
+    }
+}
+
+/// The directory, which has a name also where it is the present one.
+fn or_here(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
     }
 }
 

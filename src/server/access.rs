@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::auth::{MockVerifiers, Refusals, RefusedLogin};
+use super::tls::TlsContext;
 use crate::hba::{HbaRules, IdentMaps};
 
 /// What decides at the door. Clones share it; what is put in counts for the next connection.
@@ -17,6 +18,7 @@ struct Shared {
     entry: RwLock<Arc<Entry>>,
     mock_verifiers: RwLock<MockVerifiers>,
     refusals: Refusals,
+    tls: RwLock<Option<Arc<TlsContext>>>,
 }
 
 /// The rules at one time.
@@ -53,6 +55,7 @@ impl Access {
             entry: RwLock::new(Arc::new(entry)),
             mock_verifiers: RwLock::new(MockVerifiers::new(&secret)),
             refusals: Refusals::default(),
+            tls: RwLock::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -95,6 +98,18 @@ impl Access {
 
     pub(super) fn refusals(&self) -> &Refusals {
         &self.shared.refusals
+    }
+
+    /// What the next handshake shows; `None`: there is none.
+    pub fn tls(&self) -> Option<Arc<TlsContext>> {
+        let tls = self.shared.tls.read();
+        tls.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has handshakes show this from now on. Encrypted connections go on as they are.
+    pub fn replace_tls(&self, tls: Option<TlsContext>) {
+        let current = self.shared.tls.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
     }
 }
 

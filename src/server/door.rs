@@ -9,18 +9,19 @@ use super::Shared;
 use super::auth::{self, Identity, Refusal, RefusedLogin};
 use super::conn::Conn;
 use super::limits::{self, Admission};
+use super::negotiation::{self, Negotiated};
 use super::peer::Peer;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
-use super::startup::{self, Negotiated, Startup};
+use super::startup::Startup;
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
 /// One connection, from its first byte to its last.
-pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
+pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
     let mut conn = Conn::new(socket);
     let deadline = deadline(&shared);
-    let startup = match negotiate(&mut conn, &shared, deadline).await {
+    let startup = match negotiate(&mut conn, &mut peer, &shared, deadline).await {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -109,10 +110,12 @@ async fn enter(
 /// Carries a connection to its startup packet in time, or says why there is none.
 async fn negotiate(
     conn: &mut Conn<Socket>,
+    peer: &mut Peer,
     shared: &Shared,
     deadline: Option<Instant>,
 ) -> Result<Startup, String> {
-    let negotiation = startup::negotiate(conn, shared.options.wal_sender_timeout);
+    let (access, timeout) = (&shared.options.access, shared.options.wal_sender_timeout);
+    let negotiation = negotiation::negotiate(conn, peer, access, timeout);
     let negotiated = tokio::select! {
         negotiated = negotiation => Some(negotiated),
         () = until(deadline) => None,
@@ -124,7 +127,7 @@ async fn negotiate(
             shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
-        Some(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
+        Some(Ok(Negotiated::Dropped(reason))) => return Err(reason),
         Some(Err(error)) => return Err(error.to_string()),
         Some(Ok(Negotiated::Refused(error))) => error,
         None => too_late(),
