@@ -18,6 +18,7 @@ mod prepare;
 #[cfg(test)]
 mod test_host;
 #[cfg(any(test, fuzzing))]
+#[expect(clippy::unwrap_used, reason = "for tests")]
 mod testing;
 mod views;
 
