@@ -9,11 +9,13 @@ mod cert;
 mod check;
 mod data_dir;
 mod export;
+mod first_start;
 mod import;
 mod inspect;
 mod offline;
 mod reload;
 mod repair;
+mod rule_files;
 mod serve;
 mod settings;
 
