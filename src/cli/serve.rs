@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
@@ -16,13 +17,15 @@ use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{BindError, Server, ShownSettings, TlsContext, TlsError};
+use crate::server::{Access, BindError, Server, ShownSettings, TlsContext, TlsError};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
+use super::first_start::{self, FirstStartError, OWNER, OWNER_PASSWORD_FILE};
 use super::log::{Log, WatchingOptions};
-use super::reload::Configuration;
-use super::settings::{CONFIG_FILE, Loaded, SettingError, Sources};
+use super::reload::{Configuration, warn_of_trust};
+use super::rule_files::{RuleFiles, RulesError};
+use super::settings::{CONFIG_FILE, Loaded, SettingError, Settings, Sources};
 
 /// Why the server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,10 @@ pub(super) enum ServeError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Admin(#[from] AdminBindError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
     #[error("not closed cleanly: {0}")]
     Close(String),
 }
@@ -92,9 +99,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     options.engine.recovery = args.recovery.into();
 
     let data = DataDir::create(&args.data.dir)?;
+    let access = options.server.access.clone();
+    let rule_files = load_rules(data.path(), &options, &access)?;
+    access.replace_tls(TlsContext::load(&options.tls, data.path())?);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
-    let tls = TlsContext::load(&options.tls, data.path())?;
-    options.server.access.replace_tls(tls);
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())
@@ -105,8 +113,6 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
-
-    let access = options.server.access.clone();
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
@@ -119,6 +125,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             data: data.path().to_owned(),
             databases: Arc::clone(&databases),
             log,
+            rule_files,
         };
         configuration
             .reload_on_hangup()
@@ -126,7 +133,11 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         for path in server.unix_sockets() {
             tracing::info!("listening on Unix socket \"{}\"", path.display());
         }
-        announce(&server.local_addrs(), admin, example_database(&databases));
+        let addresses = server.local_addrs();
+        if let Some(&first) = addresses.first() {
+            first_start::make_owner(data.path(), databases.roles(), first)?;
+        }
+        announce(&addresses, admin, example_database(&databases), data.path());
         serve_until(server, stop).await;
         watch.closing();
         Ok::<(), ServeError>(())
@@ -148,6 +159,18 @@ fn watch(
     let address = listener.local_addr().map_err(ServeError::Runtime)?;
     runtime.spawn(listener.run());
     Ok((watch, Some(address)))
+}
+
+/// Reads the rules, which a new data directory gets first.
+fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFiles, ServeError> {
+    let rule_files = RuleFiles::new(data, &options.rule_files);
+    if rule_files.hba_is_default {
+        first_start::write_rules(&rule_files.hba)?;
+    }
+    rule_files.load_into(access)?;
+    warn_of_trust(access, &options.server.listen);
+    access.keep_secret(&first_start::secret(data)?);
+    Ok(rule_files)
 }
 
 /// Where the settings are: the file, then the environment, then the flags.
@@ -204,7 +227,7 @@ fn example_database(databases: &Databases) -> &str {
 
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
 /// address, `listening on ADDR:PORT`, and `status on http://ADDR:PORT/`.
-fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str) {
+fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str, data: &Path) {
     for address in addresses {
         println!("listening on {address}");
     }
@@ -214,16 +237,22 @@ fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str)
     let Some(first) = addresses.first() else {
         return;
     };
-    let place = format!(
-        "-h {} -p {} -U spool -d {database}",
-        first.ip(),
-        first.port()
-    );
+    let host = first_start::reachable(first.ip());
+    let password_file = data.join(OWNER_PASSWORD_FILE);
+    let (user, password) = if password_file.exists() {
+        let path = first_start::absolute(&password_file);
+        let path = path.display();
+        let words = format!("\nthe password of the role {OWNER} is in {path}\n");
+        println!("{words}");
+        (OWNER, format!("  export PGPASSFILE='{path}'\n\n"))
+    } else {
+        ("YOUR_ROLE", String::new())
+    };
+    let place = format!("-h {host} -p {} -U {user} -d {database}", first.port());
     println!(
-        r#"
-try next, in other terminals:
+        r#"try next, in other terminals:
 
-  pg_recvlogical {place} --slot first -P json --create-slot --start -f -
+{password}  pg_recvlogical {place} --slot first -P json --create-slot --start -f -
 
   echo '{{"operation":"insert","collection":"orders","rid":1,"kind":"row","metadata":{{"total":12.5}}}}' > x.ndjson
   psql {place} -c "\copy pgspool.changes from 'x.ndjson' with (format ndjson)"

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Shared;
-use super::auth::{self, Identity};
+use super::auth::{self, Identity, Refusal, RefusedLogin};
 use super::conn::Conn;
 use super::limits::{self, Admission};
 use super::negotiation::{self, Negotiated};
@@ -13,13 +15,13 @@ use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
 use super::startup::Startup;
 use crate::engine::Engine;
-use crate::metrics::Refusal;
 use crate::pgerror::PgError;
 
 /// One connection, from its first byte to its last.
 pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
     let mut conn = Conn::new(socket);
-    let startup = match negotiate(&mut conn, &mut peer, &shared).await {
+    let deadline = deadline(&shared);
+    let startup = match negotiate(&mut conn, &mut peer, &shared, deadline).await {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -28,7 +30,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
         }
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
-    match enter(&mut conn, &startup, &peer, &shared).await {
+    match enter_in_time(&mut conn, &startup, &peer, &shared, deadline).await {
         Ok((identity, engine, admission)) => {
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
@@ -43,25 +45,67 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
                 "connection ended: {end}"
             );
         }
-        Err(error) => {
-            shared.door.refuse(Refusal::of_sqlstate(error.code()));
-            tracing::info!(%peer, user, database, "connection refused: {error}");
-            conn.send_error(&error);
+        Err(refusal) => {
+            let (reason, method) = (refusal.reason, refusal.method);
+            shared.options.access.refusals().count(reason);
+            let reason = reason.name();
+            tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
+            conn.send_error(&refusal.error);
             conn.close_after_last_words().await;
         }
     }
 }
 
+/// When a client that connects now must have its session.
+fn deadline(shared: &Shared) -> Option<Instant> {
+    Instant::now().checked_add(shared.options.authentication_timeout)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn too_late() -> PgError {
+    PgError::fatal("57014", "canceling authentication due to timeout")
+}
+
 /// From the startup packet to the right to a session, or the reason why there is none.
+async fn enter_in_time(
+    conn: &mut Conn<Socket>,
+    startup: &Startup,
+    peer: &Peer,
+    shared: &Shared,
+    deadline: Option<Instant>,
+) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
+    tokio::select! {
+        entered = enter(conn, startup, peer, shared) => entered,
+        () = until(deadline) => Err(Refusal::new(RefusedLogin::TimedOut, too_late())),
+        _deadline = shared.stopped() => {
+            Err(Refusal::new(RefusedLogin::TimedOut, PgError::shutdown()))
+        }
+    }
+}
+
 async fn enter(
     conn: &mut Conn<Socket>,
     startup: &Startup,
     peer: &Peer,
     shared: &Shared,
-) -> Result<(Identity, Arc<Engine>, Admission), PgError> {
+) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
     let identity = auth::authenticate(conn, startup, peer, shared).await?;
-    let admission = limits::admit(&identity, peer, shared)?;
-    Ok((identity, database_of(startup, shared)?, admission))
+    let refused = |reason| {
+        let method = Some(identity.method);
+        move |error| Refusal {
+            method,
+            ..Refusal::new(reason, error)
+        }
+    };
+    let admission = limits::admit(&identity, peer, shared).map_err(refused(RefusedLogin::Limit))?;
+    let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
+    Ok((identity, engine, admission))
 }
 
 /// Carries a connection to its startup packet in time, or says why there is none.
@@ -69,32 +113,34 @@ async fn negotiate(
     conn: &mut Conn<Socket>,
     peer: &mut Peer,
     shared: &Shared,
+    deadline: Option<Instant>,
 ) -> Result<Startup, String> {
     let (access, timeout) = (&shared.options.access, shared.options.wal_sender_timeout);
     let negotiation = negotiation::negotiate(conn, peer, access, timeout);
     let negotiated = tokio::select! {
-        negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
+        negotiated = negotiation => Some(negotiated),
+        () = until(deadline) => None,
         _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
     };
     let error = match negotiated {
-        Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
-        Ok(Ok(Negotiated::Cancel(pid, key))) => {
+        Some(Ok(Negotiated::Startup(startup))) => return Ok(startup),
+        Some(Ok(Negotiated::Cancel(pid, key))) => {
             shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
-        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason),
-        Ok(Ok(Negotiated::NotEncrypted(reason))) => {
+        Some(Ok(Negotiated::Dropped(reason))) => return Err(reason),
+        Some(Ok(Negotiated::NotEncrypted(reason))) => {
             shared.door.tls_failed.increment();
             return Err(reason);
         }
-        Ok(Err(error)) => return Err(error.to_string()),
-        Ok(Ok(Negotiated::Refused(error))) => {
-            shared.door.refuse(Refusal::Protocol);
+        Some(Err(error)) => return Err(error.to_string()),
+        Some(Ok(Negotiated::Refused(error))) => {
+            access.refusals().count(RefusedLogin::Protocol);
             error
         }
-        Err(_elapsed) => {
-            shared.door.refuse(Refusal::Timeout);
-            PgError::fatal("57014", "canceling authentication due to timeout")
+        None => {
+            access.refusals().count(RefusedLogin::TimedOut);
+            too_late()
         }
     };
     conn.send_error(&error);
