@@ -135,5 +135,8 @@ fn write_tiles(out: &mut String, snapshot: &Snapshot, rates: &mut Rates) -> fmt:
 }
 
 fn millis(micros: u64) -> String {
+    if micros < 1000 {
+        return format!("{micros} µs");
+    }
     format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
 }
