@@ -240,7 +240,13 @@ fn a_block_stays_below_its_limit_and_leaves_room_for_the_spool() {
     assert!((2..6).contains(&num_records));
     limit(None);
     push(&mut buffer).unwrap();
-    // Two segments or 256 MiB are left alone, whichever is more.
+    // Two segments or 256 MiB are left alone, whichever is more, also where there is no floor.
+    engine.reconfigure(&EngineOptions {
+        temp_file_limit: None,
+        disk_floor: DiskFloor::OFF,
+        ..engine.options()
+    })
+    .unwrap();
     disk.set_free_bytes(Some(256 << 20));
     let full = push(&mut buffer).unwrap_err();
     assert!(

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{BindError, Server, ShownSettings};
+use crate::server::{BindError, Server, ShownSettings, Shutdown};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -38,15 +38,6 @@ pub(super) enum ServeError {
     Bind(#[from] BindError),
     #[error("not closed cleanly: {0}")]
     Close(String),
-}
-
-/// How the server was told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// SIGTERM: streams end at a transaction boundary.
-    Graceful,
-    /// SIGINT: streams end where they are.
-    Fast,
 }
 
 /// The address that `text` stands for. Of a name's addresses it is the first of IPv4, which works
@@ -78,7 +69,8 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
 
     let data = DataDir::create(&args.data.dir)?;
     let disk = Arc::new(RealDisk);
-    let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
+    let (path, lock) = (data.path().to_owned(), data.into_lock());
+    let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
 
@@ -191,29 +183,24 @@ try next, in other terminals:
     );
 }
 
-/// Serves until told to stop. On a fast stop the server is dropped where it stands.
-async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Stop>>) {
-    let mut graceful = stop.clone();
-    let run = server.run(async move {
-        told(&mut graceful, Stop::Graceful).await;
-        tracing::info!("stopping gracefully");
-    });
-    tokio::select! {
-        report = run => tracing::info!(?report, "all connections ended"),
-        () = told(&mut stop, Stop::Fast) => tracing::info!("stopping at once"),
-    }
-}
-
-/// Waits until told to stop in this way.
-async fn told(stop: &mut watch::Receiver<Option<Stop>>, way: Stop) {
-    if stop.wait_for(|told| *told == Some(way)).await.is_err() {
-        // Nobody is left who could tell.
-        std::future::pending::<()>().await;
-    }
+/// Serves until told to stop.
+async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Shutdown>>) {
+    let told = async move {
+        let told = stop.wait_for(Option::is_some).await.ok();
+        // Without a sender nobody is left who could tell more gently.
+        let way = told.and_then(|told| *told).unwrap_or(Shutdown::Fast);
+        match way {
+            Shutdown::Graceful => tracing::info!("stopping gracefully"),
+            Shutdown::Fast => tracing::info!("stopping at once"),
+        }
+        way
+    };
+    let report = server.run_until(told).await;
+    tracing::info!(?report, "all connections ended");
 }
 
 /// Watches for signals: the first sets the value, the second ends the process.
-fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
+fn stop_on_signals() -> io::Result<watch::Receiver<Option<Shutdown>>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (sender, receiver) = watch::channel(None);
@@ -228,10 +215,10 @@ fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
     Ok(receiver)
 }
 
-async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Shutdown {
     tokio::select! {
-        _ = terminate.recv() => Stop::Graceful,
-        _ = interrupt.recv() => Stop::Fast,
+        _ = terminate.recv() => Shutdown::Graceful,
+        _ = interrupt.recv() => Shutdown::Fast,
     }
 }
 

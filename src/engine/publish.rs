@@ -135,7 +135,8 @@ impl Engine {
 
     /// Whether the file system has room for so many bytes more.
     pub(super) fn admit_bytes(&self, bytes: u64) -> Result<(), PublishError> {
-        self.floor.admit(bytes, || size(self.spool.num_queued_bytes()))
+        self.floor
+            .admit(bytes, || size(self.spool.num_queued_bytes()))
     }
 }
 

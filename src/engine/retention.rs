@@ -32,7 +32,8 @@ impl Engine {
         self.producers.persist(&self.spool, Lsn::ZERO)?;
         self.replicas.observe(self.head());
         let space = self.floor.tick();
-        self.scratch.keep_free(self.options().reserve().max(space.floor));
+        self.scratch
+            .keep_free(self.options().reserve().max(space.floor));
         self.enforce_retention(now)
     }
 
@@ -100,7 +101,8 @@ impl Engine {
         let segments = self.spool.segments();
         let mut positions = self.retention_positions(&options, &segments, archived, active);
         let mut invalidated = Vec::new();
-        if options.disk_floor_action == DiskFloorAction::Invalidate && self.floor.space().is_full() {
+        if options.disk_floor_action == DiskFloorAction::Invalidate && self.floor.space().is_full()
+        {
             // What nobody needs goes before any slot.
             positions.keep_above = Lsn::MAX;
             invalidated = self.give_up_slots(&spans(&segments), archived, now)?;

@@ -98,8 +98,7 @@ impl Scratch {
         let free = self.disk.free_bytes(&self.dir).map_err(failed("extend"))?;
         let reserve = self.reserve.load(Ordering::Relaxed);
         if free < more.saturating_add(reserve) {
-            let words =
-                format!("{free} bytes are free, of which {reserve} are kept for the spool");
+            let words = format!("{free} bytes are free, of which {reserve} are kept for the spool");
             let full = io::Error::new(io::ErrorKind::StorageFull, words);
             return Err(failed("extend")(full));
         }

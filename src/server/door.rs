@@ -2,11 +2,12 @@
 //! ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Shared;
 use super::auth::{self, Identity};
 use super::conn::Conn;
-use super::limits::{self, Admission};
+use super::limits::{self, Admission, Seat};
 use super::peer::Peer;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
@@ -14,10 +15,20 @@ use super::startup::{self, Negotiated, Startup};
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
+/// What is said of a connection that had to go before it logged in.
+const TOO_MANY_WAIT: &str = "too many connections wait to log in";
+
+/// How long a client that comes while the server stops may take for its startup packet.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// One connection, from its first byte to its last.
-pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
+pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>, seat: Seat) {
     let mut conn = Conn::new(socket);
-    let startup = match negotiate(&mut conn, &shared).await {
+    let negotiated = tokio::select! {
+        negotiated = negotiate(&mut conn, &shared) => negotiated,
+        () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),
+    };
+    let startup = match negotiated {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -26,8 +37,14 @@ pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
         }
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
-    match enter(&mut conn, &startup, &peer, &shared).await {
+    let entered = tokio::select! {
+        entered = enter(&mut conn, &startup, &peer, &shared) => entered,
+        () = seat.lost() => Err(PgError::fatal("53300", TOO_MANY_WAIT)),
+        _deadline = shared.stopped() => Err(PgError::shutting_down()),
+    };
+    match entered {
         Ok((identity, engine, admission)) => {
+            drop(seat);
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
             let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
@@ -43,7 +60,11 @@ pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
         Err(error) => {
             tracing::info!(%peer, user, database, "connection refused: {error}");
             conn.send_error(&error);
-            conn.close_after_last_words().await;
+            // Who was refused still has his place, which another may need.
+            tokio::select! {
+                () = conn.close_after_last_words() => {}
+                () = seat.lost() => {}
+            }
         }
     }
 }
@@ -56,7 +77,7 @@ async fn enter(
     shared: &Shared,
 ) -> Result<(Identity, Arc<Engine>, Admission), PgError> {
     let identity = auth::authenticate(conn, startup, peer, shared).await?;
-    let admission = limits::admit(&identity, peer, shared)?;
+    let admission = limits::admit(&identity, startup, peer, shared)?;
     Ok((identity, database_of(startup, shared)?, admission))
 }
 
@@ -65,9 +86,10 @@ async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, 
     let negotiation = startup::negotiate(conn, shared.options.wal_sender_timeout);
     let negotiated = tokio::select! {
         negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
-        _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
+        () = long_stopped(shared) => return Err("server is stopping".to_owned()),
     };
     let error = match negotiated {
+        Ok(Ok(Negotiated::Startup(_))) if shared.is_stopping() => PgError::shutting_down(),
         Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
         Ok(Ok(Negotiated::Cancel(pid, key))) => {
             shared.sessions.cancel_with_key(pid, key);
@@ -81,6 +103,12 @@ async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, 
     conn.send_error(&error);
     conn.close_after_last_words().await;
     Err(error.to_string())
+}
+
+/// Completes when the server stops and a client has had the time to hear of it.
+async fn long_stopped(shared: &Shared) {
+    shared.stopped().await;
+    tokio::time::sleep(LAST_CALL).await;
 }
 
 impl std::fmt::Display for SessionEnd {

@@ -28,6 +28,8 @@ pub(super) struct Work {
     buffer: Option<TransactionBuffer>,
     /// Definitions that wait for the commit.
     definitions: Vec<Command>,
+    /// What they hold, about; those that were rolled back count until the transaction ends.
+    definition_bytes: usize,
     /// Definitions there were at each savepoint.
     savepoints: Vec<usize>,
 }
@@ -69,12 +71,19 @@ impl Work {
         engine: &Engine,
         command: &Command,
     ) -> Result<Outcome, PgError> {
+        let len = format!("{command:?}").len();
+        self.definition_bytes = self.definition_bytes.saturating_add(len);
         self.definitions.push(command.clone());
         let tried = engine.relations().try_all(&self.definitions);
         if tried.is_err() {
             self.definitions.pop();
         }
         Ok(tried?)
+    }
+
+    /// Bytes that its definitions hold, about.
+    pub(super) fn num_bytes(&self) -> usize {
+        self.definition_bytes
     }
 
     /// A savepoint.

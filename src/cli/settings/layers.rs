@@ -192,7 +192,7 @@ impl Loaded {
             Kind::Kilobytes => (Some("kB"), "integer"),
             Kind::Megabytes => (Some("MB"), "integer"),
             Kind::Milliseconds => (Some("ms"), "integer"),
-            Kind::Count => (None, "integer"),
+            Kind::Count | Kind::Number => (None, "integer"),
             Kind::Text => (None, "string"),
             Kind::Enum(_) => (None, "enum"),
         };
@@ -200,7 +200,7 @@ impl Loaded {
             Kind::Kilobytes => Some("-1"),
             Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
             Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
-            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds => Some("0"),
+            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number => Some("0"),
             Kind::Count => Some("1"),
             Kind::Text | Kind::Enum(_) => None,
         };
@@ -208,7 +208,7 @@ impl Loaded {
             // Months do not fit into PostgreSQL's milliseconds.
             Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
             Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
-            Kind::Bytes | Kind::Count | Kind::Text | Kind::Enum(_) => None,
+            Kind::Bytes | Kind::Count | Kind::Number | Kind::Text | Kind::Enum(_) => None,
         };
         ShownSetting {
             name: setting.name.to_owned(),
@@ -239,6 +239,7 @@ impl Loaded {
                 | Kind::Megabytes
                 | Kind::Milliseconds
                 | Kind::Count
+                | Kind::Number
                 | Kind::Text => None,
             },
             sourcefile: match source {
@@ -293,7 +294,7 @@ fn in_unit(kind: Kind, value: &str) -> String {
         Kind::Kilobytes => units::bytes(value, 1 << 10).map(|bytes| bytes >> 10),
         Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
         Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
-        Kind::Count | Kind::Text | Kind::Enum(_) => None,
+        Kind::Count | Kind::Number | Kind::Text | Kind::Enum(_) => None,
     };
     number.map_or_else(|| value.to_owned(), |number| number.to_string())
 }
