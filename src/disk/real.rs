@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -90,7 +90,8 @@ impl Disk for RealDisk {
         match mode {
             OpenMode::Read => options.read(true),
             OpenMode::Write => options.read(true).write(true),
-            OpenMode::CreateNew => options.read(true).write(true).create_new(true),
+            // What is kept here is nobody else's business: rows, and what passwords are checked with.
+            OpenMode::CreateNew => options.read(true).write(true).create_new(true).mode(0o600),
         };
         Ok(Arc::new(RealFile(options.open(path)?)))
     }

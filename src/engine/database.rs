@@ -1,5 +1,6 @@
 //! One database: a spool with its slots and replicas.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,12 +13,13 @@ use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, Open
 use crate::clock::Moment;
 use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
+use crate::metrics::SyncSnapshot;
 use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, SLOTS_FILE, SlotName, SlotSnapshot, SlotStats,
-    SlotStore, SlotStoreError, UnknownSlot,
+    DropError, InvalidationCause, NewSlot, PersistError, SLOTS_FILE, SlotName, SlotSnapshot,
+    SlotStats, SlotStore, SlotStoreError, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -407,6 +409,32 @@ impl Engine {
     /// What was sent from each slot since the start, by name.
     pub fn slot_stats(&self) -> Vec<(SlotName, SlotStats)> {
         self.slots.stats()
+    }
+
+    /// When the first transaction after `since` was committed, unix milliseconds; `None` when
+    /// nothing is after it. Blocking.
+    pub fn committed_after(&self, since: Lsn) -> Result<Option<u64>, ReadError> {
+        self.spool.committed_after(since)
+    }
+
+    /// Why slots are not written any more, once that failed.
+    pub fn slots_failure(&self) -> Option<PersistError> {
+        self.slots.failure()
+    }
+
+    /// Bytes that the database's files may still take. Blocking.
+    pub fn disk_free(&self) -> io::Result<u64> {
+        self.scratch.disk_free()
+    }
+
+    /// The writer's syncs since the start.
+    pub fn syncs(&self) -> SyncSnapshot {
+        self.spool.syncs()
+    }
+
+    /// How many slots were invalidated since the start, by cause.
+    pub fn invalidations(&self) -> [(InvalidationCause, u64); InvalidationCause::ALL.len()] {
+        self.slots.invalidations()
     }
 
     /// `pg_stat_reset_replication_slot`: of one slot, or of all.

@@ -14,6 +14,7 @@ mod options;
 mod producers;
 mod publish;
 mod replay;
+mod retained;
 mod retention;
 mod streams;
 mod transaction;
@@ -30,6 +31,7 @@ pub use options::{EngineOptions, boundary};
 pub use producers::{
     PRODUCERS_FILE, ProducerSnapshot, check_producers, producers_counted, repair_producers,
 };
+pub use retained::Retained;
 pub use retention::RetentionOutcome;
 pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};

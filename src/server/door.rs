@@ -8,10 +8,11 @@ use super::Shared;
 use super::auth::{self, Identity};
 use super::conn::Conn;
 use super::limits::{self, Admission, Seat};
+use super::negotiation::{self, Negotiated};
 use super::peer::Peer;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
-use super::startup::{self, Negotiated, Startup};
+use super::startup::Startup;
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
@@ -22,10 +23,10 @@ const TOO_MANY_WAIT: &str = "too many connections wait to log in";
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// One connection, from its first byte to its last.
-pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>, seat: Seat) {
+pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, seat: Seat) {
     let mut conn = Conn::new(socket);
     let negotiated = tokio::select! {
-        negotiated = negotiate(&mut conn, &shared) => negotiated,
+        negotiated = negotiate(&mut conn, &mut peer, &shared) => negotiated,
         () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),
     };
     let startup = match negotiated {
@@ -82,8 +83,13 @@ async fn enter(
 }
 
 /// Carries a connection to its startup packet in time, or says why there is none.
-async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, String> {
-    let negotiation = startup::negotiate(conn, shared.options.wal_sender_timeout);
+async fn negotiate(
+    conn: &mut Conn<Socket>,
+    peer: &mut Peer,
+    shared: &Shared,
+) -> Result<Startup, String> {
+    let (access, timeout) = (&shared.options.access, shared.options.wal_sender_timeout);
+    let negotiation = negotiation::negotiate(conn, peer, access, timeout);
     let negotiated = tokio::select! {
         negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
         () = long_stopped(shared) => return Err("server is stopping".to_owned()),
@@ -95,7 +101,7 @@ async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, 
             shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
-        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
+        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason),
         Ok(Err(error)) => return Err(error.to_string()),
         Ok(Ok(Negotiated::Refused(error))) => error,
         Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),

@@ -2,6 +2,7 @@
 
 mod access;
 mod limits;
+mod sockets;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,10 @@ pub(super) enum Kind {
     /// A number, 0 too.
     Number,
     Text,
+    /// on or off
+    Bool,
+    /// Permissions, in octal.
+    Mode,
     Enum(&'static [&'static str]),
 }
 
@@ -62,6 +67,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
     let groups = [
         SETTINGS,
         access::SETTINGS,
+        sockets::SETTINGS,
         limits::SETTINGS,
         watching::SETTINGS,
     ];
