@@ -15,6 +15,7 @@ mod reload;
 mod repair;
 mod serve;
 mod settings;
+mod systemd;
 
 use std::error::Error;
 use std::net::SocketAddr;

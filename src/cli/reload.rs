@@ -13,6 +13,7 @@ use crate::engine::Databases;
 use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
 
 use super::settings::{Loaded, Sources};
+use super::systemd;
 use super::with_causes;
 
 /// What a reload needs.
@@ -33,7 +34,9 @@ impl Configuration {
         tokio::spawn(async move {
             loop {
                 asked(&mut hangup, &self.shown).await;
+                systemd::reloading();
                 self.reload();
+                systemd::reloaded();
             }
         });
         Ok(())

@@ -22,6 +22,7 @@ use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
 use super::reload::Configuration;
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Sources};
+use super::systemd;
 
 /// Why the server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     start_log();
+    systemd::status("recovering the databases");
     let sources = sources(&args);
     let loaded = sources.load()?;
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -103,6 +105,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             tracing::info!("listening on Unix socket \"{}\"", path.display());
         }
         announce(&server.local_addrs(), example_database(&databases));
+        systemd::ready(databases.all().count(), &server.local_addrs());
         serve_until(server, stop).await;
         Ok::<(), ServeError>(())
     })?;
@@ -204,6 +207,7 @@ async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Shutdown>>
             Shutdown::Graceful => tracing::info!("stopping gracefully"),
             Shutdown::Fast => tracing::info!("stopping at once"),
         }
+        systemd::stopping();
         way
     };
     let report = server.run_until(told).await;

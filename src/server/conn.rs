@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use super::socket::Socket;
 use crate::pgerror::PgError;
 
-/// The largest startup packet, its length field included.
+/// The largest startup packet, its length field included, unless a setting says another.
 pub(super) const MAX_STARTUP: usize = 10_000;
 /// The largest message of the command phase, its length field included, unless a setting says
 /// another.
@@ -150,9 +150,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             sends_much: false,
             unflushed: false,
             body_left: 0,
-            max_message: MAX_COMMAND,
+            max_message: MAX_STARTUP,
             out: BytesMut::new(),
         }
+    }
+
+    /// The largest message that is held.
+    pub(super) const fn max_message(&self) -> usize {
+        self.max_message
     }
 
     /// Holds messages up to this length from now on.

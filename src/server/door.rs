@@ -25,6 +25,7 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 /// One connection, from its first byte to its last.
 pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, seat: Seat) {
     let mut conn = Conn::new(socket);
+    conn.set_max_message(shared.options.limits.max_startup_message_size);
     let negotiated = tokio::select! {
         negotiated = negotiate(&mut conn, &mut peer, &shared) => negotiated,
         () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),

@@ -25,6 +25,8 @@ pub struct Limits {
     pub max_unauthenticated_connections: usize,
     /// `max_wal_senders`: most replication connections; they do not count in `max_connections`.
     pub max_wal_senders: usize,
+    /// `max_startup_message_size`: the largest message before login.
+    pub max_startup_message_size: usize,
     /// `max_message_size`: the largest message of a session, but for COPY data.
     pub max_message_size: usize,
     /// `max_query_length`: the longest text of a query.
@@ -42,6 +44,7 @@ impl Default for Limits {
             max_connections_per_address: 0,
             max_unauthenticated_connections: 100,
             max_wal_senders: 100,
+            max_startup_message_size: 10_000,
             max_message_size: 1 << 20,
             max_query_length: 1 << 20,
             max_copy_line: 256 << 20,

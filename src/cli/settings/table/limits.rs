@@ -78,6 +78,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "max_startup_message_size",
+        meaning: "largest message before login",
+        kind: Kind::Bytes,
+        context: Context::Postmaster,
+        category: CONN,
+        show: |of| shown(of.server.limits.max_startup_message_size),
+        apply: |to, value| {
+            to.server.limits.max_startup_message_size = length(value)?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "max_message_size",
         meaning: "largest message of a session, but for COPY data",
         kind: Kind::Bytes,
