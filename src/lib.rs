@@ -84,6 +84,7 @@
 //! The modules stand on floors; a module imports only modules on floors below it
 //! (`docs/architecture.md`, kept by `tests/layering.rs`).
 
+pub mod admin;
 mod catalog;
 pub mod change;
 pub mod cli;

@@ -12,6 +12,7 @@ mod export;
 mod first_start;
 mod import;
 mod inspect;
+mod log;
 mod offline;
 mod reload;
 mod repair;
@@ -77,6 +78,10 @@ struct ServeArgs {
     /// [default: 127.0.0.1:5433].
     #[arg(long, value_name = "ADDR:PORT", value_parser = serve::address)]
     listen: Vec<SocketAddr>,
+    /// Where to answer for metrics and the status page: a loopback address [default: nowhere].
+    /// Others are for the setting admin_listen, since nobody is asked who he is there.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = serve::loopback_address)]
+    admin: Option<SocketAddr>,
     /// What to do about damage in the newest segment.
     #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
     recovery: Recovery,

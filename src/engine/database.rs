@@ -1,6 +1,5 @@
 //! One database: a spool with its slots and replicas.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -420,11 +419,6 @@ impl Engine {
     /// Why slots are not written any more, once that failed.
     pub fn slots_failure(&self) -> Option<PersistError> {
         self.slots.failure()
-    }
-
-    /// Bytes that the database's files may still take. Blocking.
-    pub fn disk_free(&self) -> io::Result<u64> {
-        self.scratch.disk_free()
     }
 
     /// The writer's syncs since the start.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::lexer::{self, Spanned, Token};
+use crate::admin::SessionCount;
 use crate::catalog::SessionInfo;
 
 /// `track_activity_query_size`: most bytes of a statement that are shown.
@@ -98,6 +99,31 @@ impl Sessions {
             .iter()
             .map(|entry| lock(&entry.info).clone())
             .collect()
+    }
+
+    /// How many there are of each kind in each state. What is usual is told also when there is
+    /// none.
+    pub(super) fn counted(&self) -> Vec<SessionCount> {
+        const USUAL: [(&str, &str); 6] = [
+            ("client backend", "active"),
+            ("client backend", "idle"),
+            ("client backend", "idle in transaction"),
+            ("client backend", "idle in transaction (aborted)"),
+            ("walsender", "active"),
+            ("walsender", "idle"),
+        ];
+        let mut counts: BTreeMap<(&'static str, &'static str), usize> =
+            USUAL.into_iter().map(|kind| (kind, 0)).collect();
+        for entry in lock(&self.entries).values() {
+            let info = lock(&entry.info);
+            *counts.entry((info.backend_type, info.state)).or_default() += 1;
+        }
+        let count = |((backend_type, state), count)| SessionCount {
+            backend_type,
+            state,
+            count,
+        };
+        counts.into_iter().map(count).collect()
     }
 
     fn entry(&self, pid: u32) -> Option<Arc<Entry>> {

@@ -54,6 +54,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
             drop(seat);
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
+            shared.door.sessions.increment();
             let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
             let (pid, end) = session.run().await;
             tracing::info!(
@@ -67,6 +68,10 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
         Err(refusal) => {
             let (reason, method) = (refusal.reason, refusal.method);
             shared.options.access.refusals().count(reason);
+            let code = refusal.error.code();
+            shared
+                .door
+                .refuse(crate::metrics::Refusal::of_sqlstate(code));
             let reason = reason.name();
             tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
             conn.send_error(&refusal.error);
@@ -154,9 +159,19 @@ async fn negotiate(
             return Err(format!("cancel request for {pid}"));
         }
         Some(Ok(Negotiated::Dropped(reason))) => return Err(reason),
+        Some(Ok(Negotiated::NotEncrypted(reason))) => {
+            shared.door.tls_failed.increment();
+            return Err(reason);
+        }
         Some(Err(error)) => return Err(error.to_string()),
-        Some(Ok(Negotiated::Refused(error))) => error,
-        None => too_late(),
+        Some(Ok(Negotiated::Refused(error))) => {
+            shared.door.refuse(crate::metrics::Refusal::Protocol);
+            error
+        }
+        None => {
+            shared.door.refuse(crate::metrics::Refusal::Timeout);
+            too_late()
+        }
     };
     conn.send_error(&error);
     conn.close_after_last_words().await;
