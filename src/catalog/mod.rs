@@ -13,6 +13,7 @@ mod exec;
 mod functions;
 mod parse;
 mod prepare;
+pub(crate) mod rights;
 #[cfg(test)]
 mod test_host;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod views;
 pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
+pub(crate) use rights::Caller;
 
 use std::sync::Arc;
 

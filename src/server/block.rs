@@ -154,7 +154,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             None
         } else {
             let engine = Arc::clone(&self.engine);
-            let committed = self.on_thread(move |_| work.commit(&engine)).await;
+            // Publishing happens here, and not when the statements came.
+            let what = format!("database {}", engine.name());
+            let committed = match self.state.caller().check_publish(&what) {
+                Ok(()) => self.on_thread(move |_| work.commit(&engine)).await,
+                Err(error) => Err(error.into()),
+            };
             committed.inspect_err(|_| self.undo())?
         };
         let synchronous = self

@@ -8,6 +8,7 @@ use super::auth::{self, Identity};
 use super::conn::Conn;
 use super::limits::{self, Admission};
 use super::peer::Peer;
+use super::rights;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
 use super::startup::{self, Negotiated, Startup};
@@ -57,7 +58,10 @@ async fn enter(
 ) -> Result<(Identity, Arc<Engine>, Admission), PgError> {
     let identity = auth::authenticate(conn, startup, peer, shared).await?;
     let admission = limits::admit(&identity, peer, shared)?;
-    Ok((identity, database_of(startup, shared)?, admission))
+    rights::check_entry(identity.role, startup, shared)?;
+    let engine = database_of(startup, shared)?;
+    rights::check_database(identity.role, &engine, shared)?;
+    Ok((identity, engine, admission))
 }
 
 /// Carries a connection to its startup packet in time, or says why there is none.

@@ -58,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     async fn copy(&mut self) -> Result<(), Stop> {
+        self.state.caller().check_copy()?;
         self.state.check_writable("COPY FROM")?;
         let mut target = copy_in::Target {
             producer: self.state.settings(|settings| settings.producer()),
@@ -70,6 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Makes a definition: at once, or at COMMIT when it is known now that it can be made.
     async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
+        let caller = self.state.caller();
+        caller.check_define(command, self.engine.name())?;
         self.state.check_writable(command.tag())?;
         let state = Arc::clone(&self.state);
         let search_path = state.settings(|settings| settings.show("search_path"))?.1;
@@ -100,6 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     fn show_settings(&mut self, statement: &Statement, described: bool) -> Result<(), PgError> {
+        if let Statement::Show(name) = statement {
+            self.state.caller().check_examine(name)?;
+        }
         if described && let Some(columns) = self.columns_of(statement)? {
             describe(&columns, &[], &mut self.conn.out);
         }
@@ -107,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             let (_, value) = self.state.settings(|settings| settings.show(name))?;
             return text_row(&[&value], &mut self.conn.out);
         }
-        for row in self.state.settings(|settings| settings.rows()) {
+        for row in self.state.seen_settings() {
             let value = self.state.settings(|settings| settings.value(&row.name));
             let values = [row.name.as_str(), &value, &row.short_desc];
             text_row(&values, &mut self.conn.out)?;

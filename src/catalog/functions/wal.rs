@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::given::{at, boolean, bytes, int, lsn, position, stored, text};
 use super::{Body, Call, Function, Row};
+use crate::catalog::rights::Needs;
 use crate::change::ChangeRecord;
 use crate::datum::{Datum, PgType};
 use crate::lsn::Lsn;
@@ -92,21 +93,24 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["pid", "timeout"])
     .defaults(&["0"])
-    .acts(),
+    .acts(Needs::Nothing),
     Function::new(
         2171,
         "pg_cancel_backend",
         &[PgType::INT4],
         PgType::BOOL,
         Body::Scalar(|call, args| {
-            let cancelled = pid(args).is_some_and(|pid| call.context.host.cancel(pid));
-            if !cancelled {
+            let host = &call.context.host;
+            let target = pid(args).and_then(|pid| Some((pid, host.caller_of(pid)?)));
+            let Some((pid, target)) = target else {
                 no_session(call, args);
-            }
-            Ok(Datum::Int(i64::from(cancelled)))
+                return Ok(Datum::Int(0));
+            };
+            host.caller().check_cancel(&target)?;
+            Ok(Datum::Int(i64::from(host.cancel(pid))))
         }),
     )
-    .acts(),
+    .acts(Needs::Nothing),
     Function::new(
         2621,
         "pg_reload_conf",
@@ -117,7 +121,7 @@ pub(super) const ALL: &[Function] = &[
             Ok(Datum::Int(i64::from(reloaded)))
         }),
     )
-    .acts(),
+    .acts(Needs::Superuser),
 ];
 
 const fn head(oid: u32, name: &'static str) -> Function {
@@ -161,7 +165,7 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
         PgType::PG_LSN,
         Body::Scalar(emit_message),
     )
-    .acts()
+    .acts(Needs::Publish)
 }
 
 /// Publishes a message; returns where it ends.
@@ -212,10 +216,16 @@ fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         Datum::Null | Datum::Float(_) | Datum::Text(_) | Datum::Bytes(_) => 0,
     };
     let host = &call.context.host;
-    let Some(pid) = pid(args).filter(|pid| host.terminate(*pid)) else {
+    let target = pid(args).and_then(|pid| Some((pid, host.caller_of(pid)?)));
+    let Some((pid, target)) = target else {
         no_session(call, args);
         return Ok(Datum::Int(0));
     };
+    host.caller().check_terminate(&target)?;
+    if !host.terminate(pid) {
+        no_session(call, args);
+        return Ok(Datum::Int(0));
+    }
     let mut gone = true;
     if timeout > 0 {
         let begun = Instant::now();

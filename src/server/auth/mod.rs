@@ -38,7 +38,13 @@ pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     let rules = shared.options.access.rules();
     match rules.find(&attempt).map(|rule| rule.method) {
         Some(Method::Trust) => Ok(Identity {
-            role: 0,
+            // Without roles everybody is the server itself.
+            role: shared
+                .databases
+                .roles()
+                .current()
+                .find(&startup.user)
+                .map_or(0, |role| role.oid),
             method: "trust",
         }),
         Some(Method::Reject | Method::ScramSha256 | Method::Cert | Method::Peer) | None => {
