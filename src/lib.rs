@@ -92,8 +92,11 @@ pub mod clock;
 pub mod datum;
 pub mod disk;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hba;
 pub mod lsn;
+pub mod metrics;
 mod pgerror;
 pub mod plugins;
 pub mod relations;

@@ -508,6 +508,15 @@ impl From<PublishError> for PgError {
             PublishError::Throttled { .. } => Self::error("53400", message)
                 .with_hint("Publish again when the replicas have caught up."),
             PublishError::TempFileLimit { .. } => Self::error("53400", message),
+            PublishError::DiskFull { free, floor } => Self::error("53100", message)
+                .with_detail(format!(
+                    "{free} bytes are free; {floor} and what is being written are kept free."
+                ))
+                .with_hint(
+                    "Free space on the file system, or drop replication slots that nobody needs. \
+                     Reading, acknowledging and dropping slots go on, and publishing does as \
+                     soon as there is space again.",
+                ),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \

@@ -37,6 +37,8 @@ pub(crate) struct SessionInfo {
     pub(crate) client: Option<SocketAddr>,
     /// Where the server is.
     pub(crate) server: Option<SocketAddr>,
+    /// How its connection is encrypted.
+    pub(crate) tls: Option<Arc<SessionTls>>,
     /// When the session began, unix milliseconds.
     pub(crate) started_unix_ms: u64,
     /// When its transaction began, when its statement began, when its state changed.
@@ -53,6 +55,30 @@ pub(crate) struct SessionInfo {
     pub(crate) query: String,
     /// `client backend`, `walsender`
     pub(crate) backend_type: &'static str,
+}
+
+/// How a session's connection is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionTls {
+    /// `TLSv1.3`
+    pub(crate) version: &'static str,
+    /// As OpenSSL names it.
+    pub(crate) cipher: String,
+    /// Length of the key.
+    pub(crate) bits: i32,
+    /// The client's certificate, when it showed one.
+    pub(crate) client: Option<ClientCertificate>,
+}
+
+/// What is shown of a client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    /// `/CN=ann`
+    pub(crate) subject: String,
+    /// A decimal number.
+    pub(crate) serial: String,
+    /// `/CN=an authority`
+    pub(crate) issuer: String,
 }
 
 /// One row of `pg_settings`.

@@ -11,19 +11,26 @@ mod databases;
 pub(crate) mod ddl;
 mod exec;
 mod functions;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod parse;
 mod prepare;
 pub(crate) mod rights;
 #[cfg(test)]
 mod test_host;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod testing;
 mod views;
 
-pub(crate) use context::{Context, Host, SessionInfo, SettingRow, Snapshot};
+pub(crate) use context::{
+    ClientCertificate, Context, Host, SessionInfo, SessionTls, SettingRow, Snapshot,
+};
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
 pub(crate) use rights::Caller;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 
 use std::sync::Arc;
 

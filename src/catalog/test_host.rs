@@ -67,6 +67,7 @@ pub(crate) fn session(pid: u32, database: &str) -> SessionInfo {
         application_name: "test".to_owned(),
         client: Some(([127, 0, 0, 1], 50_000).into()),
         server: Some(([127, 0, 0, 1], 5432).into()),
+        tls: None,
         started_unix_ms: NOW_MS,
         transaction_unix_ms: Some(NOW_MS),
         query_unix_ms: Some(NOW_MS),

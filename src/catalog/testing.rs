@@ -95,6 +95,7 @@ impl TestHost {
             application_name: "test".to_owned(),
             client: None,
             server: None,
+            tls: None,
             started_unix_ms: 1,
             transaction_unix_ms: None,
             query_unix_ms: None,

@@ -4,20 +4,25 @@
 //! is marked so in `pg_settings`.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::Databases;
-use crate::server::ShownSettings;
+use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
 
 use super::settings::{Loaded, Sources};
+use super::with_causes;
 
 /// What a reload needs.
 pub(super) struct Configuration {
     pub(super) sources: Sources,
     pub(super) loaded: Loaded,
     pub(super) shown: ShownSettings,
+    pub(super) access: Access,
+    /// The data directory.
+    pub(super) data: PathBuf,
     pub(super) databases: Arc<Databases>,
 }
 
@@ -49,12 +54,25 @@ impl Configuration {
                 tracing::error!(database = engine.name(), %error, "not reconfigured");
             }
         }
+        self.reload_tls(&loaded.settings.tls);
         for name in waiting {
             tracing::warn!("parameter \"{name}\" cannot be changed without restarting the server");
         }
         self.shown.replace(shown);
         self.loaded = loaded;
         tracing::info!("configuration reloaded");
+    }
+
+    /// Reads certificates and keys again, also when their names are the same. What cannot be used
+    /// changes nothing: the old ones stay.
+    fn reload_tls(&self, options: &TlsOptions) {
+        match TlsContext::load(options, &self.data) {
+            Ok(tls) => self.access.replace_tls(tls),
+            Err(error) => {
+                let reason = with_causes(&error);
+                tracing::error!("SSL configuration was not reloaded: {reason}");
+            }
+        }
     }
 }
 

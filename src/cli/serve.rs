@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{BindError, Server, ShownSettings};
+use crate::server::{BindError, Server, ShownSettings, TlsContext, TlsError};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -34,6 +34,8 @@ pub(super) enum ServeError {
     Open(#[from] OpenError),
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("not closed cleanly: {0}")]
@@ -78,6 +80,9 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
 
     let data = DataDir::create(&args.data.dir)?;
     let disk = Arc::new(RealDisk);
+    options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
+    let tls = TlsContext::load(&options.tls, data.path())?;
+    options.server.access.replace_tls(tls);
     let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
@@ -87,6 +92,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         .max_blocking_threads(options.server.max_blocking_threads())
         .build()
         .map_err(ServeError::Runtime)?;
+    let access = options.server.access.clone();
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
@@ -94,11 +100,16 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             sources,
             loaded,
             shown,
+            access,
+            data: data.path().to_owned(),
             databases: Arc::clone(&databases),
         };
         configuration
             .reload_on_hangup()
             .map_err(ServeError::Runtime)?;
+        for path in server.unix_sockets() {
+            tracing::info!("listening on Unix socket \"{}\"", path.display());
+        }
         announce(&server.local_addrs(), example_database(&databases));
         serve_until(server, stop).await;
         Ok::<(), ServeError>(())

@@ -8,9 +8,11 @@
 mod layers;
 mod table;
 
+use std::path::{Path, PathBuf};
+
 use crate::engine::EngineOptions;
 use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
-use crate::server::ServerOptions;
+use crate::server::{ServerOptions, TlsOptions, unix_socket_fits};
 
 use table::Setting;
 
@@ -21,8 +23,45 @@ pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 pub(super) struct Settings {
     pub(super) engine: EngineOptions,
     pub(super) server: ServerOptions,
+    pub(super) tls: TlsOptions,
+    pub(super) socket_directories: SocketDirectories,
     /// Where sessions begin, name and value, where that is not PostgreSQL's default.
     sessions: Vec<(String, String)>,
+}
+
+/// `unix_socket_directories`, as they were set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SocketDirectories(Vec<PathBuf>);
+
+impl Default for SocketDirectories {
+    /// The data directory.
+    fn default() -> Self {
+        Self(vec![PathBuf::from(".")])
+    }
+}
+
+impl SocketDirectories {
+    /// Where they are. The data directory's path may be too long for a socket; where it was not
+    /// asked for, the server does without.
+    pub(super) fn in_data(&self, data: &Path) -> Vec<PathBuf> {
+        let all = self.0.iter().map(|path| {
+            let in_place = path.as_os_str() == ".";
+            if in_place {
+                data.to_owned()
+            } else {
+                data.join(path)
+            }
+        });
+        let all: Vec<_> = all.collect();
+        if *self == Self::default() && !all.iter().all(|path| unix_socket_fits(path)) {
+            tracing::warn!(
+                "no Unix socket: the path of the data directory is too long for one; \
+                 set unix_socket_directories"
+            );
+            return vec![];
+        }
+        all
+    }
 }
 
 /// A setting that cannot be used.

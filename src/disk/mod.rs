@@ -11,6 +11,7 @@
 
 mod fake;
 mod real;
+mod reserve;
 mod vouched;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub use fake::{FakeCounters, FakeDisk, FakeError, FakeOp};
 pub use real::{DirLock, RealDisk};
 
+pub(crate) use reserve::{RESERVE_BYTES, give_up_reserve, keep_reserve};
 pub(crate) use vouched::{vouch, vouched};
 
 /// How a file is opened.
@@ -54,6 +56,10 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Bytes that files in `dir` may still take; without bound where a disk does not know.
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+    /// Bytes of the file system that `dir` is on, taken or not.
+    fn total_bytes(&self, _dir: &Path) -> io::Result<u64> {
         Ok(u64::MAX)
     }
 }
@@ -94,17 +100,29 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
 
 /// Replaces the file `path` with `bytes`, all or nothing: temporary file beside it, sync, rename,
 /// directory sync. On an error the old content or the new stands; the temporary may be left.
+/// Where there is no space for the temporary file, the folder's reserve is given up for it.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temp = dir.join(name);
-    if disk.exists(&temp)? {
-        disk.remove(&temp)?;
+    match write_new(disk, &temp, bytes) {
+        // What was written of it is thrown away whole; nothing of it was relied on.
+        Err(e) if e.kind() == io::ErrorKind::StorageFull && give_up_reserve(disk, dir)? => {
+            write_new(disk, &temp, bytes)?;
+        }
+        written => written?,
     }
-    let file = disk.open(&temp, OpenMode::CreateNew)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync()?;
     disk.rename(&temp, path)?;
     disk.sync_dir(dir)
+}
+
+/// Writes a file anew, under a name that nobody relies on.
+fn write_new(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if disk.exists(path)? {
+        disk.remove(path)?;
+    }
+    let file = disk.open(path, OpenMode::CreateNew)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()
 }

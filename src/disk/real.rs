@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,7 +86,8 @@ impl Disk for RealDisk {
         match mode {
             OpenMode::Read => options.read(true),
             OpenMode::Write => options.read(true).write(true),
-            OpenMode::CreateNew => options.read(true).write(true).create_new(true),
+            // What is kept here is nobody else's business: rows, and what passwords are checked with.
+            OpenMode::CreateNew => options.read(true).write(true).create_new(true).mode(0o600),
         };
         Ok(Arc::new(RealFile(options.open(path)?)))
     }
@@ -100,22 +101,26 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
-        File::open(dir)?.sync_all()
+        File::open(or_here(dir))?.sync_all()
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
-        let found = rustix::fs::statvfs(dir)?;
+        let found = rustix::fs::statvfs(or_here(dir))?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(or_here(dir))?;
+        Ok(found.f_blocks.saturating_mul(found.f_frsize))
+    }
+}
+
+/// The directory, which has a name also where it is the present one.
+fn or_here(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
     }
 }
 

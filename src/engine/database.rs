@@ -1,22 +1,25 @@
 //! One database: a spool with its slots and replicas.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::define;
+use super::floor::{self, DiskSpace, Floor};
 use super::producers::{Producers, ReadCheckpoint};
 use super::transaction::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+use crate::metrics::SyncSnapshot;
 use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, OwnerError, SLOTS_FILE, SlotName, SlotSnapshot,
-    SlotStats, SlotStore, SlotStoreError, SlotUser, UnknownSlot,
+    DropError, InvalidationCause, NewSlot, OwnerError, PersistError, SLOTS_FILE, SlotName,
+    SlotSnapshot, SlotStats, SlotStore, SlotStoreError, SlotUser, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -83,6 +86,7 @@ pub struct Engine {
     pub(super) producers: Arc<Producers>,
     pub(super) relations: RelationStore,
     pub(super) scratch: Scratch,
+    pub(super) floor: Floor,
     recovery: RecoveryReport,
 }
 
@@ -120,6 +124,7 @@ impl Engine {
             action: format!("create {}", dir.display()),
             source,
         })?;
+        floor::make_room(&*disk, dir);
         let of_slots = |source| OpenError::Slots {
             database: name.to_owned(),
             source,
@@ -149,6 +154,7 @@ impl Engine {
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
         let resumes = ResumeCounters::default();
+        let floor = Floor::open(disk, dir.to_owned(), options.disk_floor);
         Ok(Self {
             name: name.to_owned(),
             options: RwLock::new(options),
@@ -160,6 +166,7 @@ impl Engine {
             producers,
             relations,
             scratch,
+            floor,
             recovery,
         })
     }
@@ -205,8 +212,14 @@ impl Engine {
         options.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what can be changed while the database is open: the limits of slots and temporary
-    /// files, what is kept, and how commits are released. The rest of `options` is not looked at.
+    /// The file system that the spool is on, as it was last looked at.
+    pub fn disk_space(&self) -> DiskSpace {
+        self.floor.space()
+    }
+
+    /// Changes what can be changed while the database is open: the limits of slots, temporary
+    /// files and the disk, what is kept, and how commits are released. The rest of `options` is
+    /// not looked at.
     pub fn reconfigure(&self, options: &EngineOptions) -> Result<(), CommitSettingsError> {
         self.replicas.configure(options.commit.clone())?;
         let mut now = self.options.write().unwrap_or_else(PoisonError::into_inner);
@@ -215,6 +228,9 @@ impl Engine {
         now.wal_keep_size = options.wal_keep_size;
         now.temp_file_limit = options.temp_file_limit;
         self.scratch.set_limit(options.temp_file_limit);
+        now.disk_floor = options.disk_floor;
+        now.disk_floor_action = options.disk_floor_action;
+        self.floor.set(options.disk_floor);
         now.commit = options.commit.clone();
         Ok(())
     }
@@ -395,6 +411,32 @@ impl Engine {
     /// What was sent from each slot since the start, by name.
     pub fn slot_stats(&self) -> Vec<(SlotName, SlotStats)> {
         self.slots.stats()
+    }
+
+    /// When the first transaction after `since` was committed, unix milliseconds; `None` when
+    /// nothing is after it. Blocking.
+    pub fn committed_after(&self, since: Lsn) -> Result<Option<u64>, ReadError> {
+        self.spool.committed_after(since)
+    }
+
+    /// Why slots are not written any more, once that failed.
+    pub fn slots_failure(&self) -> Option<PersistError> {
+        self.slots.failure()
+    }
+
+    /// Bytes that the database's files may still take. Blocking.
+    pub fn disk_free(&self) -> io::Result<u64> {
+        self.scratch.disk_free()
+    }
+
+    /// The writer's syncs since the start.
+    pub fn syncs(&self) -> SyncSnapshot {
+        self.spool.syncs()
+    }
+
+    /// How many slots were invalidated since the start, by cause.
+    pub fn invalidations(&self) -> [(InvalidationCause, u64); InvalidationCause::ALL.len()] {
+        self.slots.invalidations()
     }
 
     /// `pg_stat_reset_replication_slot`: of one slot, or of all.

@@ -27,6 +27,7 @@ impl Engine {
     /// Does what a statement asks to define, for all records that are not queued yet; durable
     /// before it returns. Blocking.
     pub fn define(&self, command: &Command) -> Result<Outcome, PublishError> {
+        self.admit_bytes(0)?;
         let commands = std::slice::from_ref(command);
         self.relations.change(commands, &[], || self.behind_queue())
     }
@@ -41,6 +42,7 @@ impl Engine {
         if commands.is_empty() {
             return self.note_collections(collections);
         }
+        self.admit_bytes(0)?;
         let names = collections.names();
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
         self.relations

@@ -122,6 +122,14 @@ pub enum PublishError {
         /// How far.
         lag: u64,
     },
+    /// Less than the floor is free on the file system; nothing was stored.
+    #[error("could not extend the spool: less than disk_floor is free on its file system")]
+    DiskFull {
+        /// Bytes that were free.
+        free: u64,
+        /// Bytes that stay free.
+        floor: u64,
+    },
     /// A collection could not be made a table; nothing was stored.
     #[error(transparent)]
     Define(#[from] DefineError),

@@ -9,10 +9,12 @@ mod database;
 mod databases;
 mod define;
 mod error;
+mod floor;
 mod options;
 mod producers;
 mod publish;
 mod replay;
+mod retained;
 mod retention;
 mod streams;
 mod transaction;
@@ -24,10 +26,12 @@ pub use error::{
     AcknowledgeError, AdvanceError, CreateSlotError, MaintainError, OpenError,
     PersistProducersError, ProducerStoreError, PublishError, SubscribeError,
 };
+pub use floor::{DiskFloor, DiskFloorAction, DiskSpace};
 pub use options::{EngineOptions, boundary};
 pub use producers::{
     PRODUCERS_FILE, ProducerSnapshot, check_producers, producers_counted, repair_producers,
 };
+pub use retained::Retained;
 pub use retention::RetentionOutcome;
 pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};

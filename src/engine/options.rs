@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{DiskFloor, DiskFloorAction};
 use crate::lsn::Lsn;
 use crate::replicas::CommitSettings;
 use crate::slots::SlotLimits;
@@ -29,6 +30,10 @@ pub struct EngineOptions {
     pub wal_keep_size: u64,
     /// `temp_file_limit`: most bytes of a transaction block outside of memory; `None` no limit.
     pub temp_file_limit: Option<u64>,
+    /// `disk_floor`: what stays free of the file system.
+    pub disk_floor: DiskFloor,
+    /// `disk_floor_action`: what is done below that.
+    pub disk_floor_action: DiskFloorAction,
     /// Commit policy, quorum and flow control.
     pub commit: CommitSettings,
 }
@@ -50,6 +55,8 @@ impl Default for EngineOptions {
             max_slot_wal_keep_size: None,
             wal_keep_size: GIB,
             temp_file_limit: Some(10 * GIB),
+            disk_floor: DiskFloor::default(),
+            disk_floor_action: DiskFloorAction::default(),
             commit: CommitSettings::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::producers::{Numbering, ProducerSnapshot};
 use super::replay::Replay;
-use super::transaction::{Numbers, TransactionBuffer, failed};
+use super::transaction::{Numbers, TransactionBuffer, failed, size};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
 use crate::relations::Command;
@@ -27,7 +27,7 @@ impl Engine {
         if batch.is_empty() {
             return Err(PublishError::Empty);
         }
-        self.admit()?;
+        self.admit(size(batch.num_bytes()))?;
         self.note_collections(batch.collections())?;
         if !batch.is_numbered() {
             return Ok(self.spool.append(batch.into_units())?);
@@ -77,10 +77,11 @@ impl Engine {
             self.define_with(commands, buffer.collections())?;
             return Ok(None);
         }
-        self.admit()?;
+        let bytes = buffer.counted_bytes();
+        self.admit(bytes)?;
         let collections = buffer.collections().clone();
         let order = buffer.is_numbered().then(|| self.producers.order());
-        let mut replay = buffer.into_replay()?;
+        let mut replay = buffer.into_replay()?.promised(self.floor.promise(bytes));
         if !commands.is_empty() {
             replay.check().map_err(failed("read"))?;
         }
@@ -125,10 +126,17 @@ impl Engine {
         self.producers.snapshot()
     }
 
-    fn admit(&self) -> Result<(), PublishError> {
+    fn admit(&self, bytes: u64) -> Result<(), PublishError> {
         self.replicas
             .admit(self.head())
-            .map_err(|throttled| PublishError::Throttled { lag: throttled.lag })
+            .map_err(|throttled| PublishError::Throttled { lag: throttled.lag })?;
+        self.admit_bytes(bytes)
+    }
+
+    /// Whether the file system has room for so many bytes more.
+    pub(super) fn admit_bytes(&self, bytes: u64) -> Result<(), PublishError> {
+        self.floor
+            .admit(bytes, || size(self.spool.num_queued_bytes()))
     }
 }
 

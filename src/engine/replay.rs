@@ -7,7 +7,8 @@ use std::mem;
 use bytes::Bytes;
 
 use super::batch::PART_PREFIX;
-use super::transaction::{ENTRY_HEAD, Numbers, Spill};
+use super::floor::Promise;
+use super::transaction::{ENTRY_HEAD, Numbers, Spill, size};
 use crate::change;
 use crate::spool::{Draft, DraftSource, Stamp};
 
@@ -26,6 +27,8 @@ pub(super) struct Replay {
     /// Frames made ready.
     num_ready: u64,
     numbers: Vec<Numbers>,
+    /// What of it is still to be written counts as taken of the disk.
+    promise: Option<Promise>,
 }
 
 /// Where an entry lies, and what its head says.
@@ -52,6 +55,15 @@ impl Replay {
             counted,
             num_ready: 0,
             numbers,
+            promise: None,
+        }
+    }
+
+    /// The same with a promise for its bytes.
+    pub(super) fn promised(self, promise: Promise) -> Self {
+        Self {
+            promise: Some(promise),
+            ..self
         }
     }
 
@@ -132,7 +144,11 @@ impl DraftSource for Replay {
                 return Ok(None);
             }
         }
-        Ok(self.ready.pop_front())
+        let draft = self.ready.pop_front();
+        if let (Some(promise), Some(draft)) = (&mut self.promise, &draft) {
+            promise.keep(size(draft.counted_frame()));
+        }
+        Ok(draft)
     }
 }
 

@@ -3,9 +3,10 @@
 //! The order is the promise: slot positions are on disk before anything relies on them, an
 //! invalidation is on disk before what the slot needed is removed.
 
-use super::{Engine, EngineOptions, MaintainError};
+use super::{DiskFloorAction, Engine, EngineOptions, MaintainError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
+use crate::slots::give_up::{self, Holder};
 use crate::slots::retention::{
     RetainedSpan, RetentionPositions, keeping_at_least, keeping_at_most,
 };
@@ -30,6 +31,9 @@ impl Engine {
         self.persist_slots()?;
         self.producers.persist(&self.spool, Lsn::ZERO)?;
         self.replicas.observe(self.head());
+        let space = self.floor.tick();
+        self.scratch
+            .keep_free(self.options().reserve().max(space.floor));
         self.enforce_retention(now)
     }
 
@@ -95,15 +99,54 @@ impl Engine {
         let _retaining = self.hold_retention();
         let options = self.options();
         let segments = self.spool.segments();
-        let positions = self.retention_positions(&options, &segments, archived, active);
+        let mut positions = self.retention_positions(&options, &segments, archived, active);
+        let mut invalidated = Vec::new();
+        if options.disk_floor_action == DiskFloorAction::Invalidate && self.floor.space().is_full()
+        {
+            // What nobody needs goes before any slot.
+            positions.keep_above = Lsn::MAX;
+            invalidated = self.give_up_slots(&spans(&segments), archived, now)?;
+        }
         let retained = self.slots.retain(&positions, &options.limits, now)?;
         let prune_to = retained.prune_to.unwrap_or_default();
         let pruned = self.prune(&segments, prune_to, active)?;
+        if pruned.bytes > 0 {
+            self.floor.note_freed(now);
+        }
+        invalidated.extend(retained.invalidated);
         Ok(RetentionOutcome {
-            invalidated: retained.invalidated,
+            invalidated,
             pruned,
             prune_to,
         })
+    }
+
+    /// Invalidates the slots that hold what has to go for the disk's floor.
+    fn give_up_slots(
+        &self,
+        spans: &[RetainedSpan],
+        archived: Lsn,
+        now: Moment,
+    ) -> Result<Vec<(SlotName, InvalidationCause)>, MaintainError> {
+        let mut invalidated = Vec::new();
+        if self.floor.is_settling(now) {
+            return Ok(invalidated);
+        }
+        let valid = self.slots.snapshot().into_iter();
+        let valid = valid.filter(|slot| slot.invalidation.is_none());
+        let holders = valid.map(|slot| Holder {
+            name: slot.name,
+            persisted_restart_lsn: slot.persisted_restart_lsn,
+            in_use: slot.active_pid.is_some(),
+        });
+        let missing = self.floor.space().missing();
+        for name in give_up::plan(holders.collect(), spans, archived, missing) {
+            let cause = InvalidationCause::WalRemoved;
+            if self.slots.invalidate(&name, cause, now)? {
+                invalidated.push((name, cause));
+            }
+        }
+        Ok(invalidated)
     }
 
     /// The sizes that are set, as positions. `wal_keep_size` is a wish of the periodic work; who

@@ -78,6 +78,7 @@ impl Engine {
     ) -> Result<Subscription, SubscribeError> {
         let taken = self.take_slot(name, from, who.user, now)?;
         self.resumes.count(&taken.plan);
+        self.slots.count_resync(name, false);
         let restart_lsn = taken.slot.restart_lsn;
         self.replicas
             .register(name.as_str(), who.region.as_deref(), restart_lsn, now);
@@ -189,6 +190,7 @@ impl Engine {
         now: Moment,
     ) -> Result<SubscribeError, SubscribeError> {
         self.slots.invalidate(&slot.name, cause, now)?;
+        self.slots.count_resync(&slot.name, true);
         self.resumes.count(&ResumePlan::FullRebootstrap {
             cause,
             floor: slot.restart_lsn,

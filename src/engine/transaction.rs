@@ -48,8 +48,8 @@ pub(super) struct Scratch {
     next: Arc<AtomicU64>,
     /// Most bytes of one file.
     limit: Arc<AtomicU64>,
-    /// Bytes that stay free.
-    reserve: u64,
+    /// Bytes that stay free: what the spool needs to go on, or the disk's floor.
+    reserve: Arc<AtomicU64>,
 }
 
 const SCRATCH_START: &str = "transaction.";
@@ -72,14 +72,24 @@ impl Scratch {
             dir,
             next: Arc::default(),
             limit: Arc::new(AtomicU64::new(options.temp_file_limit.unwrap_or(u64::MAX))),
-            reserve: options.reserve(),
+            reserve: Arc::new(AtomicU64::new(options.reserve())),
         })
+    }
+
+    /// Bytes that files beside the spool may still take.
+    pub(super) fn disk_free(&self) -> io::Result<u64> {
+        self.disk.free_bytes(&self.dir)
     }
 
     /// Changes the limit, of open transactions too.
     pub(super) fn set_limit(&self, limit: Option<u64>) {
         let limit = limit.unwrap_or(u64::MAX);
         self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Has more bytes stay free than the spool needs, from now on.
+    pub(super) fn keep_free(&self, bytes: u64) {
+        self.reserve.store(bytes, Ordering::Relaxed);
     }
 
     /// Whether a file that ends at `end` may get `more` bytes.
@@ -91,11 +101,9 @@ impl Scratch {
             });
         }
         let free = self.disk.free_bytes(&self.dir).map_err(failed("extend"))?;
-        if free < more.saturating_add(self.reserve) {
-            let words = format!(
-                "{free} bytes are free, of which {} are kept for the spool",
-                self.reserve
-            );
+        let reserve = self.reserve.load(Ordering::Relaxed);
+        if free < more.saturating_add(reserve) {
+            let words = format!("{free} bytes are free, of which {reserve} are kept for the spool");
             let full = io::Error::new(io::ErrorKind::StorageFull, words);
             return Err(failed("extend")(full));
         }
@@ -248,6 +256,11 @@ impl TransactionBuffer {
             savepoints: Vec::new(),
             collections: Collections::default(),
         }
+    }
+
+    /// Bytes of its records' frames, as the spool counts them.
+    pub(super) const fn counted_bytes(&self) -> u64 {
+        self.at.counted
     }
 
     /// The term its records get.

@@ -10,9 +10,24 @@ impl From<RoleError> for PgError {
             RoleError::Missing(_) => "42704",
             RoleError::ReservedName(_) => "42939",
             RoleError::InvalidName => "42602",
+            RoleError::NoMoreOids => "54000",
             RoleError::LastSuperuser(_) => "2BP01",
             RoleError::Persist(_) => "58030",
         };
-        Self::error(code, error.to_string())
+        let text = error.to_string();
+        match error {
+            RoleError::ReservedName(name) if name.starts_with("pg_") => Self::error(code, text)
+                .with_detail("Role names starting with \"pg_\" are reserved."),
+            RoleError::LastSuperuser(_) => {
+                Self::error(code, text).with_hint("Make another superuser that can log in first.")
+            }
+            RoleError::Persist(_) => Self::error(code, text)
+                .with_hint("Roles are not changed any more until the server is started again."),
+            RoleError::Exists(_)
+            | RoleError::Missing(_)
+            | RoleError::ReservedName(_)
+            | RoleError::InvalidName
+            | RoleError::NoMoreOids => Self::error(code, text),
+        }
     }
 }

@@ -210,3 +210,15 @@ pub(super) const fn is_none(typmod: &i32) -> bool {
 pub(super) const fn is_false(flag: &bool) -> bool {
     !*flag
 }
+
+/// Any bytes are definitions or an error; definitions are read as they were written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_file(bytes: &[u8]) {
+    let _refused = decode(bytes);
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    if let Ok(file) = decode(&crate::disk::vouch(text)) {
+        let written = encode(&file);
+        let again = written.clone().and_then(|bytes| decode(&bytes));
+        assert_eq!(again.and_then(|file| encode(&file)), written);
+    }
+}

@@ -27,6 +27,8 @@ pub use command::{
     PublishedActions, SchemaName, TableAction, TableName,
 };
 pub use error::{DefineError, Dependents, RelationPersistError, RelationStoreError};
+#[cfg(any(test, fuzzing))]
+pub(crate) use file::fuzz_file;
 pub use filter::{FilterError, FilterExpr, FilterNode};
 pub use search_path::schemas_searched;
 pub use show::PublicationTable;

@@ -290,6 +290,7 @@ impl Replicas {
         let requirement = {
             let inner = self.lock();
             if let Err(unmet) = inner.check_members() {
+                self.waiter.note_unmet();
                 return CommitWait::over(CommitOutcome::Unmet(unmet));
             }
             Requirement::of(&inner.settings)

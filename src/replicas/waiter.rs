@@ -43,6 +43,8 @@ pub struct CommitWaitMetrics {
     pub timed_out: u64,
     /// Waits that were none.
     pub not_required: u64,
+    /// Commits whose quorum could not be met by those who were connected.
+    pub unmet: u64,
     /// How long the last wait took, at least 1.
     pub last_wait_micros: u64,
 }
@@ -208,6 +210,11 @@ impl CommitWaiter {
     /// Counts a commit that waits for nobody.
     pub fn note_not_required(&self) {
         self.lock().metrics.not_required += 1;
+    }
+
+    /// Counts a commit whose quorum nobody there can meet.
+    pub(super) fn note_unmet(&self) {
+        self.lock().metrics.unmet += 1;
     }
 
     /// Begins to wait until `target` is durable as required.

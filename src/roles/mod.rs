@@ -5,13 +5,16 @@
 //! own form). A command works on a copy, which counts when it is on disk. Who is superuser may do
 //! everything and use every database; others what they were given.
 
+mod file;
+mod set;
 mod store;
 mod verifier;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-pub use store::{RoleOpenError, Roles};
-pub use verifier::{InvalidVerifier, Verifier};
+pub use set::RoleSet;
+pub use store::{ROLES_FILE, RoleOpenError, Roles};
+pub use verifier::{InvalidVerifier, NoRandomSalt, Verifier};
 
 /// The first OID that a role may get: PostgreSQL's first for objects of users.
 pub const FIRST_ROLE_OID: u32 = 16_384;
@@ -55,35 +58,6 @@ impl Role {
     /// Whether it may use the database.
     pub fn may_use(&self, database: &str) -> bool {
         self.rights.superuser || self.databases.contains(database)
-    }
-}
-
-/// All roles at one time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RoleSet {
-    roles: BTreeMap<String, Role>,
-    next_oid: u32,
-}
-
-impl RoleSet {
-    /// The role of that name.
-    pub fn find(&self, name: &str) -> Option<&Role> {
-        self.roles.get(name)
-    }
-
-    /// The role with that OID.
-    pub fn find_oid(&self, oid: u32) -> Option<&Role> {
-        self.iter().find(|role| role.oid == oid)
-    }
-
-    /// All, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Role> {
-        self.roles.values()
-    }
-
-    /// Whether there are none: nobody can come in.
-    pub fn is_empty(&self) -> bool {
-        self.roles.is_empty()
     }
 }
 
@@ -167,128 +141,13 @@ pub enum RoleError {
     /// 42602
     #[error("role names have 1 to 63 bytes and no zero among them")]
     InvalidName,
+    /// 54000: every OID was given to a role once.
+    #[error("there is no OID left for a role")]
+    NoMoreOids,
     /// 2BP01: nobody would be left who can log in and may do everything.
     #[error("\"{0}\" is the last superuser that can log in")]
     LastSuperuser(String),
     /// 58030: what is on disk is unknown; nothing is written any more.
     #[error("cannot write the roles: {0}")]
     Persist(String),
-}
-
-impl RoleSet {
-    /// The set after a command, or why there is none. `next` is untouched on an error.
-    pub fn after(&self, command: &RoleCommand) -> Result<Self, RoleError> {
-        let mut next = self.clone();
-        next.next_oid = next.next_oid.max(FIRST_ROLE_OID);
-        match command {
-            RoleCommand::Create { name, changes } => next.create(name, changes)?,
-            RoleCommand::Alter { name, changes } => next.existing(name)?.change(changes),
-            RoleCommand::Rename { name, to } => next.rename(name, to)?,
-            RoleCommand::Drop { names, if_exists } => next.drop_all(names, *if_exists)?,
-            RoleCommand::Databases {
-                databases,
-                roles,
-                grant,
-            } => next.grant(databases, roles, *grant)?,
-        }
-        Ok(next)
-    }
-
-    fn existing(&mut self, name: &str) -> Result<&mut Role, RoleError> {
-        let missing = || RoleError::Missing(name.to_owned());
-        self.roles.get_mut(name).ok_or_else(missing)
-    }
-
-    fn create(&mut self, name: &str, changes: &RoleChanges) -> Result<(), RoleError> {
-        check_name(name)?;
-        if self.roles.contains_key(name) {
-            return Err(RoleError::Exists(name.to_owned()));
-        }
-        let mut role = Role {
-            oid: self.next_oid,
-            name: name.to_owned(),
-            rights: Rights::default(),
-            verifier: None,
-            connection_limit: None,
-            valid_until_unix_ms: None,
-            databases: BTreeSet::new(),
-        };
-        role.change(changes);
-        self.next_oid = self.next_oid.saturating_add(1);
-        self.roles.insert(name.to_owned(), role);
-        Ok(())
-    }
-
-    fn rename(&mut self, name: &str, to: &str) -> Result<(), RoleError> {
-        check_name(to)?;
-        if self.roles.contains_key(to) {
-            return Err(RoleError::Exists(to.to_owned()));
-        }
-        let missing = || RoleError::Missing(name.to_owned());
-        let mut role = self.roles.remove(name).ok_or_else(missing)?;
-        role.name = to.to_owned();
-        self.roles.insert(to.to_owned(), role);
-        Ok(())
-    }
-
-    fn drop_all(&mut self, names: &[String], if_exists: bool) -> Result<(), RoleError> {
-        for name in names {
-            if self.roles.remove(name).is_none() && !if_exists {
-                return Err(RoleError::Missing(name.clone()));
-            }
-        }
-        Ok(())
-    }
-
-    fn grant(
-        &mut self,
-        databases: &[String],
-        roles: &[String],
-        grant: bool,
-    ) -> Result<(), RoleError> {
-        for name in roles {
-            let role = self.existing(name)?;
-            for database in databases {
-                if grant {
-                    role.databases.insert(database.clone());
-                } else {
-                    role.databases.remove(database);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Role {
-    fn change(&mut self, changes: &RoleChanges) {
-        let set = |right: &mut bool, to: Option<bool>| *right = to.unwrap_or(*right);
-        set(&mut self.rights.login, changes.login);
-        set(&mut self.rights.superuser, changes.superuser);
-        set(&mut self.rights.replication, changes.replication);
-        set(&mut self.rights.publish, changes.publish);
-        set(&mut self.rights.monitor, changes.monitor);
-        if let Some(verifier) = &changes.verifier {
-            self.verifier.clone_from(verifier);
-        }
-        if let Some(limit) = changes.connection_limit {
-            self.connection_limit = limit;
-        }
-        if let Some(until) = changes.valid_until_unix_ms {
-            self.valid_until_unix_ms = until;
-        }
-        if let Some(databases) = &changes.databases {
-            self.databases.clone_from(databases);
-        }
-    }
-}
-
-fn check_name(name: &str) -> Result<(), RoleError> {
-    if !(1..=63).contains(&name.len()) || name.contains('\0') {
-        return Err(RoleError::InvalidName);
-    }
-    if name.starts_with("pg_") || matches!(name, "public" | "none") {
-        return Err(RoleError::ReservedName(name.to_owned()));
-    }
-    Ok(())
 }

@@ -1,10 +1,18 @@
 //! The store: one writer, readers that never wait for the disk.
+//!
+//! A command works on a copy; the copy is written, and counts when it is durable. After a failed
+//! write the file's state is unknown: nothing is written any more until the store is opened again.
+//! What counts then is what counted before the command.
 
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{RoleCommand, RoleError, RoleSet};
-use crate::disk::Disk;
+use super::{RoleCommand, RoleError, RoleSet, file};
+use crate::disk::{self, Disk};
+
+/// Name of the file in the data directory.
+pub const ROLES_FILE: &str = "roles.json";
 
 /// Why the roles cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,15 +27,55 @@ pub struct RoleOpenError {
 /// The roles of one data directory.
 #[derive(Debug)]
 pub struct Roles {
+    writer: Mutex<Writer>,
     visible: RwLock<Arc<RoleSet>>,
+}
+
+/// The only hand that writes the file.
+#[derive(Debug)]
+struct Writer {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    is_new: bool,
+    failed: Option<String>,
 }
 
 impl Roles {
     /// Opens the roles in `data`, the data directory; where none were stored there are none.
     /// Blocking.
-    pub fn open(_disk: Arc<dyn Disk>, _data: &Path) -> Result<Self, RoleOpenError> {
-        let visible = RwLock::default();
-        Ok(Self { visible })
+    pub fn open(disk: Arc<dyn Disk>, data: &Path) -> Result<Self, RoleOpenError> {
+        let path = data.join(ROLES_FILE);
+        let found = Self::inspect(disk.as_ref(), data)?;
+        let is_new = found.is_none();
+        Ok(Self {
+            writer: Mutex::new(Writer {
+                disk,
+                path,
+                is_new,
+                failed: None,
+            }),
+            visible: RwLock::new(Arc::new(found.unwrap_or_default())),
+        })
+    }
+
+    /// Reads the roles in `data`, if any were stored; changes nothing. Blocking.
+    pub fn inspect(disk: &dyn Disk, data: &Path) -> Result<Option<RoleSet>, RoleOpenError> {
+        let path = data.join(ROLES_FILE);
+        let unreadable = |reason| RoleOpenError {
+            path: path.display().to_string(),
+            reason,
+        };
+        match disk.read(&path) {
+            Ok(bytes) => file::decode(&bytes).map(Some).map_err(unreadable),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(error.to_string())),
+        }
+    }
+
+    /// Whether no roles were ever stored here: a first start.
+    pub fn is_new(&self) -> bool {
+        let writer = self.writer.lock();
+        writer.unwrap_or_else(PoisonError::into_inner).is_new
     }
 
     /// The roles now. Cheap.
@@ -38,9 +86,45 @@ impl Roles {
 
     /// Does what a command asks; durable before it returns. Blocking.
     pub fn apply(&self, command: &RoleCommand) -> Result<Arc<RoleSet>, RoleError> {
-        let mut visible = self.visible.write().unwrap_or_else(PoisonError::into_inner);
-        let next = Arc::new(visible.after(command)?);
-        *visible = Arc::clone(&next);
+        self.apply_all(std::slice::from_ref(command))
+    }
+
+    /// Does what several commands ask, all or nothing; durable before it returns. Blocking.
+    pub fn apply_all(&self, commands: &[RoleCommand]) -> Result<Arc<RoleSet>, RoleError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.check()?;
+        let current = self.current();
+        let next = Arc::new(current.after_all(commands)?);
+        if next != current || writer.is_new {
+            writer.write(&next)?;
+            let visible = self.visible.write();
+            *visible.unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        }
         Ok(next)
+    }
+}
+
+impl Writer {
+    fn check(&self) -> Result<(), RoleError> {
+        match &self.failed {
+            Some(reason) => Err(RoleError::Persist(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, set: &RoleSet) -> Result<(), RoleError> {
+        let written = file::encode(set).and_then(|bytes| {
+            disk::replace_file(self.disk.as_ref(), &self.path, &bytes).map_err(|e| e.to_string())
+        });
+        match written {
+            Ok(()) => {
+                self.is_new = false;
+                Ok(())
+            }
+            Err(reason) => {
+                self.failed = Some(reason.clone());
+                Err(RoleError::Persist(reason))
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::tls::TlsContext;
 use crate::hba::HbaRules;
 
 /// What decides at the door. Clones share it; what is put in counts for the next connection.
@@ -13,13 +14,15 @@ pub struct Access {
 #[derive(Debug)]
 struct Shared {
     rules: RwLock<Arc<HbaRules>>,
+    tls: RwLock<Option<Arc<TlsContext>>>,
 }
 
 impl Access {
     /// These rules, without TLS.
     pub fn new(rules: HbaRules) -> Self {
         let rules = RwLock::new(Arc::new(rules));
-        let shared = Arc::new(Shared { rules });
+        let tls = RwLock::default();
+        let shared = Arc::new(Shared { rules, tls });
         Self { shared }
     }
 
@@ -33,6 +36,18 @@ impl Access {
     pub fn replace_rules(&self, rules: HbaRules) {
         let current = self.shared.rules.write();
         *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// What the next handshake shows; `None`: there is none.
+    pub fn tls(&self) -> Option<Arc<TlsContext>> {
+        let tls = self.shared.tls.read();
+        tls.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has handshakes show this from now on. Encrypted connections go on as they are.
+    pub fn replace_tls(&self, tls: Option<TlsContext>) {
+        let current = self.shared.tls.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
     }
 }
 

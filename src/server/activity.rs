@@ -195,6 +195,7 @@ mod tests {
             application_name: String::new(),
             client: None,
             server: None,
+            tls: None,
             started_unix_ms: 0,
             transaction_unix_ms: None,
             query_unix_ms: None,

@@ -6,13 +6,16 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use crate::pgerror::PgError;
 
 /// The largest startup packet, its length field included.
@@ -28,8 +31,10 @@ pub(super) const MAX_COPY_DATA: usize = 0x3FFF_FFFF;
 const HEADER: usize = 5;
 /// How long a client has to read the last words of a connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Room made before each read.
+/// Room made before each read of a client that sends much.
 const READ_CHUNK: usize = 64 << 10;
+/// What is read at once of a client that does not: no buffer waits for it.
+const SMALL_READ: usize = 4 << 10;
 
 /// What the server is ready to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +127,10 @@ pub(super) enum Broken {
 pub(super) struct Conn<S> {
     io: S,
     input: BytesMut,
+    /// The last read brought as much as it could.
+    sends_much: bool,
+    /// Something was written and not flushed.
+    unflushed: bool,
     /// Body bytes of the message being streamed or discarded that are still to come.
     body_left: usize,
     /// What is written at the next [`Conn::flush`].
@@ -134,6 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         Self {
             io,
             input: BytesMut::new(),
+            sends_much: false,
+            unflushed: false,
             body_left: 0,
             out: BytesMut::new(),
         }
@@ -141,8 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     /// Reads once; 0 is the end of the stream. Cancel-safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
-        self.input.reserve(READ_CHUNK);
-        self.io.read_buf(&mut self.input).await
+        poll_fn(|cx| self.poll_fill(cx)).await
     }
 
     /// Reads once if something is there already.
@@ -154,9 +164,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         .await
     }
 
-    /// [`Conn::fill`] for a poll loop.
+    /// [`Conn::fill`] for a poll loop. A connection that waits holds no room to read into.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        pin!(self.fill()).poll(cx)
+        let read = if self.sends_much {
+            self.poll_read_much(cx)
+        } else {
+            self.poll_read_little(cx)
+        };
+        if read.is_pending() {
+            self.sends_much = false;
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
+            }
+            if self.out.is_empty() {
+                self.out = BytesMut::new();
+            }
+        }
+        read
+    }
+
+    fn poll_read_much(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(READ_CHUNK);
+        let read = std::pin::pin!(self.io.read_buf(&mut self.input)).poll(cx);
+        if let Poll::Ready(Ok(num_bytes)) = read {
+            self.sends_much = num_bytes >= SMALL_READ;
+        }
+        read
+    }
+
+    fn poll_read_little(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = [MaybeUninit::uninit(); SMALL_READ];
+        let mut room = ReadBuf::uninit(&mut room);
+        Pin::new(&mut self.io)
+            .poll_read(cx, &mut room)
+            .map_ok(|()| {
+                self.input.extend_from_slice(room.filled());
+                self.sends_much = room.remaining() == 0;
+                room.filled().len()
+            })
     }
 
     /// Writes once from the front of `bytes` and removes what was written.
@@ -171,10 +216,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 Ok(num_bytes) => {
                     bytes.advance(num_bytes);
+                    self.unflushed = true;
                     Ok(())
                 }
                 Err(error) => Err(error),
             })
+    }
+
+    /// Moves on what [`Conn::poll_write`] took and an encrypted stream may still hold.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.unflushed = flushed.is_pending();
+        flushed
     }
 
     /// Completes when the client closed the connection; keeps what it sends before that.
@@ -218,10 +274,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         let _heard = tokio::time::timeout(LAST_WORDS, last_words).await;
     }
 
-    /// Tells the client that nothing more comes.
+    /// Tells the client that nothing more comes. One that does not listen is not waited for.
     pub(super) async fn close(&mut self) {
         // The peer may be gone already; there is nobody left to tell.
-        let _gone = self.io.shutdown().await;
+        let _gone = tokio::time::timeout(LAST_WORDS, self.io.shutdown()).await;
     }
 
     /// What was read and not used yet.
@@ -331,6 +387,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
                 (Treatment::Discard, _) => self.consume(HEADER),
             }
         }
+    }
+}
+
+impl Conn<Socket> {
+    /// The client's first byte, if nothing was read yet and the stream can be looked at.
+    pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
+        self.io.peek().await
+    }
+
+    /// Whether it is TCP that is not encrypted.
+    pub(super) const fn is_tcp(&self) -> bool {
+        matches!(self.io, Socket::Tcp(_))
+    }
+
+    /// The TCP stream for a handshake; until another is put back nothing can be read or written.
+    /// `None` when it is none, or when something was read that nobody used.
+    pub(super) fn take_tcp(&mut self) -> Option<TcpStream> {
+        if !self.input.is_empty() {
+            return None;
+        }
+        self.io.take_tcp()
+    }
+
+    /// Goes on with this stream.
+    pub(super) fn put_back(&mut self, io: Socket) {
+        self.io = io;
     }
 }
 

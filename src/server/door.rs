@@ -7,18 +7,19 @@ use super::Shared;
 use super::auth::{self, Identity};
 use super::conn::Conn;
 use super::limits::{self, Admission};
+use super::negotiation::{self, Negotiated};
 use super::peer::Peer;
 use super::rights;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
-use super::startup::{self, Negotiated, Startup};
+use super::startup::Startup;
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
 /// One connection, from its first byte to its last.
-pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>) {
+pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
     let mut conn = Conn::new(socket);
-    let startup = match negotiate(&mut conn, &shared).await {
+    let startup = match negotiate(&mut conn, &mut peer, &shared).await {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -65,8 +66,13 @@ async fn enter(
 }
 
 /// Carries a connection to its startup packet in time, or says why there is none.
-async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, String> {
-    let negotiation = startup::negotiate(conn, shared.options.wal_sender_timeout);
+async fn negotiate(
+    conn: &mut Conn<Socket>,
+    peer: &mut Peer,
+    shared: &Shared,
+) -> Result<Startup, String> {
+    let (access, timeout) = (&shared.options.access, shared.options.wal_sender_timeout);
+    let negotiation = negotiation::negotiate(conn, peer, access, timeout);
     let negotiated = tokio::select! {
         negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
         _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
@@ -77,7 +83,7 @@ async fn negotiate(conn: &mut Conn<Socket>, shared: &Shared) -> Result<Startup, 
             shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
-        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason.to_owned()),
+        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason),
         Ok(Err(error)) => return Err(error.to_string()),
         Ok(Ok(Negotiated::Refused(error))) => error,
         Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),

@@ -4,16 +4,19 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::door;
 use super::peer::Peer;
 use super::socket::Socket;
+use super::unix_socket::UnixSocket;
 use super::{Server, Shared, ShutdownReport};
 use crate::clock::Moment;
 use crate::engine::Engine;
@@ -75,60 +78,167 @@ impl Connections {
     }
 }
 
+/// Where connections come from.
+#[derive(Debug)]
+pub(super) enum Listener {
+    /// TCP
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixSocket),
+}
+
+impl Listener {
+    /// Its address, with the port that was chosen; `None` for a Unix socket.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The path of a Unix socket.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(socket) => Some(socket.path()),
+        }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, Peer)>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, client)| of_tcp(stream, client)),
+            Self::Unix(socket) => socket
+                .listener()
+                .poll_accept(cx)
+                .map_ok(|(stream, _)| of_unix(stream)),
+        }
+    }
+}
+
 /// Accepts and spawns connections until `shutdown` completes.
 async fn accept_until(
     shutdown: impl Future<Output = ()>,
-    listeners: &[TcpListener],
+    listeners: &[Listener],
     shared: &Arc<Shared>,
     connections: &mut Connections,
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
     // Those that have not shown a startup packet yet are bounded too: as many again and a few.
     let max_sockets = shared.options.max_connections.saturating_mul(2) + 8;
+    let mut turns = 0;
+    let mut pause = Pause::default();
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => return,
             Some(()) = connections.next_end() => {}
-            accepted = accept(listeners) => match accepted {
+            accepted = accept(listeners, &mut turns), if pause.is_over() => match accepted {
                 Ok((socket, peer)) => {
+                    pause.accepted();
                     connections.num_accepted += 1;
                     if connections.tasks.len() < max_sockets {
-                        let peer = describe(&socket, peer);
-                        let serve = door::serve(Socket::Tcp(socket), peer, Arc::clone(shared));
+                        let serve = door::serve(socket, peer, Arc::clone(shared));
                         connections.tasks.spawn(serve);
                     } else {
                         tracing::warn!(%peer, "connection dropped: too many sockets");
                     }
                 }
-                Err(error) => {
-                    tracing::error!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!(%error, "a client left before it was accepted");
                 }
+                Err(error) => pause.begin(&error),
             },
+            () = pause.sleep() => {}
         }
     }
 }
 
-/// The next connection of any listener.
-async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
-    poll_fn(|cx| {
-        let mut polled = listeners.iter().map(|listener| listener.poll_accept(cx));
-        polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
-    })
-    .await
+/// The time in which no connection can be accepted, for example for want of descriptors. Those
+/// that are open go on, and those that wait to be accepted wait a little longer.
+#[derive(Debug, Default)]
+struct Pause {
+    until: Option<Instant>,
+    /// That there is a pause was logged, and not yet that it is over.
+    is_told: bool,
 }
 
-/// The other end of an accepted socket.
-fn describe(socket: &TcpStream, client: SocketAddr) -> Peer {
-    if let Err(error) = socket.set_nodelay(true) {
+impl Pause {
+    fn is_over(&self) -> bool {
+        self.until.is_none()
+    }
+
+    fn begin(&mut self, error: &io::Error) {
+        self.until = Some(Instant::now() + ACCEPT_PAUSE);
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::error!(%error, "cannot accept connections; trying again and again");
+        }
+    }
+
+    fn accepted(&mut self) {
+        if std::mem::take(&mut self.is_told) {
+            tracing::info!("connections are accepted again");
+        }
+    }
+
+    /// Completes when the pause is over; never when there is none. Cancel-safe.
+    async fn sleep(&mut self) {
+        match self.until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+        self.until = None;
+    }
+}
+
+/// The next connection of any listener; each of them is asked first in its turn. Cancel-safe.
+async fn accept(listeners: &[Listener], turns: &mut usize) -> io::Result<(Socket, Peer)> {
+    let first = *turns % listeners.len().max(1);
+    let accepted = poll_fn(|cx| {
+        let from_first = listeners.iter().cycle().skip(first).take(listeners.len());
+        let mut polled = from_first.map(|listener| listener.poll_accept(cx));
+        polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    });
+    let accepted = accepted.await;
+    *turns = turns.wrapping_add(1);
+    accepted
+}
+
+/// Whether the error is of a connection that was about to be accepted, not of accepting.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// An accepted TCP connection and its other end.
+fn of_tcp(stream: TcpStream, client: SocketAddr) -> (Socket, Peer) {
+    if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%client, %error, "cannot switch off delayed sending");
     }
-    Peer {
+    let peer = Peer {
         client: Some(client),
-        server: socket.local_addr().ok(),
+        server: stream.local_addr().ok(),
         ..Peer::default()
-    }
+    };
+    (Socket::Tcp(stream), peer)
+}
+
+/// An accepted connection of a Unix socket and who is on its other end.
+fn of_unix(stream: UnixStream) -> (Socket, Peer) {
+    let peer = Peer {
+        unix_uid: stream.peer_cred().ok().map(|peer| peer.uid()),
+        ..Peer::default()
+    };
+    (Socket::Unix(stream), peer)
 }
 
 /// The periodic work of one database. An error is logged when it is new.

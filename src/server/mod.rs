@@ -15,10 +15,13 @@ mod conn;
 mod copy_in;
 mod door;
 mod extended;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod host;
 mod lexer;
 mod limits;
 mod listener;
+mod negotiation;
 mod peer;
 mod pipeline;
 mod portal;
@@ -40,12 +43,15 @@ mod startup;
 mod statement;
 mod statements;
 mod stream;
+mod tls;
 mod transaction;
 pub(crate) mod units;
+mod unix_socket;
 mod work;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,17 +63,26 @@ use crate::clock::Moment;
 use crate::engine::Databases;
 use crate::roles::Rights;
 use activity::Sessions;
+use listener::Listener;
 use portal::MAX_RUNNING_OF_ALL;
 use sql::Queries;
+use unix_socket::UnixSocket;
 
 pub use access::Access;
 pub use shown::{ShownSetting, ShownSettings};
+pub use tls::{TlsContext, TlsError, TlsOptions, TlsVersion};
+pub use unix_socket::{UnixSocketError, unix_socket_fits};
 
 /// Settings of a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Addresses to listen on; loopback only.
     pub listen: Vec<SocketAddr>,
+    /// `unix_socket_directories`: where Unix sockets are. Their number is the port of the first
+    /// address.
+    pub unix_socket_directories: Vec<PathBuf>,
+    /// `unix_socket_permissions`: who may connect to them.
+    pub unix_socket_permissions: u32,
     /// `wal_sender_timeout`, the default of each session; `None` is off.
     pub wal_sender_timeout: Option<Duration>,
     /// How long streams may take to end at a transaction boundary when the server stops.
@@ -87,6 +102,8 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 5433))],
+            unix_socket_directories: vec![],
+            unix_socket_permissions: 0o700,
             wal_sender_timeout: Some(Duration::from_secs(60)),
             shutdown_timeout: Duration::from_secs(30),
             startup_timeout: Duration::from_secs(60),
@@ -120,6 +137,9 @@ pub enum BindError {
     /// No address was given.
     #[error("no address to listen on")]
     NoAddress,
+    /// There is no Unix socket.
+    #[error(transparent)]
+    UnixSocket(#[from] UnixSocketError),
     /// No threads for queries.
     #[error("cannot make threads for queries")]
     Threads(#[source] io::Error),
@@ -150,7 +170,7 @@ pub struct ShutdownReport {
 /// A server that listens already and serves once it runs.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     shared: Arc<Shared>,
     /// Set to the deadline (steady time) when the server stops.
     stop: watch::Sender<Option<Duration>>,
@@ -220,7 +240,13 @@ impl Server {
             let listener = TcpListener::bind(address)
                 .await
                 .map_err(|source| BindError::Io { address, source })?;
-            listeners.push(listener);
+            listeners.push(Listener::Tcp(listener));
+        }
+        let port = listeners.iter().find_map(Listener::address);
+        for directory in &options.unix_socket_directories {
+            let port = port.map_or(0, |address| address.port());
+            let socket = UnixSocket::bind(directory, port, options.unix_socket_permissions)?;
+            listeners.push(Listener::Unix(socket));
         }
         let (stop, stopping) = watch::channel(None);
         let max_connections = options.max_connections.min(Semaphore::MAX_PERMITS);
@@ -246,8 +272,15 @@ impl Server {
 
     /// The addresses it listens on, with the ports that were chosen for port 0.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        let addresses = self.listeners.iter().map(TcpListener::local_addr);
-        addresses.filter_map(Result::ok).collect()
+        self.listeners
+            .iter()
+            .filter_map(Listener::address)
+            .collect()
+    }
+
+    /// The Unix sockets it listens on.
+    pub fn unix_sockets(&self) -> impl Iterator<Item = &Path> {
+        self.listeners.iter().filter_map(Listener::path)
     }
 
     /// Serves until `shutdown` completes; then ends all sessions, streams at a transaction

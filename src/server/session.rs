@@ -199,6 +199,7 @@ fn appearance(startup: &Startup, peer: &Peer, identity: &Identity, pid: u32) -> 
         application_name: startup.settings.value("application_name"),
         client: peer.client,
         server: peer.server,
+        tls: peer.tls.as_ref().map(|tls| Arc::new(tls.shown())),
         started_unix_ms: now,
         transaction_unix_ms: None,
         query_unix_ms: None,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 /// A connection's stream.
 #[derive(Debug)]
@@ -16,6 +17,47 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TCP, encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// None: it is away in a handshake, or a handshake took it along.
+    Away,
+}
+
+impl Socket {
+    /// The client's first byte, which stays to be read; `None` when there is none, or when it
+    /// cannot be looked at.
+    pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
+        let Self::Tcp(stream) = self else {
+            return Ok(None);
+        };
+        let mut byte = [0];
+        let num_bytes = stream.peek(&mut byte).await?;
+        Ok(byte.first().copied().filter(|_| num_bytes > 0))
+    }
+
+    /// The TCP stream, if it is one that is not encrypted; then it is away.
+    pub(super) fn take_tcp(&mut self) -> Option<TcpStream> {
+        match std::mem::replace(self, Self::Away) {
+            Self::Tcp(stream) => Some(stream),
+            other @ (Self::Unix(_) | Self::Tls(_) | Self::Away) => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+/// A client that leaves without a word of TLS has left all the same: every message says itself
+/// whether it is whole.
+fn end_without_words(read: io::Result<()>) -> io::Result<()> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        other => other,
+    }
+}
+
+fn away<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
 }
 
 impl AsyncRead for Socket {
@@ -27,6 +69,8 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf).map(end_without_words),
+            Self::Away => away(),
         }
     }
 }
@@ -40,6 +84,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Away => away(),
         }
     }
 
@@ -51,6 +97,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Away => away(),
         }
     }
 
@@ -58,6 +106,8 @@ impl AsyncWrite for Socket {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Away => false,
         }
     }
 
@@ -65,6 +115,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Away => away(),
         }
     }
 
@@ -72,6 +124,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Away => away(),
         }
     }
 }

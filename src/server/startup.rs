@@ -1,26 +1,15 @@
-//! From the first byte of a connection to its startup packet.
-//!
-//! Answers SSLRequest and GSSENCRequest with `N`, hands on cancel requests, and parses the
-//! startup packet into a [`Startup`]. Only bytes of the packet that is awaited may be there: a
-//! request with anything behind it ends the connection unanswered, so that nothing sent before
-//! an encryption answer is ever taken for something sent after it.
+//! The startup packet: what a client asks for, and what is wrong with how it asks.
 
 use std::time::Duration;
 
 use pgwire::messages::startup::NegotiateProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::conn::{Conn, MAX_STARTUP};
+use super::conn::Conn;
 use super::settings::Settings;
 use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
 
-/// Code of an SSLRequest.
-const SSL_REQUEST: u32 = 80_877_103;
-/// Code of a GSSENCRequest.
-const GSSENC_REQUEST: u32 = 80_877_104;
-/// Code of a CancelRequest.
-const CANCEL_REQUEST: u32 = 80_877_102;
 /// The one protocol version that is spoken: 3.0.
 const PROTOCOL: u32 = 3 << 16;
 
@@ -48,97 +37,8 @@ pub(super) struct Startup {
     pub(super) settings: Settings,
 }
 
-/// How the negotiation ended.
-#[derive(Debug)]
-pub(super) enum Negotiated {
-    /// With a startup packet.
-    Startup(Startup),
-    /// With a cancel request: process id and key. The connection ends without an answer.
-    Cancel(u32, u32),
-    /// Without either; why, for the log.
-    Dropped(&'static str),
-    /// With an error that the client is told before the connection ends.
-    Refused(PgError),
-}
-
-/// Carries a connection to its startup packet.
-pub(super) async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
-    conn: &mut Conn<S>,
-    wal_sender_timeout: Option<Duration>,
-) -> std::io::Result<Negotiated> {
-    let (mut ssl_asked, mut gss_asked) = (false, false);
-    loop {
-        let (code, len) = match next_packet(conn).await? {
-            Packet::Complete { code, len } => (code, len),
-            Packet::Eof => return Ok(Negotiated::Dropped("closed before its startup packet")),
-            Packet::BadLength => {
-                let error = PgError::fatal("08P01", "invalid length of startup packet");
-                return Ok(Negotiated::Refused(error));
-            }
-        };
-        let asked = match code {
-            SSL_REQUEST => &mut ssl_asked,
-            GSSENC_REQUEST => &mut gss_asked,
-            CANCEL_REQUEST => return Ok(cancel_request(conn.buffered(), len)),
-            _ => {
-                let parsed = parse_packet(conn, code, len, wal_sender_timeout);
-                conn.consume(len);
-                return Ok(parsed.map_or_else(Negotiated::Refused, Negotiated::Startup));
-            }
-        };
-        if len != 8 || conn.buffered().len() != 8 {
-            return Ok(Negotiated::Dropped("bytes behind an encryption request"));
-        }
-        if std::mem::replace(asked, true) {
-            return Ok(Negotiated::Refused(unsupported_protocol(code)));
-        }
-        conn.consume(8);
-        conn.out.extend_from_slice(b"N");
-        conn.flush().await?;
-    }
-}
-
-enum Packet {
-    Complete { code: u32, len: usize },
-    BadLength,
-    Eof,
-}
-
-/// Waits until a whole packet is buffered. Its length is checked as soon as it is there.
-async fn next_packet<S: AsyncRead + AsyncWrite + Unpin>(
-    conn: &mut Conn<S>,
-) -> std::io::Result<Packet> {
-    loop {
-        if let Some(len) = be_u32(conn.buffered(), 0) {
-            let len = usize::try_from(len).unwrap_or(usize::MAX);
-            if !(8..=MAX_STARTUP).contains(&len) {
-                return Ok(Packet::BadLength);
-            }
-            if conn.buffered().len() >= len
-                && let Some(code) = be_u32(conn.buffered(), 4)
-            {
-                return Ok(Packet::Complete { code, len });
-            }
-        }
-        if conn.fill().await? == 0 {
-            return Ok(Packet::Eof);
-        }
-    }
-}
-
-fn be_u32(bytes: &[u8], at: usize) -> Option<u32> {
-    let word = bytes.get(at..)?.first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*word))
-}
-
-fn cancel_request(packet: &[u8], len: usize) -> Negotiated {
-    match (len, be_u32(packet, 8), be_u32(packet, 12)) {
-        (16, Some(pid), Some(key)) => Negotiated::Cancel(pid, key),
-        _ => Negotiated::Dropped("cancel request of a wrong length"),
-    }
-}
-
-fn unsupported_protocol(code: u32) -> PgError {
+/// The error for a protocol version that is not spoken.
+pub(super) fn unsupported_protocol(code: u32) -> PgError {
     let (major, minor) = (code >> 16, code & 0xFFFF);
     PgError::fatal(
         "0A000",
@@ -148,7 +48,7 @@ fn unsupported_protocol(code: u32) -> PgError {
 
 /// Parses the startup packet at the front. Puts a NegotiateProtocolVersion into the out-buffer
 /// when the client asked for more than 3.0.
-fn parse_packet<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) fn parse_packet<S: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Conn<S>,
     code: u32,
     len: usize,

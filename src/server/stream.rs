@@ -279,6 +279,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
                 self.broken = written.err();
             }
             moved = true;
+        } else if out.is_empty()
+            && self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.conn.poll_flush(cx)
+        {
+            self.broken = Some(error);
+            moved = true;
         }
         moved |= self.feed.poll_source(cx)?;
         if moved {

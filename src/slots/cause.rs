@@ -14,6 +14,9 @@ pub enum InvalidationCause {
 }
 
 impl InvalidationCause {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::WalRemoved, Self::Horizon, Self::IdleTimeout];
+
     /// The cause as files and views spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -25,9 +28,7 @@ impl InvalidationCause {
 
     /// The cause spelled `text`, if there is one.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::WalRemoved, Self::Horizon, Self::IdleTimeout]
-            .into_iter()
-            .find(|cause| cause.as_str() == text)
+        Self::ALL.into_iter().find(|cause| cause.as_str() == text)
     }
 }
 

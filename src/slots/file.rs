@@ -148,6 +148,17 @@ fn stored(entry: Entry) -> Result<StoredSlot, String> {
     })
 }
 
+/// Any bytes are slots or an error; slots are read as they were written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_file(bytes: &[u8]) {
+    let _refused = decode(bytes);
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    if let Ok(file) = decode(&vouch(text)) {
+        let again = encode(&file).and_then(|bytes| decode(&bytes));
+        assert_eq!(again, Ok(file));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 
 mod cause;
 mod file;
+pub mod give_up;
 mod guard;
 mod name;
 pub mod reddb;
@@ -22,6 +23,8 @@ use std::time::Duration;
 use crate::lsn::Lsn;
 
 pub use cause::{Invalidation, InvalidationCause};
+#[cfg(any(test, fuzzing))]
+pub(crate) use file::fuzz_file;
 pub use guard::SlotGuard;
 pub use name::{SlotName, SlotNameError};
 pub use stats::SlotStats;

@@ -2,7 +2,8 @@
 
 use crate::clock::Moment;
 
-use super::{SlotName, SlotStore, UnknownSlot};
+use super::{InvalidationCause, SlotName, SlotStore, UnknownSlot};
+use crate::metrics::Counter;
 
 /// What was sent from one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,8 +12,32 @@ pub struct SlotStats {
     pub total_txns: u64,
     /// Bytes of their messages.
     pub total_bytes: u64,
+    /// Confirmed positions that were taken from its client.
+    pub acknowledgements: u64,
+    /// Streams that went on where the slot stood.
+    pub partial_resyncs: u64,
+    /// Streams that were refused, since the subscriber has to be loaded anew.
+    pub full_resyncs: u64,
     /// When the counts were set back, unix milliseconds; `None` for at the start.
     pub stats_reset_unix_ms: Option<u64>,
+}
+
+/// How many slots were invalidated, by cause.
+#[derive(Debug, Default)]
+pub(super) struct Invalidations {
+    wal_removed: Counter,
+    horizon: Counter,
+    idle_timeout: Counter,
+}
+
+impl Invalidations {
+    pub(super) const fn of(&self, cause: InvalidationCause) -> &Counter {
+        match cause {
+            InvalidationCause::WalRemoved => &self.wal_removed,
+            InvalidationCause::Horizon => &self.horizon,
+            InvalidationCause::IdleTimeout => &self.idle_timeout,
+        }
+    }
 }
 
 impl SlotStore {
@@ -23,6 +48,25 @@ impl SlotStore {
             slot.stats.total_txns = slot.stats.total_txns.saturating_add(txns);
             slot.stats.total_bytes = slot.stats.total_bytes.saturating_add(bytes);
         }
+    }
+
+    /// Counts a stream that began on a slot, or had to be refused.
+    pub fn count_resync(&self, name: &SlotName, whole: bool) {
+        let mut table = self.shared().table();
+        if let Some(slot) = table.visible_mut(name) {
+            let counter = if whole {
+                &mut slot.stats.full_resyncs
+            } else {
+                &mut slot.stats.partial_resyncs
+            };
+            *counter = counter.saturating_add(1);
+        }
+    }
+
+    /// How many slots were invalidated since the start, by cause.
+    pub fn invalidations(&self) -> [(InvalidationCause, u64); InvalidationCause::ALL.len()] {
+        let counted = &self.shared().invalidations;
+        InvalidationCause::ALL.map(|cause| (cause, counted.of(cause).value()))
     }
 
     /// The counts of all slots, by name.

@@ -6,7 +6,7 @@
 //! is written any more until the store is opened again.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::Moment;
 use crate::disk::Disk;
@@ -15,6 +15,7 @@ use crate::lsn::Lsn;
 use super::file::StoredSlot;
 use super::guard::{self, SlotGuard};
 use super::retention::{self, RetentionInput, RetentionPositions};
+use super::stats::Invalidations;
 use super::table::{Phase, Slot, Table, with_invalidated, with_owner};
 use super::writer::{self, Writer};
 use super::{
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     writer: Mutex<Writer>,
     table: Mutex<Table>,
     generation: u64,
+    pub(super) invalidations: Invalidations,
+    failed: Arc<OnceLock<PersistError>>,
 }
 
 impl Shared {
@@ -59,8 +62,10 @@ impl SlotStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 generation: writer.generation(),
+                failed: writer.failed(),
                 writer: Mutex::new(writer),
                 table: Mutex::new(table),
+                invalidations: Invalidations::default(),
             }),
         })
     }
@@ -83,6 +88,11 @@ impl SlotStore {
     /// Counts the opens of this store; rises with each, so epochs built on it never go back.
     pub fn generation(&self) -> u64 {
         self.shared.generation
+    }
+
+    /// Why nothing is written any more, once a write has failed.
+    pub fn failure(&self) -> Option<PersistError> {
+        self.shared.failed.get().cloned()
     }
 
     /// Creates a slot, durably before it returns (temporary ones in memory). It holds its data
@@ -423,6 +433,7 @@ impl SlotStore {
         let mut table = self.shared.table();
         for (name, cause) in causes {
             if let Some(slot) = table.slots.get_mut(name) {
+                self.shared.invalidations.of(*cause).increment();
                 slot.invalidate(Invalidation {
                     cause: *cause,
                     at_unix_ms: now.unix_ms,

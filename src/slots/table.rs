@@ -281,6 +281,7 @@ impl Slot {
             let slot = &mut self.stored;
             slot.confirmed_lsn = slot.confirmed_lsn.max(applied).max(durable);
             slot.restart_lsn = slot.restart_lsn.max(durable);
+            self.stats.acknowledgements = self.stats.acknowledgements.saturating_add(1);
             self.used(now);
         }
     }

@@ -1,7 +1,7 @@
 //! The only hand that writes the slot file, and what it does after a failure: nothing.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::disk::{self, Disk};
 
@@ -14,7 +14,8 @@ pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     generation: u64,
-    failed: Option<PersistError>,
+    /// Set once a write has failed.
+    failed: Arc<OnceLock<PersistError>>,
 }
 
 impl Writer {
@@ -36,7 +37,7 @@ impl Writer {
             disk,
             path: path.to_owned(),
             generation: file.generation,
-            failed: None,
+            failed: Arc::default(),
         };
         Ok((writer, file.slots))
     }
@@ -45,9 +46,14 @@ impl Writer {
         self.generation
     }
 
+    /// Where it is written that a write failed, to look at without the writer.
+    pub(super) fn failed(&self) -> Arc<OnceLock<PersistError>> {
+        Arc::clone(&self.failed)
+    }
+
     /// Fails when a write failed before.
     pub(super) fn check(&self) -> Result<(), PersistError> {
-        match &self.failed {
+        match self.failed.get() {
             Some(failed) => Err(failed.clone()),
             None => Ok(()),
         }
@@ -70,8 +76,7 @@ impl Writer {
             Ok(()) => Ok(file.slots),
             Err(reason) => {
                 let error = PersistError(reason);
-                self.failed = Some(error.clone());
-                Err(error)
+                Err(self.failed.get_or_init(|| error).clone())
             }
         }
     }

@@ -276,10 +276,13 @@ impl Writer {
             let started = Instant::now();
             let written = self.write(&buf);
             written.map_err(self.fail("write to", &self.segment.name))?;
+            let syncing = Instant::now();
             let synced = self.file.sync();
             synced.map_err(self.fail("sync of", &self.segment.name))?;
             self.pace.note_sync(started.elapsed());
             self.shared.num_syncs.fetch_add(1, Ordering::Relaxed);
+            let (records, bytes) = (size(self.group.num_placed()), size(buf.len()));
+            self.shared.syncs.note(syncing.elapsed(), records, bytes);
             self.written = self.written.saturating_add(size(buf.len()));
             self.crc.update(&buf);
             self.group.buf = Vec::with_capacity(buf.len());

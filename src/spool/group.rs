@@ -91,6 +91,11 @@ impl Group {
         self.placed.push(Placed { of, payload });
     }
 
+    /// How many frames wait for the next sync.
+    pub(super) const fn num_placed(&self) -> usize {
+        self.placed.len()
+    }
+
     /// All frames placed so far belong to whole transactions.
     pub(super) fn close_transaction(&mut self) {
         self.num_whole = self.placed.len();

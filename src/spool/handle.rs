@@ -25,6 +25,7 @@ use super::unit::{StreamedUnit, Unit, Work};
 use super::{MAX_PAYLOAD, lock};
 use crate::disk::Disk;
 use crate::lsn::Lsn;
+use crate::metrics::{SyncCounters, SyncSnapshot};
 
 /// What a transaction in pieces counts at most while it waits: about what it holds of memory.
 const MAX_STREAMED_BYTES: usize = 2 << 20;
@@ -69,6 +70,10 @@ pub struct SpoolState {
     pub num_syncs: u64,
     /// Transactions appended since open.
     pub num_appended: u64,
+    /// Records made durable since open.
+    pub num_records: u64,
+    /// Bytes of their frames.
+    pub num_record_bytes: u64,
     /// Set once the writer has stopped for good.
     pub failure: Option<Arc<WriterFailure>>,
 }
@@ -150,6 +155,11 @@ impl Spool {
         }
     }
 
+    /// Bytes that wait to be written, about.
+    pub fn num_queued_bytes(&self) -> usize {
+        self.shared().queue.num_bytes()
+    }
+
     /// End LSN of the last durable transaction; zero when there never was one.
     pub fn head(&self) -> Lsn {
         self.shared().head.load()
@@ -190,8 +200,15 @@ impl Spool {
             bytes,
             num_syncs: shared.num_syncs.load(Ordering::Relaxed),
             num_appended: shared.num_appended.load(Ordering::Relaxed),
+            num_records: shared.syncs.num_records(),
+            num_record_bytes: shared.syncs.num_bytes(),
             failure: shared.failure.get().map(Arc::clone),
         }
+    }
+
+    /// The writer's syncs since open.
+    pub fn syncs(&self) -> SyncSnapshot {
+        self.shared().syncs.snapshot()
     }
 
     /// All segments, oldest first.
@@ -261,7 +278,7 @@ impl Spool {
         self.inner.close()
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
 
@@ -341,6 +358,7 @@ fn share(place: Place, recovered: &Recovered, options: &SpoolOptions) -> (Shared
         durable_point: AtomicU64::new(head.get()),
         num_syncs: AtomicU64::new(0),
         num_appended: AtomicU64::new(0),
+        syncs: SyncCounters::default(),
     };
     (shared, active)
 }

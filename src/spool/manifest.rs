@@ -230,6 +230,17 @@ pub fn segment_folder(dir: &Path) -> PathBuf {
     dir.join(SEGMENT_FOLDER)
 }
 
+/// Any bytes are a manifest or an error; a manifest is read as it was written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_manifest(bytes: &[u8]) {
+    let _refused = Manifest::decode(bytes);
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    if let Ok(manifest) = Manifest::decode(&crate::disk::vouch(text)) {
+        let again = manifest.encode().map(|bytes| Manifest::decode(&bytes)).ok();
+        assert_eq!(again, Some(Ok(manifest)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

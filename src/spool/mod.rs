@@ -13,6 +13,7 @@
 //! open   -> recovery (manifest, files, scan, torn; salvage on request)
 //! ```
 
+mod age;
 mod appender;
 mod block;
 pub mod check;
@@ -53,6 +54,8 @@ pub use error::{AppendError, OpenError, ReadError, WriterFailure};
 pub use handle::{SegmentInfo, Spool, SpoolState};
 pub use head::HeadWait;
 pub use lsn_rule::{least_step, local_end, own_lsn, own_lsn_before};
+#[cfg(any(test, fuzzing))]
+pub(crate) use manifest::fuzz_manifest;
 pub use manifest::{
     ActiveEntry, DurablePoint, MANIFEST_FILE, Manifest, SEGMENT_FOLDER, SegmentEntry,
     read_manifest, segment_folder,

@@ -160,6 +160,11 @@ impl Queue {
         lock(&self.state).jobs.len()
     }
 
+    /// Bytes of the appends that wait.
+    pub(super) fn num_bytes(&self) -> usize {
+        lock(&self.state).bytes
+    }
+
     /// Refuses further jobs; returns those that wait.
     pub(super) fn close(&self) -> Vec<Job> {
         let mut state = lock(&self.state);

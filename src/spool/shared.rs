@@ -14,6 +14,7 @@ use super::shelf::Shelf;
 use super::ticket::Gate;
 use super::unit::{BoundaryFn, Frame};
 use crate::lsn::Lsn;
+use crate::metrics::SyncCounters;
 
 /// Shared by handle, readers and writer.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) durable_point: AtomicU64,
     pub(super) num_syncs: AtomicU64,
     pub(super) num_appended: AtomicU64,
+    pub(super) syncs: SyncCounters,
 }
 
 /// Transactions that were synced, for the ring.

@@ -109,13 +109,27 @@ fn seen(context: &Context) -> Vec<SessionInfo> {
     sessions
 }
 
-/// `pg_stat_ssl`: there is no TLS yet.
+/// `pg_stat_ssl`
 pub(super) fn ssl(context: &Arc<Context>) -> Rows {
     let sessions = seen(context);
-    let rows = sessions
-        .iter()
-        .map(|session| row![session.pid, false, NULL, NULL, NULL, NULL, NULL, NULL]);
+    let rows = sessions.iter().map(ssl_row);
     rows.collect::<Vec<Row>>().into()
+}
+
+fn ssl_row(session: &SessionInfo) -> Row {
+    let tls = session.tls.as_deref();
+    let client = tls.and_then(|tls| tls.client.as_ref());
+    row![
+        session.pid,
+        tls.is_some(),
+        tls.map(|tls| tls.version),
+        tls.map(|tls| tls.cipher.as_str()),
+        tls.map(|tls| tls.bits),
+        client.map(|client| client.subject.as_str()),
+        // A numeric: it may be longer than any integer.
+        client.map(|client| client.serial.as_str()),
+        client.map(|client| client.issuer.as_str()),
+    ]
 }
 
 /// `pg_stat_gssapi`

@@ -6,12 +6,12 @@ use crate::catalog::Context;
 use crate::catalog::databases::DatabaseSnapshot;
 use crate::catalog::functions::Row;
 use crate::datum::Datum;
+use crate::engine::Retained;
 use crate::lsn::Lsn;
 use crate::resume::{ResumePlan, ResumeRequest, plan_resume};
 use crate::roles::RoleSet;
 use crate::slots::wal_status::Availability;
 use crate::slots::{InvalidationCause, SlotSnapshot};
-use crate::spool::SegmentInfo;
 
 use super::Rows;
 use super::cell::{Cell, NULL, row, time_ms};
@@ -102,10 +102,6 @@ fn own_slot(
         removed_through: spool.removed_through,
     });
     let (mode, why, resume_lsn) = resume(&plan);
-    let retained = match slot.invalidation {
-        Some(_) => 0,
-        None => retained.above(slot.restart_lsn),
-    };
     row![
         slot.name.as_str(),
         database.state.database.as_str(),
@@ -116,7 +112,7 @@ fn own_slot(
         slot.persisted_restart_lsn,
         slot.confirmed_lsn,
         spool.head.distance_from(slot.restart_lsn),
-        retained,
+        retained.for_slot(slot),
         time_ms(slot.last_seen_unix_ms),
         slot.inactive_since_unix_ms.map(time_ms),
         slot.invalidation
@@ -136,31 +132,5 @@ pub(super) fn resume(plan: &ResumePlan) -> (Datum, Datum, Datum) {
     match plan {
         ResumePlan::PartialResync { resume_lsn } => ("partial".cell(), NULL, resume_lsn.cell()),
         ResumePlan::FullRebootstrap { cause, .. } => ("full".cell(), cause.as_str().cell(), NULL),
-    }
-}
-
-/// How many bytes of files hold what ends above a position.
-struct Retained {
-    /// Last position of each segment, and the bytes from it on.
-    from: Vec<(Lsn, u64)>,
-}
-
-impl Retained {
-    fn new(segments: &[SegmentInfo]) -> Self {
-        let mut bytes = 0;
-        let mut from: Vec<(Lsn, u64)> = Vec::with_capacity(segments.len());
-        for segment in segments.iter().rev() {
-            bytes += segment.bytes;
-            from.push((segment.last_lsn, bytes));
-        }
-        from.reverse();
-        Self { from }
-    }
-
-    fn above(&self, position: Lsn) -> u64 {
-        let first = self
-            .from
-            .partition_point(|(last_lsn, _)| *last_lsn <= position);
-        self.from.get(first).map_or(0, |(_, bytes)| *bytes)
     }
 }

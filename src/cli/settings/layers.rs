@@ -194,21 +194,24 @@ impl Loaded {
             Kind::Milliseconds => (Some("ms"), "integer"),
             Kind::Count => (None, "integer"),
             Kind::Text => (None, "string"),
+            Kind::Bool => (None, "bool"),
+            Kind::Mode => (None, "integer"),
             Kind::Enum(_) => (None, "enum"),
         };
         let least = match setting.kind {
             Kind::Kilobytes => Some("-1"),
             Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
             Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
-            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds => Some("0"),
+            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Mode => Some("0"),
             Kind::Count => Some("1"),
-            Kind::Text | Kind::Enum(_) => None,
+            Kind::Text | Kind::Bool | Kind::Enum(_) => None,
         };
         let most = match setting.kind {
             // Months do not fit into PostgreSQL's milliseconds.
             Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
             Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
-            Kind::Bytes | Kind::Count | Kind::Text | Kind::Enum(_) => None,
+            Kind::Mode => Some("511"),
+            Kind::Bytes | Kind::Count | Kind::Text | Kind::Bool | Kind::Enum(_) => None,
         };
         ShownSetting {
             name: setting.name.to_owned(),
@@ -239,7 +242,9 @@ impl Loaded {
                 | Kind::Megabytes
                 | Kind::Milliseconds
                 | Kind::Count
-                | Kind::Text => None,
+                | Kind::Text
+                | Kind::Bool
+                | Kind::Mode => None,
             },
             sourcefile: match source {
                 Some(Source::File(_)) => Some(self.file.display().to_string()),
@@ -293,7 +298,7 @@ fn in_unit(kind: Kind, value: &str) -> String {
         Kind::Kilobytes => units::bytes(value, 1 << 10).map(|bytes| bytes >> 10),
         Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
         Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
-        Kind::Count | Kind::Text | Kind::Enum(_) => None,
+        Kind::Count | Kind::Text | Kind::Bool | Kind::Mode | Kind::Enum(_) => None,
     };
     number.map_or_else(|| value.to_owned(), |number| number.to_string())
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod limits;
+mod sockets;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -25,6 +26,10 @@ pub(super) enum Kind {
     /// A number, at least 1.
     Count,
     Text,
+    /// on or off
+    Bool,
+    /// Permissions, in octal.
+    Mode,
     Enum(&'static [&'static str]),
 }
 
@@ -60,6 +65,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
     let groups = [
         SETTINGS,
         access::SETTINGS,
+        sockets::SETTINGS,
         limits::SETTINGS,
         watching::SETTINGS,
     ];

@@ -1,0 +1,151 @@
+//! What reads bytes that others wrote, each as one function over any bytes.
+//!
+//! For the fuzz targets in `fuzz/`, and for the test that gives them their corpus: whatever the
+//! bytes, the answer is a value or an error, and what is a value survives being written and read.
+//! A broken promise is a panic.
+
+use bytes::Bytes;
+
+use crate::change::{self, Payload};
+use crate::sources::ndjson::{RecordDecoder, record_from_json};
+use crate::spool::frame::{self, Decoded};
+use crate::wire::{ReplicationCommand, StandbyMessage};
+
+/// One target: its name in `fuzz/` and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("startup", crate::server::fuzz::startup),
+    ("frontend", crate::server::fuzz::frontend),
+    ("replication_command", replication_command),
+    ("standby_message", standby_message),
+    ("frame", frame),
+    ("manifest", crate::spool::fuzz_manifest),
+    ("slots", slots),
+    ("relations", crate::relations::fuzz_file),
+    ("change_record", change_record),
+    ("sql", sql),
+];
+
+/// Runs one target; used by `fuzz/`.
+pub fn run(name: &str, bytes: &[u8]) {
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    let (_, target) = found.expect("a target of that name");
+    target(bytes);
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+fn replication_command(bytes: &[u8]) {
+    if let Some(text) = text(bytes) {
+        let _refused = ReplicationCommand::parse(text);
+    }
+}
+
+fn standby_message(bytes: &[u8]) {
+    let _refused = StandbyMessage::parse(bytes);
+}
+
+/// Frames one after the other, of any version; a v3 frame is the bytes that its values encode to.
+fn frame(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Decoded::Frame(frame) = frame::decode(rest) {
+        let (front, behind) = rest
+            .split_at_checked(frame.len)
+            .expect("inside of what is there");
+        if let Decoded::Frame(v3) = frame::decode_v3(front)
+            && let Some(term) = v3.term
+        {
+            let mut again = Vec::new();
+            frame::encode(&mut again, term, v3.lsn, v3.timestamp_ms, v3.payload);
+            assert_eq!(again, front, "a frame is encoded as it was read");
+        }
+        rest = behind;
+    }
+    let _fault = frame::fault_at_end(rest);
+    let _fault = frame::decode_v3(rest);
+}
+
+fn slots(bytes: &[u8]) {
+    crate::slots::fuzz_file(bytes);
+    let _refused = crate::slots::reddb::decode(bytes, 1);
+    let _refused = crate::slots::reddb::decode_strict(bytes, 1);
+}
+
+/// A payload as it is stored, a record as a producer sends it, and both in the lines of a COPY.
+fn change_record(bytes: &[u8]) {
+    let stored = change::decode(bytes);
+    if let Ok(record) = stored
+        && let Ok(encoded) = change::encode(&record)
+    {
+        let again = change::decode(&encoded).map(|record| change::encode(&record).ok());
+        assert_eq!(
+            again.ok(),
+            Some(Some(encoded)),
+            "a record is read as it was written"
+        );
+    }
+    let payload: Payload = change::parse_payload(&Bytes::copy_from_slice(bytes));
+    drop(payload);
+    if let Some(text) = text(bytes) {
+        let _refused = record_from_json(text, None);
+    }
+    let mut lines = RecordDecoder::new(1, 1 << 16);
+    let (mut piece, mut out) = (bytes, Vec::new());
+    while let Ok(Some(_)) = lines.next(&mut piece, 1, &mut out) {}
+    let _refused = lines.finish(1, &mut out);
+}
+
+fn sql(bytes: &[u8]) {
+    if let Some(text) = text(bytes) {
+        crate::server::fuzz::statements(text);
+        crate::catalog::fuzz(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_input_of_the_corpus_is_a_value_or_an_error() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (name, target) in TARGETS {
+            let files: Vec<_> = fs::read_dir(corpus.join(name)).unwrap().collect();
+            assert!(files.len() >= 5, "{name}: {} inputs", files.len());
+            for file in files {
+                let path = file.unwrap().path();
+                let bytes = fs::read(&path).unwrap();
+                println!("{}", path.display());
+                target(&bytes);
+                // Nor does a beginning of it do harm.
+                target(bytes.get(..bytes.len() / 2).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_has_a_program_and_every_program_a_target() {
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+        let files = fs::read_dir(programs).unwrap();
+        let stem = |file: fs::DirEntry| {
+            file.path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
+        let mut found: Vec<_> = files.map(|file| stem(file.unwrap())).collect();
+        found.sort();
+        let mut names: Vec<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        names.sort();
+        assert_eq!(found, names);
+    }
+}

@@ -1,0 +1,71 @@
+//! What connections are called elsewhere: ciphers as OpenSSL writes them, names of certificates as
+//! `pg_stat_ssl` does.
+
+use tokio_rustls::rustls::CipherSuite;
+use x509_parser::objects::{oid_registry, oid2sn};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::X509Name;
+
+use crate::catalog::{ClientCertificate, SessionTls};
+use crate::server::peer::TlsPeer;
+
+/// OpenSSL's name of a cipher suite, and the length of its key.
+pub(super) fn openssl(suite: CipherSuite) -> (&'static str, i32) {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => ("TLS_AES_128_GCM_SHA256", 128),
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => ("TLS_AES_256_GCM_SHA384", 256),
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => ("TLS_CHACHA20_POLY1305_SHA256", 256),
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => {
+            ("ECDHE-ECDSA-AES128-GCM-SHA256", 128)
+        }
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => {
+            ("ECDHE-ECDSA-AES256-GCM-SHA384", 256)
+        }
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            ("ECDHE-ECDSA-CHACHA20-POLY1305", 256)
+        }
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => ("ECDHE-RSA-AES128-GCM-SHA256", 128),
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => ("ECDHE-RSA-AES256-GCM-SHA384", 256),
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            ("ECDHE-RSA-CHACHA20-POLY1305", 256)
+        }
+        other => (other.as_str().unwrap_or_default(), 0),
+    }
+}
+
+impl TlsPeer {
+    /// What `pg_stat_ssl` shows of it.
+    pub(in crate::server) fn shown(&self) -> SessionTls {
+        SessionTls {
+            version: self.version,
+            cipher: self.cipher.clone(),
+            bits: self.bits,
+            client: self.client_certificate.as_deref().and_then(client),
+        }
+    }
+}
+
+/// What is shown of a certificate in DER.
+fn client(der: &[u8]) -> Option<ClientCertificate> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(ClientCertificate {
+        subject: slashed(certificate.subject()),
+        serial: certificate.serial.to_string(),
+        issuer: slashed(certificate.issuer()),
+    })
+}
+
+/// `/C=DE/O=Example/CN=ann`
+fn slashed(name: &X509Name<'_>) -> String {
+    let mut text = String::new();
+    for attribute in name.iter_attributes() {
+        let oid = attribute.attr_type();
+        let short = oid2sn(oid, oid_registry()).map(str::to_owned);
+        let value = attribute.as_str().unwrap_or_default();
+        text.push('/');
+        text.push_str(&short.unwrap_or_else(|_| oid.to_id_string()));
+        text.push('=');
+        text.push_str(value);
+    }
+    text
+}
