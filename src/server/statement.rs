@@ -103,13 +103,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     fn show_settings(&mut self, statement: &Statement, described: bool) -> Result<(), PgError> {
-        if let Statement::Show(name) = statement {
-            self.state.caller().check_examine(name)?;
-        }
         if described && let Some(columns) = self.columns_of(statement)? {
             describe(&columns, &[], &mut self.conn.out);
         }
         if let Statement::Show(name) = statement {
+            self.state.caller().check_examine(name)?;
             let (_, value) = self.state.settings(|settings| settings.show(name))?;
             return text_row(&[&value], &mut self.conn.out);
         }
@@ -125,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     pub(super) fn columns_of(&self, statement: &Statement) -> Result<Option<Vec<Column>>, PgError> {
         let columns = match statement {
             Statement::Show(name) => {
+                self.state.caller().check_examine(name)?;
                 let (name, _) = self.state.settings(|settings| settings.show(name))?;
                 vec![text_column(&name)]
             }

@@ -24,8 +24,8 @@ pub(super) const ALL: &[Function] = &[
     of_recovery(3820, "pg_last_wal_receive_lsn", PgType::PG_LSN),
     of_recovery(3821, "pg_last_wal_replay_lsn", PgType::PG_LSN),
     of_recovery(3830, "pg_last_xact_replay_timestamp", PgType::TIMESTAMPTZ),
-    only_in_recovery(3071, "pg_wal_replay_pause", PgType::VOID),
-    only_in_recovery(3072, "pg_wal_replay_resume", PgType::VOID),
+    only_in_recovery(3071, "pg_wal_replay_pause", PgType::VOID).needs(Needs::Superuser),
+    only_in_recovery(3072, "pg_wal_replay_resume", PgType::VOID).needs(Needs::Superuser),
     only_in_recovery(3073, "pg_is_wal_replay_paused", PgType::BOOL),
     only_in_recovery(1137, "pg_get_wal_replay_pause_state", PgType::TEXT),
     Function::new(
@@ -37,7 +37,8 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["wait", "wait_seconds"])
     .defaults(&["true", "60"])
-    .volatile(),
+    .volatile()
+    .needs(Needs::Superuser),
     Function::new(
         3165,
         "pg_wal_lsn_diff",
@@ -81,7 +82,8 @@ pub(super) const ALL: &[Function] = &[
             )
         }),
     )
-    .volatile(),
+    .volatile()
+    .needs(Needs::Superuser),
     emit(3577, &[PgType::BOOL, PgType::TEXT, PgType::TEXT]),
     emit(3578, &[PgType::BOOL, PgType::TEXT, PgType::BYTEA]),
     Function::new(
