@@ -16,9 +16,11 @@ mod fuzz;
 mod parse;
 mod prepare;
 pub(crate) mod rights;
+mod role_change;
 #[cfg(test)]
 mod test_host;
 #[cfg(any(test, fuzzing))]
+#[expect(clippy::unwrap_used, reason = "for tests")]
 mod testing;
 mod views;
 
@@ -28,6 +30,7 @@ pub(crate) use context::{
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
 pub(crate) use rights::Caller;
+pub(crate) use role_change::role_change;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;

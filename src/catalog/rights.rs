@@ -33,7 +33,7 @@ pub(super) enum Needs {
 /// A role as it is at this moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Caller {
-    /// OID; 0 for the server itself, which everybody is while there are no roles.
+    /// OID.
     pub(crate) role: u32,
     /// Its rights; none when the role is gone.
     pub(crate) rights: Rights,
@@ -56,7 +56,7 @@ impl Caller {
 
     /// Whether the role is gone.
     pub(crate) const fn is_gone(&self) -> bool {
-        self.role != 0 && !self.is_known && !self.rights.superuser
+        !self.is_known
     }
 
     /// Whether it may use the database.

@@ -154,12 +154,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             None
         } else {
             let engine = Arc::clone(&self.engine);
+            let state = Arc::clone(&self.state);
             // Publishing happens here, and not when the statements came.
-            let what = format!("database {}", engine.name());
-            let committed = match self.state.caller().check_publish(&what) {
-                Ok(()) => self.on_thread(move |_| work.commit(&engine)).await,
-                Err(error) => Err(error.into()),
+            let checked = if work.is_beside_roles() {
+                let what = format!("database {}", engine.name());
+                state.caller().check_publish(&what)
+            } else {
+                Ok(())
             };
+            let commit = move |_| {
+                checked?;
+                work.commit(&engine, state.shared.databases.roles())
+            };
+            let committed = self.on_thread(commit).await;
             committed.inspect_err(|_| self.undo())?
         };
         let synchronous = self

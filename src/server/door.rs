@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Shared;
-use super::auth::{self, Identity};
+use super::auth::{self, Identity, Refusal, RefusedLogin};
 use super::conn::Conn;
 use super::limits::{self, Admission};
 use super::negotiation::{self, Negotiated};
@@ -19,7 +21,8 @@ use crate::pgerror::PgError;
 /// One connection, from its first byte to its last.
 pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
     let mut conn = Conn::new(socket);
-    let startup = match negotiate(&mut conn, &mut peer, &shared).await {
+    let deadline = deadline(&shared);
+    let startup = match negotiate(&mut conn, &mut peer, &shared, deadline).await {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -28,7 +31,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
         }
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
-    match enter(&mut conn, &startup, &peer, &shared).await {
+    match enter_in_time(&mut conn, &startup, &peer, &shared, deadline).await {
         Ok((identity, engine, admission)) => {
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
@@ -42,26 +45,70 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
                 "connection ended: {end}"
             );
         }
-        Err(error) => {
-            tracing::info!(%peer, user, database, "connection refused: {error}");
-            conn.send_error(&error);
+        Err(refusal) => {
+            let (reason, method) = (refusal.reason, refusal.method);
+            shared.options.access.refusals().count(reason);
+            let reason = reason.name();
+            tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
+            conn.send_error(&refusal.error);
             conn.close_after_last_words().await;
         }
     }
 }
 
+/// When a client that connects now must have its session.
+fn deadline(shared: &Shared) -> Option<Instant> {
+    Instant::now().checked_add(shared.options.authentication_timeout)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn too_late() -> PgError {
+    PgError::fatal("57014", "canceling authentication due to timeout")
+}
+
 /// From the startup packet to the right to a session, or the reason why there is none.
+async fn enter_in_time(
+    conn: &mut Conn<Socket>,
+    startup: &Startup,
+    peer: &Peer,
+    shared: &Shared,
+    deadline: Option<Instant>,
+) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
+    tokio::select! {
+        entered = enter(conn, startup, peer, shared) => entered,
+        () = until(deadline) => Err(Refusal::new(RefusedLogin::TimedOut, too_late())),
+        _deadline = shared.stopped() => {
+            Err(Refusal::new(RefusedLogin::TimedOut, PgError::shutdown()))
+        }
+    }
+}
+
 async fn enter(
     conn: &mut Conn<Socket>,
     startup: &Startup,
     peer: &Peer,
     shared: &Shared,
-) -> Result<(Identity, Arc<Engine>, Admission), PgError> {
+) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
     let identity = auth::authenticate(conn, startup, peer, shared).await?;
-    let admission = limits::admit(&identity, peer, shared)?;
-    rights::check_entry(identity.role, startup, shared)?;
-    let engine = database_of(startup, shared)?;
-    rights::check_database(identity.role, &engine, shared)?;
+    let refused = |reason| {
+        let method = Some(identity.method);
+        move |error| Refusal {
+            method,
+            ..Refusal::new(reason, error)
+        }
+    };
+    let admission = limits::admit(&identity, peer, shared).map_err(refused(RefusedLogin::Limit))?;
+    let entry = rights::check_entry(identity.role, startup, shared);
+    entry.map_err(refused(RefusedLogin::Right))?;
+    let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
+    let database = rights::check_database(identity.role, &engine, shared);
+    database.map_err(refused(RefusedLogin::Database))?;
     Ok((identity, engine, admission))
 }
 
@@ -70,23 +117,25 @@ async fn negotiate(
     conn: &mut Conn<Socket>,
     peer: &mut Peer,
     shared: &Shared,
+    deadline: Option<Instant>,
 ) -> Result<Startup, String> {
     let (access, timeout) = (&shared.options.access, shared.options.wal_sender_timeout);
     let negotiation = negotiation::negotiate(conn, peer, access, timeout);
     let negotiated = tokio::select! {
-        negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
+        negotiated = negotiation => Some(negotiated),
+        () = until(deadline) => None,
         _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
     };
     let error = match negotiated {
-        Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
-        Ok(Ok(Negotiated::Cancel(pid, key))) => {
+        Some(Ok(Negotiated::Startup(startup))) => return Ok(startup),
+        Some(Ok(Negotiated::Cancel(pid, key))) => {
             shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
-        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason),
-        Ok(Err(error)) => return Err(error.to_string()),
-        Ok(Ok(Negotiated::Refused(error))) => error,
-        Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),
+        Some(Ok(Negotiated::Dropped(reason))) => return Err(reason),
+        Some(Err(error)) => return Err(error.to_string()),
+        Some(Ok(Negotiated::Refused(error))) => error,
+        None => too_late(),
     };
     conn.send_error(&error);
     conn.close_after_last_words().await;

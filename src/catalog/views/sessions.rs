@@ -8,7 +8,6 @@ use crate::datum::Datum;
 
 use super::Rows;
 use super::cell::{Cell, NULL, row, time_ms};
-use super::roles::BOOTSTRAP_ROLE;
 
 /// `pg_stat_activity`
 pub(super) fn activity(context: &Arc<Context>) -> Rows {
@@ -34,7 +33,7 @@ fn hidden_row(database: Option<&(String, u32)>, session: &SessionInfo) -> Row {
         database.map(|(name, _)| name.as_str()),
         session.pid,
         NULL,
-        role_of(session),
+        session.role,
         session.user.as_str(),
         session.application_name.as_str(),
     ];
@@ -42,14 +41,6 @@ fn hidden_row(database: Option<&(String, u32)>, session: &SessionInfo) -> Row {
     row.extend(std::iter::repeat_n(NULL, 13));
     row.extend(["<insufficient privilege>".cell(), NULL]);
     row
-}
-
-/// OID of a session's role.
-pub(super) const fn role_of(session: &SessionInfo) -> u32 {
-    match session.role {
-        0 => BOOTSTRAP_ROLE,
-        role => role,
-    }
 }
 
 fn activity_row(database: Option<&(String, u32)>, session: &SessionInfo) -> Row {
@@ -67,7 +58,7 @@ fn activity_row(database: Option<&(String, u32)>, session: &SessionInfo) -> Row 
         session.pid,
         // leader_pid
         NULL,
-        role_of(session),
+        session.role,
         session.user.as_str(),
         session.application_name.as_str(),
         client_addr,

@@ -14,8 +14,7 @@ use crate::slots::SlotSnapshot;
 
 use super::Rows;
 use super::cell::{NULL, interval, row, time_ms};
-use super::roles::BOOTSTRAP_ROLE;
-use super::sessions::{client, role_of};
+use super::sessions::client;
 
 /// Replicas with how each counts for commits.
 fn replicas_of(database: &DatabaseSnapshot) -> impl Iterator<Item = (&ReplicaSnapshot, SyncState)> {
@@ -61,7 +60,7 @@ fn sees(
 fn hidden_row(session: Option<&SessionInfo>, replica: &ReplicaSnapshot) -> Row {
     let mut row = row![
         (replica.pid != 0).then_some(replica.pid),
-        session.map(role_of),
+        session.map(|session| session.role),
         session.map(|session| session.user.as_str()),
         session.map(|session| session.application_name.as_str()),
     ];
@@ -80,7 +79,7 @@ fn replication_row(
     let started = session.map(|session| session.started_unix_ms);
     row![
         (replica.pid != 0).then_some(replica.pid),
-        session.map_or(BOOTSTRAP_ROLE, role_of),
+        session.map(|session| session.role),
         session.map(|session| session.user.as_str()),
         replica.application_name.as_str(),
         client_addr,
