@@ -136,7 +136,7 @@ impl Model {
         let Ok(mut client) = client else {
             return;
         };
-        let mine = |name: &&str| role.may_use(name);
+        let mine = |name: &&&str| role.may_use(name);
         let seen: BTreeSet<String> = DATABASES.iter().filter(mine).map(|d| (*d).into()).collect();
         assert_eq!(
             column(&mut client, "SELECT datname FROM pg_database"),

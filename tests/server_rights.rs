@@ -19,8 +19,8 @@ const ROLES: &[(&str, &str)] = &[
     ("nobody", ""),
     ("reader", "R"),
     ("writer", "P"),
-    ("watcher", "M"),
-    ("owner", "S"),
+    ("guard", "M"),
+    ("chief", "S"),
 ];
 
 /// A statement, who may (letters of [`ROLES`]; `*` is everybody), and how it ends for those: the
@@ -192,7 +192,7 @@ impl Surroundings<'_> {
     fn fill(&mut self, statement: &str) -> String {
         self.n += 1;
         let n = self.n;
-        let mut owner = session(self.server, "owner");
+        let mut owner = session(self.server, "chief");
         let mut made = |mark: &str, create: &str| {
             if statement.contains(mark) {
                 assert_eq!(code(&owner.query(create)), "", "{create}");
@@ -274,7 +274,7 @@ fn each_right_opens_what_it_is_for_and_nothing_else() {
 #[test]
 fn every_function_that_acts_has_a_row() {
     let server = server();
-    let mut owner = session(&server, "owner");
+    let mut owner = session(&server, "chief");
     let volatile = "SELECT DISTINCT proname FROM pg_proc WHERE provolatile = 'v'";
     let missing: Vec<String> = column(&mut owner, volatile)
         .into_iter()
@@ -340,7 +340,7 @@ fn walsenders_need_replication_and_say_so_before_all_else() {
 fn refusals_read_as_in_postgresql() {
     let server = server();
     slot(&server, "pgspool", "s", None);
-    let mut owner = session(&server, "owner");
+    let mut owner = session(&server, "chief");
     let pid = owner.row("SELECT pg_backend_pid()")[0].clone().unwrap();
     let victim = session(&server, "victim").row("SELECT pg_backend_pid()");
     let mut nobody = session(&server, "nobody");
@@ -434,7 +434,7 @@ fn one_may_end_and_cancel_ones_own_sessions_also_without_a_right() {
 #[test]
 fn a_session_says_whether_its_role_is_a_superuser() {
     let server = server();
-    for (name, wanted) in [("owner", "on"), ("reader", "off")] {
+    for (name, wanted) in [("chief", "on"), ("reader", "off")] {
         let row = session(&server, name).row("SHOW is_superuser");
         assert_eq!(row[0].as_deref(), Some(wanted));
     }

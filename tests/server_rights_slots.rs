@@ -44,8 +44,8 @@ fn server() -> TestServer {
     for (name, rights) in [
         ("she", "R"),
         ("he", "R"),
-        ("watcher", "M"),
-        ("owner", "S"),
+        ("guard", "M"),
+        ("chief", "S"),
         ("nobody", ""),
     ] {
         role(&server, name, rights, &["pgspool"]);
@@ -81,8 +81,8 @@ fn a_slot_is_its_owners_and_others_neither_use_nor_see_it() {
     for (user, seen) in [
         ("she", names(&["hers", "old"])),
         ("he", names(&["his", "old"])),
-        ("watcher", names(&["hers", "his", "old"])),
-        ("owner", names(&["hers", "his", "old"])),
+        ("guard", names(&["hers", "his", "old"])),
+        ("chief", names(&["hers", "his", "old"])),
         ("nobody", names(&[])),
     ] {
         for view in SHOWN {
@@ -98,14 +98,14 @@ fn a_slot_is_its_owners_and_others_neither_use_nor_see_it() {
     assert_eq!(code(&answer), "42710");
     let owners = "SELECT slot_name || ' ' || coalesce(owner, '-') FROM pgspool.slots";
     assert_eq!(
-        column(&mut session(&server, "watcher"), owners),
+        column(&mut session(&server, "guard"), owners),
         names(&["hers she", "his he", "old -"])
     );
     // MONITOR looks and touches nothing.
-    let answer = session(&server, "watcher").query("SELECT pg_drop_replication_slot('hers')");
+    let answer = session(&server, "guard").query("SELECT pg_drop_replication_slot('hers')");
     assert_eq!(code(&answer), "42501");
     for statement in ["SELECT pg_replication_slot_advance('hers', pg_current_wal_lsn())"] {
-        for user in ["she", "owner"] {
+        for user in ["she", "chief"] {
             assert_eq!(code(&session(&server, user).query(statement)), "", "{user}");
         }
     }
@@ -119,7 +119,7 @@ fn an_owner_is_durable_and_a_superuser_may_change_it() {
     walsender(&server, "she").create_slot("hers", "test_decoding");
     let give = "SELECT pgspool.set_slot_owner('hers', 'he')";
     assert_eq!(code(&session(&server, "she").query(give)), "42501");
-    assert_eq!(code(&session(&server, "owner").query(give)), "");
+    assert_eq!(code(&session(&server, "chief").query(give)), "");
     let data = Arc::clone(&server.data);
     let owner = |server: &TestServer| {
         let slots = server.engine().snapshot().slots;
@@ -140,7 +140,7 @@ fn a_slot_of_a_role_that_is_gone_is_for_superusers() {
     walsender(&server, "she").create_slot("hers", "test_decoding");
     drop_role(&server, "she");
     let shown = column(
-        &mut session(&server, "watcher"),
+        &mut session(&server, "guard"),
         "SELECT owner FROM pgspool.slots",
     );
     assert!(
@@ -150,7 +150,7 @@ fn a_slot_of_a_role_that_is_gone_is_for_superusers() {
     let drop_it = "SELECT pg_drop_replication_slot('hers')";
     assert_eq!(code(&session(&server, "he").query(drop_it)), "42501");
     let free = "SELECT pgspool.set_slot_owner('hers', NULL)";
-    assert_eq!(code(&session(&server, "owner").query(free)), "");
+    assert_eq!(code(&session(&server, "chief").query(free)), "");
     assert_eq!(code(&session(&server, "he").query(drop_it)), "");
     server.stop();
 }
@@ -184,7 +184,7 @@ fn a_stream_ends_when_its_role_loses_what_it_needs() {
             "the slot",
             |server| {
                 let give = "SELECT pgspool.set_slot_owner('hers', 'he')";
-                assert_eq!(code(&session(server, "owner").query(give)), "");
+                assert_eq!(code(&session(server, "chief").query(give)), "");
             },
             "42501",
             false,
@@ -201,7 +201,7 @@ fn a_stream_ends_when_its_role_loses_what_it_needs() {
         }
         // The slot is free again.
         let active = "SELECT active FROM pg_replication_slots";
-        let mut watcher = session(&server, "watcher");
+        let mut watcher = session(&server, "guard");
         assert_eq!(watcher.row(active)[0].as_deref(), Some("f"), "{what}");
         drop((client, watcher));
         server.stop();
@@ -247,23 +247,23 @@ fn a_block_whose_role_lost_publish_does_not_commit() {
 #[test]
 fn a_role_sees_and_uses_its_databases_only() {
     let server = server_with(&["shop", "closed"]);
-    role(&server, "ann", "RM", &["pgspool", "shop"]);
+    role(&server, "amy", "RM", &["pgspool", "shop"]);
     role(&server, "ben", "R", &["shop"]);
-    role(&server, "owner", "S", &[]);
+    role(&server, "chief", "S", &[]);
     for database in ["pgspool", "shop", "closed"] {
         slot(&server, database, database, None);
     }
     for (user, database, kind, refused) in [
-        ("ann", "pgspool", None, ""),
-        ("ann", "shop", Some("database"), ""),
-        ("ann", "closed", None, "42501"),
-        ("ann", "closed", Some("database"), "42501"),
-        ("ann", "nosuch", None, "3D000"),
-        ("ann", "closed", Some("true"), ""),
+        ("amy", "pgspool", None, ""),
+        ("amy", "shop", Some("database"), ""),
+        ("amy", "closed", None, "42501"),
+        ("amy", "closed", Some("database"), "42501"),
+        ("amy", "nosuch", None, "3D000"),
+        ("amy", "closed", Some("true"), ""),
         // What it would be told is that of the default database.
         ("ben", "shop", Some("true"), "42501"),
         ("ben", "pgspool", None, "42501"),
-        ("owner", "closed", Some("database"), ""),
+        ("chief", "closed", Some("database"), ""),
     ] {
         let outcome = login(&server, user, database, kind)
             .err()
@@ -271,9 +271,9 @@ fn a_role_sees_and_uses_its_databases_only() {
         assert_eq!(outcome, refused, "{user} {database} {kind:?}");
     }
     for (user, seen) in [
-        ("ann", names(&["pgspool", "shop"])),
+        ("amy", names(&["pgspool", "shop"])),
         ("ben", names(&["shop"])),
-        ("owner", names(&["closed", "pgspool", "shop"])),
+        ("chief", names(&["closed", "pgspool", "shop"])),
     ] {
         for query in [
             "SELECT datname FROM pg_database",
@@ -320,7 +320,7 @@ fn of_others_sessions_and_streams_only_who_they_are_is_seen() {
         let tls = "SELECT count(*) FROM pg_stat_ssl";
         assert_eq!(client.row(tls)[0].as_deref(), Some("1"), "{user}");
     }
-    for user in ["watcher", "owner"] {
+    for user in ["guard", "chief"] {
         let mut client = session(&server, user);
         let shown = hidden.map(|query| column(&mut client, query));
         assert!(
