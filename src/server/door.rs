@@ -12,6 +12,7 @@ use super::conn::Conn;
 use super::limits::{self, Admission, Seat};
 use super::negotiation::{self, Negotiated};
 use super::peer::Peer;
+use super::rights;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
 use super::startup::Startup;
@@ -131,9 +132,13 @@ async fn enter(
             ..Refusal::new(reason, error)
         }
     };
-    let admission =
-        limits::admit(&identity, startup, peer, shared).map_err(refused(RefusedLogin::Limit))?;
+    let entry = rights::check_entry(identity.role, startup, shared);
+    entry.map_err(refused(RefusedLogin::Right))?;
+    let admission = limits::admit(&identity, startup, peer, shared);
+    let admission = admission.map_err(refused(RefusedLogin::Limit))?;
     let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
+    let database = rights::check_database(identity.role, &engine, shared);
+    database.map_err(refused(RefusedLogin::Database))?;
     Ok((identity, engine, admission))
 }
 
