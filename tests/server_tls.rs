@@ -40,7 +40,7 @@ impl Encrypted {
         change(&mut files.options);
         let tls = files.load();
         let server = TestServer::start_with(EngineOptions::default(), |options| {
-            options.startup_timeout = Duration::from_secs(2);
+            options.authentication_timeout = Duration::from_secs(2);
             options.access.replace_tls(Some(tls));
         });
         Self {
