@@ -84,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                     .await
             }
             TransactionStatement::Savepoint(name) => {
+                self.check_memory(0)?;
                 self.transaction.savepoint(name)?;
                 self.state.settings(|settings| settings.savepoint());
                 self.state.work(|work| work.savepoint());

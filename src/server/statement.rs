@@ -73,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Makes a definition: at once, or at COMMIT when it is known now that it can be made.
     async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
         self.state.check_writable(command.tag())?;
+        self.check_memory(0)?;
         let state = Arc::clone(&self.state);
         let search_path = state.settings(|settings| settings.show("search_path"))?.1;
         let command = Command::Within {
@@ -183,6 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 if *local {
                     self.warn_alone("SET LOCAL");
                 }
+                self.check_memory(0)?;
                 let set = |settings: &mut Settings| settings.set(name, value.as_deref(), *local);
                 self.state.settings(set)?;
                 Ok("SET")
