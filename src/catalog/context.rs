@@ -139,6 +139,14 @@ pub(crate) trait Host: Send + Sync {
             &roles,
         ))
     }
+    /// What `hba_file` says now; empty where there is none.
+    fn hba_text(&self) -> String {
+        String::new()
+    }
+    /// What `ident_file` says now.
+    fn ident_text(&self) -> String {
+        String::new()
+    }
     /// When the server started, unix milliseconds.
     fn server_started_unix_ms(&self) -> u64;
     /// A setting's value in PostgreSQL's spelling; 42704 when there is none.

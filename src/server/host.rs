@@ -141,6 +141,14 @@ impl Host for StatementHost {
         Some(shared.caller(role))
     }
 
+    fn hba_text(&self) -> String {
+        self.state.shared.options.access.hba_text()
+    }
+
+    fn ident_text(&self) -> String {
+        self.state.shared.options.access.ident_text()
+    }
+
     fn server_started_unix_ms(&self) -> u64 {
         self.state.shared.started_unix_ms
     }
