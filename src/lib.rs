@@ -19,8 +19,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let data = folder.path();
-//! // One process uses a data directory at a time; the server takes its lock, a program of your
-//! // own has to see to it. All of this blocks: async code calls it on a blocking thread.
+//! // Nobody else can open the directory while this value and its engines live. All of this
+//! // blocks: async code calls it on a blocking thread.
 //! let disk = Arc::new(RealDisk);
 //! let databases = Databases::open(disk, data, EngineOptions::default(), Moment::now())?;
 //! let engine = databases.get(DEFAULT_DATABASE).ok_or("always there")?;

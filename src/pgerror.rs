@@ -100,6 +100,11 @@ impl PgError {
         )
     }
 
+    /// The server stops and takes nobody in any more.
+    pub(crate) fn shutting_down() -> Self {
+        Self::fatal("57P03", "the database system is shutting down")
+    }
+
     /// The slot was invalidated: why, what is gone, what to do next.
     pub(crate) fn invalidated(
         name: &SlotName,

@@ -18,6 +18,7 @@ mod repair;
 mod rule_files;
 mod serve;
 mod settings;
+mod systemd;
 
 use std::error::Error;
 use std::net::SocketAddr;

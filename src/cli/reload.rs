@@ -15,6 +15,7 @@ use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
 
 use super::rule_files::RuleFiles;
 use super::settings::{Loaded, Sources};
+use super::systemd;
 use super::with_causes;
 
 /// What a reload needs.
@@ -36,7 +37,9 @@ impl Configuration {
         tokio::spawn(async move {
             loop {
                 asked(&mut hangup, &self.shown).await;
+                systemd::reloading();
                 self.reload();
+                systemd::reloaded();
             }
         });
         Ok(())

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{Access, BindError, Server, ShownSettings, TlsContext, TlsError};
+use crate::server::{Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -25,6 +25,7 @@ use super::first_start::{self, FirstStartError, OWNER, OWNER_PASSWORD_FILE};
 use super::reload::{Configuration, warn_of_trust};
 use super::rule_files::{RuleFiles, RulesError};
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Settings, Sources};
+use super::systemd;
 
 /// Why the server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -49,15 +50,6 @@ pub(super) enum ServeError {
     Close(String),
 }
 
-/// How the server was told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// SIGTERM: streams end at a transaction boundary.
-    Graceful,
-    /// SIGINT: streams end where they are.
-    Fast,
-}
-
 /// The address that `text` stands for. Of a name's addresses it is the first of IPv4, which works
 /// also where a host has the name of the other kind but not the kind itself.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -73,6 +65,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     start_log();
+    systemd::status("recovering the databases");
     let sources = sources(&args);
     let loaded = sources.load()?;
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -91,7 +84,8 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     access.replace_tls(TlsContext::load(&options.tls, data.path())?);
     let disk = Arc::new(RealDisk);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
-    let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
+    let (path, lock) = (data.path().to_owned(), data.into_lock());
+    let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
 
@@ -108,7 +102,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             loaded,
             shown,
             access,
-            data: data.path().to_owned(),
+            data: path.clone(),
             databases: Arc::clone(&databases),
             rule_files,
         };
@@ -120,9 +114,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         }
         let addresses = server.local_addrs();
         if let Some(&first) = addresses.first() {
-            first_start::make_owner(data.path(), databases.roles(), first)?;
+            first_start::make_owner(&path, databases.roles(), first)?;
         }
-        announce(&addresses, example_database(&databases), data.path());
+        announce(&addresses, example_database(&databases), &path);
+        systemd::ready(databases.all().count(), &addresses);
         serve_until(server, stop).await;
         Ok::<(), ServeError>(())
     })?;
@@ -232,29 +227,25 @@ fn announce(addresses: &[SocketAddr], database: &str, data: &Path) {
     );
 }
 
-/// Serves until told to stop. On a fast stop the server is dropped where it stands.
-async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Stop>>) {
-    let mut graceful = stop.clone();
-    let run = server.run(async move {
-        told(&mut graceful, Stop::Graceful).await;
-        tracing::info!("stopping gracefully");
-    });
-    tokio::select! {
-        report = run => tracing::info!(?report, "all connections ended"),
-        () = told(&mut stop, Stop::Fast) => tracing::info!("stopping at once"),
-    }
-}
-
-/// Waits until told to stop in this way.
-async fn told(stop: &mut watch::Receiver<Option<Stop>>, way: Stop) {
-    if stop.wait_for(|told| *told == Some(way)).await.is_err() {
-        // Nobody is left who could tell.
-        std::future::pending::<()>().await;
-    }
+/// Serves until told to stop.
+async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Shutdown>>) {
+    let told = async move {
+        let told = stop.wait_for(Option::is_some).await.ok();
+        // Without a sender nobody is left who could tell more gently.
+        let way = told.and_then(|told| *told).unwrap_or(Shutdown::Fast);
+        match way {
+            Shutdown::Graceful => tracing::info!("stopping gracefully"),
+            Shutdown::Fast => tracing::info!("stopping at once"),
+        }
+        systemd::stopping();
+        way
+    };
+    let report = server.run_until(told).await;
+    tracing::info!(?report, "all connections ended");
 }
 
 /// Watches for signals: the first sets the value, the second ends the process.
-fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
+fn stop_on_signals() -> io::Result<watch::Receiver<Option<Shutdown>>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (sender, receiver) = watch::channel(None);
@@ -269,10 +260,10 @@ fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
     Ok(receiver)
 }
 
-async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Shutdown {
     tokio::select! {
-        _ = terminate.recv() => Stop::Graceful,
-        _ = interrupt.recv() => Stop::Fast,
+        _ = terminate.recv() => Shutdown::Graceful,
+        _ = interrupt.recv() => Shutdown::Fast,
     }
 }
 

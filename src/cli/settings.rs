@@ -89,6 +89,10 @@ pub(super) enum SettingError {
     },
     #[error(transparent)]
     Commit(#[from] CommitSettingsError),
+    #[error(
+        "superuser_reserved_connections ({reserved}) must be less than max_connections ({most})"
+    )]
+    AllReserved { reserved: usize, most: usize },
     #[error("commit_policy=quorum needs a quorum: set commit_quorum to sync=N or regions=A,B")]
     NoQuorum,
 }
@@ -99,6 +103,11 @@ impl Settings {
         let commit = &self.engine.commit;
         if commit.policy == CommitPolicy::Quorum && commit.quorum == QuorumMode::Async {
             return Err(SettingError::NoQuorum);
+        }
+        let reserved = self.server.limits.superuser_reserved_connections;
+        let most = self.server.max_connections;
+        if reserved >= most {
+            return Err(SettingError::AllReserved { reserved, most });
         }
         Ok(commit.check()?)
     }

@@ -11,7 +11,7 @@ use super::producers::{Producers, ReadCheckpoint};
 use super::transaction::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
-use crate::disk::Disk;
+use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
 use crate::metrics::SyncSnapshot;
 use crate::relations::RelationStore;
@@ -85,6 +85,8 @@ pub struct Engine {
     pub(super) relations: RelationStore,
     pub(super) scratch: Scratch,
     pub(super) floor: Floor,
+    /// Keeps others out of the data directory while this database can be written to.
+    _lock: Option<Arc<DirLock>>,
     recovery: RecoveryReport,
 }
 
@@ -165,8 +167,17 @@ impl Engine {
             relations,
             scratch,
             floor,
+            _lock: None,
             recovery,
         })
+    }
+
+    /// The same under a lock that lives as long as it does.
+    pub(super) fn under(self, lock: Option<Arc<DirLock>>) -> Self {
+        Self {
+            _lock: lock,
+            ..self
+        }
     }
 
     /// Its name.

@@ -84,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                     .await
             }
             TransactionStatement::Savepoint(name) => {
+                self.check_memory(0)?;
                 self.transaction.savepoint(name)?;
                 self.state.settings(|settings| settings.savepoint());
                 self.state.work(|work| work.savepoint());
@@ -154,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             None
         } else {
             let engine = Arc::clone(&self.engine);
-            let committed = self.on_thread(move |_| work.commit(&engine)).await;
+            let state = Arc::clone(&self.state);
+            let commit = move |_| work.commit(&engine, state.shared.databases.roles());
+            let committed = self.on_thread(commit).await;
             committed.inspect_err(|_| self.undo())?
         };
         let synchronous = self

@@ -37,8 +37,8 @@ use crate::spool::{Appended, MAX_PAYLOAD};
 const CHUNK: usize = 256 << 10;
 /// No chunk is handed on while more bytes than this wait to become durable.
 const MAX_IN_FLIGHT: usize = 3 << 20;
-/// The longest line: a record of the largest payload and a little.
-const MAX_LINE: usize = MAX_PAYLOAD + (64 << 10);
+/// What a line may be longer than the payload that it becomes.
+const SPARE: usize = 64 << 10;
 
 /// Where the records of a COPY go.
 #[derive(Debug, Default)]
@@ -182,7 +182,9 @@ impl CopyIn {
         let term = block
             .as_ref()
             .map_or_else(|| engine.term(), TransactionBuffer::term);
-        let decoder = RecordDecoder::new(term, MAX_LINE).of_producer(target.producer.clone());
+        let max_line = state.shared.options.limits.max_copy_line;
+        let max_line = max_line.min(MAX_PAYLOAD).saturating_add(SPARE);
+        let decoder = RecordDecoder::new(term, max_line).of_producer(target.producer.clone());
         Self {
             engine,
             appearance: state.appearance.clone(),

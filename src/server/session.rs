@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::Shared;
-use super::activity::{SessionGuard, shown_query};
+use super::activity::{HIDDEN, SessionGuard, shown_query};
 use super::auth::Identity;
 use super::conn::{Broken, Conn, Incoming, Phase};
 use super::host::{SessionState, StatementHost};
@@ -215,7 +215,7 @@ fn appearance(startup: &Startup, peer: &Peer, identity: &Identity, pid: u32) -> 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Opens a session on `engine`, the database that [`database_of`] found for it.
     pub(super) fn open(
-        conn: Conn<S>,
+        mut conn: Conn<S>,
         peer: Peer,
         startup: Startup,
         identity: Identity,
@@ -233,6 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             ..
         } = startup;
         settings.stand_on(shared.options.shown.clone());
+        conn.set_max_message(shared.options.limits.max_message_size);
         let state = SessionState::new(
             guard.appearance(),
             Arc::clone(&engine),
@@ -348,19 +349,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 self.conn.read_message(phase).await
             } => Ok(message?),
             _deadline = ended => Err(SessionEnd::Fatal(PgError::shutdown())),
-            () = sleep_until(idle) => {
-                let message = "terminating connection due to idle-in-transaction timeout";
-                Err(SessionEnd::Fatal(PgError::fatal("25P03", message)))
-            }
+            () = sleep_until(idle) => Err(SessionEnd::Fatal(self.idle_for_too_long())),
         }
     }
 
-    /// When a session that waits inside a transaction block has waited for too long.
+    /// When a session has waited for too long, inside a transaction block or outside.
     fn idle_deadline(&self) -> Option<Instant> {
-        let name = "idle_in_transaction_session_timeout";
+        let name = if self.transaction.is_block() {
+            "idle_in_transaction_session_timeout"
+        } else {
+            "idle_session_timeout"
+        };
         let timeout = self.state.settings(|settings| settings.timeout(name));
-        let timeout = timeout.filter(|_| self.transaction.is_block());
         Instant::now().checked_add(timeout?)
+    }
+
+    fn idle_for_too_long(&self) -> PgError {
+        if self.transaction.is_block() {
+            let message = "terminating connection due to idle-in-transaction timeout";
+            return PgError::fatal("25P03", message);
+        }
+        PgError::fatal(
+            "57P05",
+            "terminating connection due to idle-session timeout",
+        )
     }
 
     async fn answer(&mut self, message: Incoming) -> Result<(), SessionEnd> {
@@ -411,7 +423,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Err(Stop::Error(error)) if error.is_fatal() => Err(SessionEnd::Fatal(error)),
             Err(Stop::Error(error)) => {
                 self.send_warnings();
-                tracing::debug!(pid = self.pid(), %error, "statement failed");
+                // A syntax error may repeat what was meant as a password.
+                if self.state.appearance.info().query.contains(HIDDEN) {
+                    let code = error.code();
+                    tracing::debug!(pid = self.pid(), code, "statement failed");
+                } else {
+                    tracing::debug!(pid = self.pid(), %error, "statement failed");
+                }
                 self.conn.send_error(&error);
                 self.fail().await;
                 Ok(())

@@ -193,7 +193,7 @@ impl Loaded {
             Kind::Megabytes => (Some("MB"), "integer"),
             Kind::Milliseconds => (Some("ms"), "integer"),
             Kind::Seconds => (Some("s"), "integer"),
-            Kind::Count => (None, "integer"),
+            Kind::Count | Kind::Number => (None, "integer"),
             Kind::Text => (None, "string"),
             Kind::Bool => (None, "bool"),
             Kind::Mode => (None, "integer"),
@@ -203,7 +203,9 @@ impl Loaded {
             Kind::Kilobytes => Some("-1"),
             Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
             Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
-            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Mode => Some("0"),
+            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number | Kind::Mode => {
+                Some("0")
+            }
             Kind::Count | Kind::Seconds => Some("1"),
             Kind::Text | Kind::Bool | Kind::Enum(_) => None,
         };
@@ -213,7 +215,9 @@ impl Loaded {
             Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
             Kind::Seconds => Some("600"),
             Kind::Mode => Some("511"),
-            Kind::Bytes | Kind::Count | Kind::Text | Kind::Bool | Kind::Enum(_) => None,
+            Kind::Bytes | Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Enum(_) => {
+                None
+            }
         };
         ShownSetting {
             name: setting.name.to_owned(),
@@ -245,6 +249,7 @@ impl Loaded {
                 | Kind::Milliseconds
                 | Kind::Seconds
                 | Kind::Count
+                | Kind::Number
                 | Kind::Text
                 | Kind::Bool
                 | Kind::Mode => None,
@@ -302,7 +307,7 @@ fn in_unit(kind: Kind, value: &str) -> String {
         Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
         Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
         Kind::Seconds => units::seconds(value),
-        Kind::Count | Kind::Text | Kind::Bool | Kind::Mode | Kind::Enum(_) => None,
+        Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Mode | Kind::Enum(_) => None,
     };
     number.map_or_else(|| value.to_owned(), |number| number.to_string())
 }
