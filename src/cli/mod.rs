@@ -13,6 +13,7 @@ mod inspect;
 mod offline;
 mod reload;
 mod repair;
+mod role;
 mod serve;
 mod settings;
 
@@ -48,6 +49,9 @@ enum Command {
     Check(CheckArgs),
     /// Set damaged data aside and invalidate the slots that needed it.
     Repair(RepairArgs),
+    /// Make, list and drop roles, and give them passwords, without a server.
+    #[command(subcommand)]
+    Role(role::RoleArgs),
     /// Measure ratios against a bare file, the loopback and PostgreSQL.
     Bench(bench::BenchArgs),
 }
@@ -181,6 +185,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => report(inspect::run(&args)).unwrap_or(could_not_look()),
         Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
         Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
+        Command::Role(args) => report(role::run(args)).unwrap_or(ExitCode::FAILURE),
         Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),
     }
 }
