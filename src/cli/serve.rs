@@ -16,7 +16,9 @@ use tracing_subscriber::EnvFilter;
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError};
+use crate::server::{
+    BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError, raise_descriptor_limit,
+};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -81,6 +83,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
 
+    raise_descriptor_limit();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())

@@ -3,13 +3,18 @@
 use std::cell::RefCell;
 
 use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
 use super::conn::{Broken, Conn, Phase};
-use super::{extended, lexer, startup};
+use super::peer::Peer;
+use super::socket::Socket;
+use super::{Access, extended, lexer, negotiation};
 
 /// More than any input; answers fit too.
 const ROOM: usize = 1 << 20;
+/// More than any startup packet, less than a socket holds.
+const SOCKET_ROOM: usize = 32 << 10;
 
 thread_local! {
     static RUNTIME: RefCell<Runtime> = RefCell::new(
@@ -30,8 +35,13 @@ async fn conn_of(bytes: &[u8]) -> (Conn<DuplexStream>, DuplexStream) {
 pub(crate) fn startup(bytes: &[u8]) {
     RUNTIME.with_borrow(|runtime| {
         runtime.block_on(async {
-            let (mut conn, _client) = conn_of(bytes).await;
-            let _refused = startup::negotiate(&mut conn, None).await;
+            let (mut client, server) = UnixStream::pair().expect("two descriptors");
+            let bytes = bytes.get(..SOCKET_ROOM).unwrap_or(bytes);
+            client.write_all(bytes).await.expect("room for it");
+            client.shutdown().await.expect("open until here");
+            let mut conn = Conn::new(Socket::Unix(server));
+            let (mut peer, access) = (Peer::default(), Access::default());
+            let _refused = negotiation::negotiate(&mut conn, &mut peer, &access, None).await;
         });
     });
 }

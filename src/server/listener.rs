@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::descriptors;
 use super::door;
 use super::peer::Peer;
 use super::socket::Socket;
@@ -95,9 +96,26 @@ struct Connections {
     tasks: JoinSet<()>,
     num_accepted: u64,
     num_panicked: u64,
+    /// That there is no room for another one was logged, and not yet that there is again.
+    is_full: bool,
 }
 
 impl Connections {
+    /// Logs when it becomes full, and when it is no more.
+    fn note_room(&mut self, has_room: bool) {
+        if std::mem::replace(&mut self.is_full, !has_room) == has_room {
+            let num_open = self.tasks.len();
+            if has_room {
+                tracing::info!(num_open, "connections are accepted again");
+            } else {
+                tracing::error!(
+                    num_open,
+                    "too few open files are allowed for more connections"
+                );
+            }
+        }
+    }
+
     /// Waits for a connection to end; `None` when there is none. Cancel-safe.
     async fn next_end(&mut self) -> Option<()> {
         if let Err(error) = self.tasks.join_next().await? {
@@ -157,12 +175,16 @@ async fn accept_until(
     let mut shutdown = std::pin::pin!(shutdown);
     let mut turns = 0;
     let mut pause = Pause::default();
+    let max_sockets = descriptors::max_sockets(shared.databases.all().count());
+    tracing::debug!(max_sockets, "sockets that the limit of open files allows");
     loop {
+        let has_room = connections.tasks.len() < max_sockets;
+        connections.note_room(has_room);
         tokio::select! {
             biased;
             shutdown = &mut shutdown => return shutdown,
             Some(()) = connections.next_end() => {}
-            accepted = accept(listeners, &mut turns), if pause.is_over() => match accepted {
+            accepted = accept(listeners, &mut turns), if has_room && pause.is_over() => match accepted {
                 Ok((socket, peer)) => {
                     pause.accepted();
                     connections.num_accepted += 1;

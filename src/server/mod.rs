@@ -13,6 +13,7 @@ mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod descriptors;
 mod door;
 mod extended;
 #[cfg(any(test, fuzzing))]
@@ -71,6 +72,7 @@ use sql::Queries;
 use unix_socket::UnixSocket;
 
 pub use access::Access;
+pub use descriptors::raise_descriptor_limit;
 pub use limits::Limits;
 pub use shown::{ShownSetting, ShownSettings};
 pub use tls::{TlsContext, TlsError, TlsOptions, TlsVersion};
