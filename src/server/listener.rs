@@ -27,6 +27,9 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is logged at most that there is no room for another connection.
+const FULL_AGAIN: Duration = Duration::from_secs(60);
+
 /// Serves until `shutdown` completes, then ends all connections.
 pub(super) async fn run(
     server: Server,
@@ -96,23 +99,21 @@ struct Connections {
     tasks: JoinSet<()>,
     num_accepted: u64,
     num_panicked: u64,
-    /// That there is no room for another one was logged, and not yet that there is again.
-    is_full: bool,
+    /// Before that it is not logged again that there is no room for another one.
+    told_again_at: Option<Instant>,
 }
 
 impl Connections {
-    /// Logs when it becomes full, and when it is no more.
-    fn note_room(&mut self, has_room: bool) {
-        if std::mem::replace(&mut self.is_full, !has_room) == has_room {
+    /// Logs that there is no room for another one, now and then.
+    fn note_full(&mut self) {
+        let now = Instant::now();
+        if self.told_again_at.is_none_or(|at| now >= at) {
+            self.told_again_at = Some(now + FULL_AGAIN);
             let num_open = self.tasks.len();
-            if has_room {
-                tracing::info!(num_open, "connections are accepted again");
-            } else {
-                tracing::error!(
-                    num_open,
-                    "too few open files are allowed for more connections"
-                );
-            }
+            tracing::error!(
+                num_open,
+                "too few open files are allowed for more connections"
+            );
         }
     }
 
@@ -179,7 +180,9 @@ async fn accept_until(
     tracing::debug!(max_sockets, "sockets that the limit of open files allows");
     loop {
         let has_room = connections.tasks.len() < max_sockets;
-        connections.note_room(has_room);
+        if !has_room {
+            connections.note_full();
+        }
         tokio::select! {
             biased;
             shutdown = &mut shutdown => return shutdown,
