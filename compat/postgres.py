@@ -37,7 +37,7 @@ class Postgres(Clients):
             self.as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         self.data = self.folder / "data"
         try:
-            self._run("initdb", "-D", self.data, "-A", "trust", "-U", "spool", "-E", "UTF8",
+            self._run("initdb", "-D", self.data, "-A", "trust", "-U", "pgspool", "-E", "UTF8",
                       "--locale=C", "--no-sync")
             self._start()
             made = self.psql("-c", "CREATE DATABASE pgspool", database="postgres")

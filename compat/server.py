@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = os.environ.get("PGSPOOL_BIN", str(ROOT / "target/release/pgspool"))
 PG_BIN = pathlib.Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
 FIXTURES = ROOT / "tests/fixtures/reddb"
-USER = "spool"
+USER = "pgspool"
 LISTENING = re.compile(r"^listening on 127\.0\.0\.1:(\d+)$")
 
 
@@ -48,6 +48,9 @@ class Server(Clients):
             command, stdout=subprocess.PIPE, stderr=self.log, text=True, stdin=subprocess.DEVNULL
         )
         self.port = self._read_port()
+        self.password_file = self.data / "owner.pgpass"
+        # All clients are libpq's and look there, those that tests start and those in this process.
+        os.environ["PGPASSFILE"] = str(self.password_file)
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
     def _read_port(self):
@@ -57,6 +60,12 @@ class Server(Clients):
                 return int(found.group(1))
         self.process.wait()
         raise AssertionError(f"the server did not start:\n{self.log_text()}")
+
+    def password(self):
+        """The owner's password, as the first start wrote it."""
+        lines = self.password_file.read_text(encoding="utf-8").splitlines()
+        line = next(line for line in lines if not line.startswith("#"))
+        return line.removeprefix(f"*:*:*:{USER}:")
 
     def log_text(self):
         self.log.seek(0)

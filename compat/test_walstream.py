@@ -16,6 +16,7 @@ class PgWalstream(ServerTest):
     def test_a_subscriber_lives_its_life(self):
         client = subprocess.Popen(
             [CLIENT, str(self.server.port), str(COUNT)],
+            env={**os.environ, "PGPASSWORD": self.server.password()},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -4,9 +4,12 @@
 //! bytes, the answer is a value or an error, and what is a value survives being written and read.
 //! A broken promise is a panic.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use bytes::Bytes;
 
 use crate::change::{self, Payload};
+use crate::hba::{Attempt, HbaRules, IdentMaps};
 use crate::sources::ndjson::{RecordDecoder, record_from_json};
 use crate::spool::frame::{self, Decoded};
 use crate::wire::{ReplicationCommand, StandbyMessage};
@@ -23,9 +26,11 @@ pub const TARGETS: &[Target] = &[
     ("frame", frame),
     ("manifest", crate::spool::fuzz_manifest),
     ("slots", slots),
+    ("roles", crate::roles::fuzz_file),
     ("relations", crate::relations::fuzz_file),
     ("change_record", change_record),
     ("sql", sql),
+    ("hba", hba),
 ];
 
 /// Runs one target; used by `fuzz/`.
@@ -103,6 +108,27 @@ fn sql(bytes: &[u8]) {
     if let Some(text) = text(bytes) {
         crate::server::fuzz::statements(text);
         crate::catalog::fuzz(text);
+    }
+}
+
+/// Rules and maps; what fits a connection is looked for in both.
+fn hba(bytes: &[u8]) {
+    let Some(text) = text(bytes) else {
+        return;
+    };
+    if let Ok(rules) = HbaRules::parse(text) {
+        for address in [None, Some(IpAddr::V4(Ipv4Addr::LOCALHOST))] {
+            let _found = rules.find(&Attempt {
+                database: "pgspool",
+                is_physical_replication: false,
+                user: "ann",
+                address,
+                is_tls: address.is_none(),
+            });
+        }
+    }
+    if let Ok(maps) = IdentMaps::parse(text) {
+        let _allowed = maps.allow(Some("m"), "ann@example.org", "ann");
     }
 }
 

@@ -21,7 +21,7 @@ const NAME: &str = "billing";
 const ROUNDS: u64 = 4;
 
 fn connect(port: u16) -> Result<Client, postgres::Error> {
-    let conninfo = format!("host=127.0.0.1 port={port} user=ann dbname=pgspool");
+    let conninfo = format!("host=127.0.0.1 port={port} user=pgspool dbname=pgspool");
     let mut client = Client::connect(&conninfo, NoTls)?;
     client.batch_execute(&format!("SET pgspool.producer = '{NAME}'"))?;
     Ok(client)

@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use pgspool::disk::{Disk, FakeDisk, FakeError, FakeOp, RealDisk};
 use pgspool::roles::{
-    FIRST_ROLE_OID, ROLES_FILE, RoleChanges, RoleCommand, RoleError, RoleSet, Roles, Verifier,
+    FIRST_ROLE_OID, OWNER_OID, ROLES_FILE, RoleChanges, RoleCommand, RoleError, RoleSet, Roles,
+    Verifier,
 };
 
 const SEEDS: u64 = 500;
@@ -130,9 +131,14 @@ impl Model {
                 if has(name) {
                     return Err(RoleError::Exists(name.clone()));
                 }
-                next.roles
-                    .insert(name.clone(), (FIRST_ROLE_OID + self.given, changes.clone()));
-                next.given += 1;
+                let is_first = self.roles.values().all(|(oid, _)| *oid != OWNER_OID);
+                let oid = if is_first && changes.superuser == Some(true) {
+                    OWNER_OID
+                } else {
+                    next.given += 1;
+                    FIRST_ROLE_OID + self.given
+                };
+                next.roles.insert(name.clone(), (oid, changes.clone()));
             }
             RoleCommand::Alter { name, changes } => {
                 there(name)?;
@@ -150,8 +156,12 @@ impl Model {
             RoleCommand::Drop { names, if_exists } => {
                 let mut sorted = names.clone();
                 sorted.sort();
-                if let Some(missing) = sorted.iter().find(|name| !has(name) && !if_exists) {
-                    return Err(RoleError::Missing(missing.clone()));
+                for name in sorted {
+                    match self.roles.get(&name) {
+                        Some((OWNER_OID, _)) => return Err(RoleError::Required(name)),
+                        None if !if_exists => return Err(RoleError::Missing(name)),
+                        _ => {}
+                    }
                 }
                 next.roles.retain(|name, _| !names.contains(name));
             }
@@ -242,9 +252,6 @@ fn commands_make_of_the_roles_what_a_plain_list_of_them_says() {
             }
             model.check(&set);
             assert!(set.iter().all(|role| set.find_oid(role.oid) == Some(role)));
-            let superusers = set.iter().filter(|role| role.rights.superuser);
-            let first = superusers.map(|role| role.oid).min();
-            assert_eq!(set.owner().map(|role| role.oid), first);
         }
     });
 }

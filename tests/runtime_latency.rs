@@ -20,7 +20,9 @@ use crash_support::Connection;
 use pgspool::clock::Moment;
 use pgspool::disk::{Disk, DiskFile, OpenMode, RealDisk};
 use pgspool::engine::{Databases, EngineOptions};
-use pgspool::server::{Server, ServerOptions};
+use pgspool::hba::HbaRules;
+use pgspool::roles::{RoleChanges, RoleCommand};
+use pgspool::server::{Access, Server, ServerOptions};
 
 /// Where disk operations wait.
 #[derive(Debug, Default)]
@@ -177,6 +179,14 @@ fn serve(data: &Path, gate: Arc<Gate>) -> u16 {
         gate: Arc::clone(&gate),
     };
     let databases = Databases::open(Arc::new(disk), data, options, Moment::now()).unwrap();
+    let changes = RoleChanges {
+        login: Some(true),
+        superuser: Some(true),
+        ..RoleChanges::default()
+    };
+    let name = "pgspool".to_owned();
+    let create = RoleCommand::Create { name, changes };
+    databases.roles().apply(&create).unwrap();
     let (tell, port) = std::sync::mpsc::channel();
     thread::spawn(move || {
         gate.state().runtime = Some(thread::current().id());
@@ -187,6 +197,7 @@ fn serve(data: &Path, gate: Arc<Gate>) -> u16 {
         runtime.block_on(async move {
             let options = ServerOptions {
                 listen: vec!["127.0.0.1:0".parse().unwrap()],
+                access: Access::new(HbaRules::trust_all()),
                 ..ServerOptions::default()
             };
             let server = Server::bind(Arc::new(databases), options).await.unwrap();

@@ -233,7 +233,7 @@ fn clients_beyond_the_limit_are_told_so() {
 #[test]
 fn a_silent_client_is_dropped_in_time() {
     let server = TestServer::start_with(EngineOptions::default(), |o| {
-        o.startup_timeout = Duration::from_millis(100);
+        o.authentication_timeout = Duration::from_millis(100);
     });
     let mut client = server.connect();
     client.raw(&[0, 0]);
@@ -242,24 +242,14 @@ fn a_silent_client_is_dropped_in_time() {
 }
 
 #[test]
-fn only_loopback_addresses_are_listened_on() {
-    let data = tempfile::tempdir().unwrap();
-    let disk = Arc::new(RealDisk);
-    let options = EngineOptions::default();
-    let databases = Databases::open(disk, data.path(), options, Moment::now()).unwrap();
-    let databases = Arc::new(databases);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for ip in ["0.0.0.0", "192.0.2.1", "::"] {
-        let address = SocketAddr::new(ip.parse().unwrap(), 0);
-        let options = ServerOptions {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)), address],
-            ..ServerOptions::default()
-        };
-        let refused = runtime.block_on(Server::bind(Arc::clone(&databases), options));
-        let error = refused.unwrap_err();
-        assert!(matches!(error, BindError::NotLoopback(a) if a == address));
-        assert!(error.to_string().contains("loopback"));
-    }
-    drop(runtime);
-    assert!(databases.close().is_empty());
+fn a_server_without_rules_lets_nobody_in() {
+    let server = TestServer::start_with(EngineOptions::default(), |o| {
+        o.access = pgspool::server::Access::default();
+        o.auth_delay = Duration::ZERO;
+    });
+    let mut client = server.connect();
+    client.raw(&startup(3 << 16, ANN));
+    let refused = client.until_end();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0].code(), "28000");
 }

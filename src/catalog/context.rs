@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::relations::schemas_searched;
-use crate::roles::{Rights, RoleCommand, RoleSet};
+use crate::roles::{Rights, Role, RoleSet};
 
 use super::databases::DatabaseSnapshot;
 use super::views::Rows;
@@ -113,12 +113,10 @@ pub(crate) trait Host: Send + Sync {
     fn session(&self) -> SessionInfo;
     /// All sessions.
     fn sessions(&self) -> Vec<SessionInfo>;
-    /// All roles.
+    /// All roles, with what the open transaction changed.
     fn roles(&self) -> Arc<RoleSet>;
     /// What the session's role may do now.
     fn rights(&self) -> Rights;
-    /// Changes the roles; durable before it returns.
-    fn change_roles(&self, command: &RoleCommand) -> Result<(), PgError>;
     /// When the server started, unix milliseconds.
     fn server_started_unix_ms(&self) -> u64;
     /// A setting's value in PostgreSQL's spelling; 42704 when there is none.
@@ -179,6 +177,21 @@ impl Context {
         })
     }
 
+    /// All roles, as this statement sees them.
+    pub(crate) fn roles(&self) -> &RoleSet {
+        self.snapshot.roles.get_or_init(|| self.host.roles())
+    }
+
+    /// The role of the session; `None` when it was dropped.
+    pub(crate) fn own_role(&self) -> Option<&Role> {
+        self.roles().find_oid(self.host.session().role)
+    }
+
+    /// What the session's role may do.
+    pub(crate) fn rights(&self) -> Rights {
+        *self.snapshot.rights.get_or_init(|| self.host.rights())
+    }
+
     /// Schemas that are searched for a name without one, in order; not all need be there.
     pub(crate) fn search_path(&self) -> &[String] {
         self.snapshot.search_path.get_or_init(|| {
@@ -204,6 +217,10 @@ pub(crate) struct Snapshot {
     style: OnceLock<Style>,
     /// Schemas that are searched for a name without one.
     search_path: OnceLock<Vec<String>>,
+    /// All roles.
+    roles: OnceLock<Arc<RoleSet>>,
+    /// What the session's role may do.
+    rights: OnceLock<Rights>,
     /// What is left to do when the statement has succeeded.
     finish: Mutex<Vec<Finish>>,
 }

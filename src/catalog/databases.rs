@@ -32,12 +32,20 @@ impl DatabaseSnapshot {
 }
 
 impl Context {
-    /// All databases, by name, as this statement sees them.
+    /// The databases that the session's role may see, by name, as this statement sees them: those
+    /// that it may use, and the one that it is in.
     pub(super) fn databases(&self) -> &[DatabaseSnapshot] {
         self.snapshot.databases.get_or_init(|| {
             let engines = self.host.databases();
             let oids = database_oids(engines.iter().map(|engine| engine.name()));
+            let sees_all = self.rights().superuser || self.rights().monitor;
+            let own = self.host.engine().name().to_owned();
+            let may_use = |name: &str| self.own_role().is_some_and(|role| role.may_use(name));
             let found = engines.into_iter().zip(oids);
+            let found = found.filter(|(engine, _)| {
+                let name = engine.name();
+                sees_all || name == own || may_use(name)
+            });
             let taken = found.map(|(engine, oid)| DatabaseSnapshot {
                 oid,
                 state: engine.snapshot(),

@@ -15,9 +15,11 @@ mod functions;
 mod fuzz;
 mod parse;
 mod prepare;
+mod role_change;
 #[cfg(test)]
 mod test_host;
 #[cfg(any(test, fuzzing))]
+#[expect(clippy::unwrap_used, reason = "for tests")]
 mod testing;
 mod views;
 
@@ -26,6 +28,7 @@ pub(crate) use context::{
 };
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
+pub(crate) use role_change::role_change;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;

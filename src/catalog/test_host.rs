@@ -10,6 +10,7 @@ use crate::disk::{Disk, FakeDisk};
 use crate::engine::{Engine, EngineOptions};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::roles::{Rights, RoleSet};
 
 use super::{Context, Host, SessionInfo, SettingRow, Snapshot};
 
@@ -17,6 +18,7 @@ use super::{Context, Host, SessionInfo, SettingRow, Snapshot};
 pub(crate) struct TestHost {
     pub(crate) databases: Vec<Arc<Engine>>,
     pub(crate) sessions: Vec<SessionInfo>,
+    pub(crate) roles: Arc<RoleSet>,
     pub(crate) settings: Mutex<Vec<SettingRow>>,
 }
 
@@ -36,6 +38,7 @@ impl TestHost {
         Self {
             databases: names.iter().map(open).collect(),
             sessions: vec![session(4711, names[0])],
+            roles: Arc::new(RoleSet::with_owner("postgres")),
             settings: Mutex::new(vec![
                 setting("wal_level", "logical"),
                 setting("TimeZone", "UTC"),
@@ -142,19 +145,13 @@ impl Host for TestHost {
         Ok(published.last_lsn)
     }
 
-    fn roles(&self) -> Arc<crate::roles::RoleSet> {
-        Arc::default()
+    fn roles(&self) -> Arc<RoleSet> {
+        Arc::clone(&self.roles)
     }
 
-    fn rights(&self) -> crate::roles::Rights {
-        crate::roles::Rights {
-            superuser: true,
-            ..crate::roles::Rights::default()
-        }
-    }
-
-    fn change_roles(&self, command: &crate::roles::RoleCommand) -> Result<(), PgError> {
-        Err(PgError::unsupported(format!("{command:?}")))
+    fn rights(&self) -> Rights {
+        let role = self.roles.find_oid(self.sessions[0].role);
+        role.map(|role| role.rights).unwrap_or_default()
     }
 
     fn terminate(&self, _pid: u32) -> bool {

@@ -157,7 +157,7 @@ impl Host for TestHost {
     }
 
     fn roles(&self) -> Arc<crate::roles::RoleSet> {
-        Arc::default()
+        Arc::new(crate::roles::RoleSet::with_owner("tester"))
     }
 
     fn rights(&self) -> crate::roles::Rights {
@@ -165,10 +165,6 @@ impl Host for TestHost {
             superuser: true,
             ..crate::roles::Rights::default()
         }
-    }
-
-    fn change_roles(&self, command: &crate::roles::RoleCommand) -> Result<(), PgError> {
-        Err(PgError::unsupported(format!("{command:?}")))
     }
 
     fn terminate(&self, pid: u32) -> bool {

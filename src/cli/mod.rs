@@ -5,14 +5,17 @@
 //! the data directory's lock, so that none of them works beside a running server.
 
 mod bench;
+mod cert;
 mod check;
 mod data_dir;
 mod export;
+mod first_start;
 mod import;
 mod inspect;
 mod offline;
 mod reload;
 mod repair;
+mod rule_files;
 mod serve;
 mod settings;
 mod systemd;
@@ -49,6 +52,8 @@ enum Command {
     Check(CheckArgs),
     /// Set damaged data aside and invalidate the slots that needed it.
     Repair(RepairArgs),
+    /// Make a certificate that signs itself, and its key, for encrypted connections.
+    Cert(cert::CertArgs),
     /// Measure ratios against a bare file, the loopback and PostgreSQL.
     Bench(bench::BenchArgs),
 }
@@ -182,6 +187,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => report(inspect::run(&args)).unwrap_or(could_not_look()),
         Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
         Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
+        Command::Cert(args) => report(cert::run(&args)).unwrap_or(ExitCode::FAILURE),
         Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),
     }
 }

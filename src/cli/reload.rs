@@ -4,6 +4,7 @@
 //! is marked so in `pg_settings`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::engine::Databases;
 use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
 
+use super::rule_files::RuleFiles;
 use super::settings::{Loaded, Sources};
 use super::systemd;
 use super::with_causes;
@@ -25,6 +27,7 @@ pub(super) struct Configuration {
     /// The data directory.
     pub(super) data: PathBuf,
     pub(super) databases: Arc<Databases>,
+    pub(super) rule_files: RuleFiles,
 }
 
 impl Configuration {
@@ -50,6 +53,11 @@ impl Configuration {
                 return;
             }
         };
+        if let Err(error) = self.rule_files.load_into(&self.access) {
+            tracing::error!(%error, "configuration not reloaded, nothing was changed");
+            return;
+        }
+        warn_of_trust(&self.access, &self.loaded.settings.server.listen);
         let (loaded, shown, waiting) = self.loaded.reload(new);
         for engine in self.databases.all() {
             if let Err(error) = engine.reconfigure(&loaded.settings.engine) {
@@ -76,6 +84,16 @@ impl Configuration {
                 tracing::error!("SSL configuration was not reloaded: {reason}");
             }
         }
+    }
+}
+
+/// Says when people on other machines are believed whatever they say.
+pub(super) fn warn_of_trust(access: &Access, listen: &[SocketAddr]) {
+    let is_reachable = listen.iter().any(|address| !address.ip().is_loopback());
+    if let Some(line) = access.trusts_from_afar().filter(|_| is_reachable) {
+        tracing::warn!(
+            "line {line} of hba_file trusts everybody on other machines: no password is asked for"
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
@@ -17,13 +18,16 @@ use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
 use crate::server::{
-    BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError, raise_descriptor_limit,
+    Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError,
+    raise_descriptor_limit,
 };
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
-use super::reload::Configuration;
-use super::settings::{CONFIG_FILE, Loaded, SettingError, Sources};
+use super::first_start::{self, FirstStartError, OWNER, OWNER_PASSWORD_FILE};
+use super::reload::{Configuration, warn_of_trust};
+use super::rule_files::{RuleFiles, RulesError};
+use super::settings::{CONFIG_FILE, Loaded, SettingError, Settings, Sources};
 use super::systemd;
 
 /// Why the server did not start, or did not stop cleanly.
@@ -41,6 +45,10 @@ pub(super) enum ServeError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
     #[error("not closed cleanly: {0}")]
     Close(String),
 }
@@ -74,10 +82,11 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     options.engine.recovery = args.recovery.into();
 
     let data = DataDir::create(&args.data.dir)?;
+    let access = options.server.access.clone();
+    let rule_files = load_rules(data.path(), &options, &access)?;
+    access.replace_tls(TlsContext::load(&options.tls, data.path())?);
     let disk = Arc::new(RealDisk);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
-    let tls = TlsContext::load(&options.tls, data.path())?;
-    options.server.access.replace_tls(tls);
     let (path, lock) = (data.path().to_owned(), data.into_lock());
     let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
@@ -89,7 +98,6 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         .max_blocking_threads(options.server.max_blocking_threads())
         .build()
         .map_err(ServeError::Runtime)?;
-    let access = options.server.access.clone();
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
@@ -100,6 +108,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             access,
             data: path.clone(),
             databases: Arc::clone(&databases),
+            rule_files,
         };
         configuration
             .reload_on_hangup()
@@ -107,12 +116,28 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         for path in server.unix_sockets() {
             tracing::info!("listening on Unix socket \"{}\"", path.display());
         }
-        announce(&server.local_addrs(), example_database(&databases));
-        systemd::ready(databases.all().count(), &server.local_addrs());
+        let addresses = server.local_addrs();
+        if let Some(&first) = addresses.first() {
+            first_start::make_owner(&path, databases.roles(), first)?;
+        }
+        announce(&addresses, example_database(&databases), &path);
+        systemd::ready(databases.all().count(), &addresses);
         serve_until(server, stop).await;
         Ok::<(), ServeError>(())
     })?;
     close(&databases)
+}
+
+/// Reads the rules, which a new data directory gets first.
+fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFiles, ServeError> {
+    let rule_files = RuleFiles::new(data, &options.rule_files);
+    if rule_files.hba_is_default {
+        first_start::write_rules(&rule_files.hba)?;
+    }
+    rule_files.load_into(access)?;
+    warn_of_trust(access, &options.server.listen);
+    access.keep_secret(&first_start::secret(data)?);
+    Ok(rule_files)
 }
 
 /// Where the settings are: the file, then the environment, then the flags.
@@ -176,23 +201,29 @@ fn example_database(databases: &Databases) -> &str {
 
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
 /// address, `listening on ADDR:PORT`.
-fn announce(addresses: &[SocketAddr], database: &str) {
+fn announce(addresses: &[SocketAddr], database: &str, data: &Path) {
     for address in addresses {
         println!("listening on {address}");
     }
     let Some(first) = addresses.first() else {
         return;
     };
-    let place = format!(
-        "-h {} -p {} -U spool -d {database}",
-        first.ip(),
-        first.port()
-    );
+    let host = first_start::reachable(first.ip());
+    let password_file = data.join(OWNER_PASSWORD_FILE);
+    let (user, password) = if password_file.exists() {
+        let path = first_start::absolute(&password_file);
+        let path = path.display();
+        let words = format!("\nthe password of the role {OWNER} is in {path}\n");
+        println!("{words}");
+        (OWNER, format!("  export PGPASSFILE='{path}'\n\n"))
+    } else {
+        ("YOUR_ROLE", String::new())
+    };
+    let place = format!("-h {host} -p {} -U {user} -d {database}", first.port());
     println!(
-        r#"
-try next, in other terminals:
+        r#"try next, in other terminals:
 
-  pg_recvlogical {place} --slot first -P json --create-slot --start -f -
+{password}  pg_recvlogical {place} --slot first -P json --create-slot --start -f -
 
   echo '{{"operation":"insert","collection":"orders","rid":1,"kind":"row","metadata":{{"total":12.5}}}}' > x.ndjson
   psql {place} -c "\copy pgspool.changes from 'x.ndjson' with (format ndjson)"

@@ -14,6 +14,7 @@ use crate::engine::EngineOptions;
 use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
 use crate::server::{ServerOptions, TlsOptions, unix_socket_fits};
 
+use super::rule_files::RuleFileNames;
 use table::Setting;
 
 pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
@@ -23,6 +24,7 @@ pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 pub(super) struct Settings {
     pub(super) engine: EngineOptions,
     pub(super) server: ServerOptions,
+    pub(super) rule_files: RuleFileNames,
     pub(super) tls: TlsOptions,
     pub(super) socket_directories: SocketDirectories,
     /// Where sessions begin, name and value, where that is not PostgreSQL's default.

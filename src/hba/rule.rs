@@ -108,6 +108,8 @@ pub enum CertName {
     CommonName,
     /// The whole name of its subject, as RFC 2253 writes it.
     DistinguishedName,
+    /// Each name, mail address and URI among its alternative names; PostgreSQL has no such option.
+    AlternativeName,
 }
 
 impl HbaRule {
@@ -443,6 +445,10 @@ fn option(rule: &mut HbaRule, text: &str) -> Result<(), String> {
         }
         ("clientname", "DN") => {
             rule.cert_name = CertName::DistinguishedName;
+            Ok(())
+        }
+        ("clientname", "SAN") => {
+            rule.cert_name = CertName::AlternativeName;
             Ok(())
         }
         ("clientcert" | "clientname", _) => Err(format!("invalid value for {name}: \"{value}\"")),

@@ -11,7 +11,7 @@ impl From<RoleError> for PgError {
             RoleError::ReservedName(_) => "42939",
             RoleError::InvalidName => "42602",
             RoleError::NoMoreOids => "54000",
-            RoleError::LastSuperuser(_) => "2BP01",
+            RoleError::Required(_) | RoleError::LastSuperuser(_) => "2BP01",
             RoleError::Persist(_) => "58030",
         };
         let text = error.to_string();
@@ -27,7 +27,8 @@ impl From<RoleError> for PgError {
             | RoleError::Missing(_)
             | RoleError::ReservedName(_)
             | RoleError::InvalidName
-            | RoleError::NoMoreOids => Self::error(code, text),
+            | RoleError::NoMoreOids
+            | RoleError::Required(_) => Self::error(code, text),
         }
     }
 }

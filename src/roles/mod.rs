@@ -12,12 +12,17 @@ mod verifier;
 
 use std::collections::BTreeSet;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use file::fuzz_file;
 pub use set::RoleSet;
 pub use store::{ROLES_FILE, RoleOpenError, Roles};
 pub use verifier::{InvalidVerifier, NoRandomSalt, Verifier};
 
 /// The first OID that a role may get: PostgreSQL's first for objects of users.
 pub const FIRST_ROLE_OID: u32 = 16_384;
+
+/// The first superuser has it, as in PostgreSQL: what has no owner of its own belongs to that role.
+pub const OWNER_OID: u32 = 10;
 
 /// What a role may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,6 +149,9 @@ pub enum RoleError {
     /// 54000: every OID was given to a role once.
     #[error("there is no OID left for a role")]
     NoMoreOids,
+    /// 2BP01: everything belongs to it.
+    #[error("cannot drop role {0} because it is required by the database system")]
+    Required(String),
     /// 2BP01: nobody would be left who can log in and may do everything.
     #[error("\"{0}\" is the last superuser that can log in")]
     LastSuperuser(String),

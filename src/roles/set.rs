@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{FIRST_ROLE_OID, Rights, Role, RoleChanges, RoleCommand, RoleError};
+use super::{FIRST_ROLE_OID, OWNER_OID, Rights, Role, RoleChanges, RoleCommand, RoleError};
 
 /// All roles at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,8 @@ impl RoleSet {
         let mut oids = BTreeSet::new();
         for role in roles {
             check_name(&role.name).map_err(|error| error.to_string())?;
-            if role.oid == 0 || role.oid >= next_oid || !oids.insert(role.oid) {
+            let is_given = (FIRST_ROLE_OID..next_oid).contains(&role.oid);
+            if !(is_given || role.oid == OWNER_OID) || !oids.insert(role.oid) {
                 let (oid, name) = (role.oid, &role.name);
                 return Err(format!(
                     "role \"{name}\" has OID {oid}, which is not its own"
@@ -45,6 +46,22 @@ impl RoleSet {
             }
         }
         Ok(set)
+    }
+
+    /// One superuser, for tests.
+    #[cfg(test)]
+    pub(crate) fn with_owner(name: &str) -> Self {
+        let owner = RoleChanges {
+            login: Some(true),
+            superuser: Some(true),
+            replication: Some(true),
+            ..RoleChanges::default()
+        };
+        let create = RoleCommand::Create {
+            name: name.to_owned(),
+            changes: owner,
+        };
+        Self::default().after(&create).unwrap()
     }
 
     /// The role of that name.
@@ -70,12 +87,6 @@ impl RoleSet {
     /// The OID that the next role gets.
     pub const fn next_oid(&self) -> u32 {
         self.next_oid
-    }
-
-    /// Who owns what has no owner of its own: the superuser that is there longest.
-    pub fn owner(&self) -> Option<&Role> {
-        let superusers = self.iter().filter(|role| role.rights.superuser);
-        superusers.min_by_key(|role| role.oid)
     }
 
     /// Whether somebody may come in and do everything.
@@ -122,8 +133,12 @@ impl RoleSet {
         if self.roles.contains_key(name) {
             return Err(RoleError::Exists(name.to_owned()));
         }
-        let oid = self.next_oid;
-        self.next_oid = oid.checked_add(1).ok_or(RoleError::NoMoreOids)?;
+        let oid = if changes.superuser == Some(true) && self.find_oid(OWNER_OID).is_none() {
+            OWNER_OID
+        } else {
+            let next = self.next_oid.checked_add(1).ok_or(RoleError::NoMoreOids)?;
+            std::mem::replace(&mut self.next_oid, next)
+        };
         let mut role = Role {
             oid,
             name: name.to_owned(),
@@ -153,8 +168,10 @@ impl RoleSet {
 
     fn drop_all(&mut self, names: &[String], if_exists: bool) -> Result<(), RoleError> {
         for name in BTreeSet::from_iter(names) {
-            if self.roles.remove(name).is_none() && !if_exists {
-                return Err(RoleError::Missing(name.clone()));
+            match self.roles.remove(name) {
+                Some(role) if role.oid == OWNER_OID => return Err(RoleError::Required(role.name)),
+                None if !if_exists => return Err(RoleError::Missing(name.clone())),
+                Some(_) | None => {}
             }
         }
         Ok(())

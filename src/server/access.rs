@@ -1,9 +1,11 @@
 //! What decides at the door and may change while the server runs: the rules, and what TLS shows.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::auth::{MockVerifiers, Refusals, RefusedLogin};
 use super::tls::TlsContext;
-use crate::hba::HbaRules;
+use crate::hba::{HbaRules, IdentMaps};
 
 /// What decides at the door. Clones share it; what is put in counts for the next connection.
 #[derive(Debug, Clone)]
@@ -13,29 +15,89 @@ pub struct Access {
 
 #[derive(Debug)]
 struct Shared {
-    rules: RwLock<Arc<HbaRules>>,
+    entry: RwLock<Arc<Entry>>,
+    mock_verifiers: RwLock<MockVerifiers>,
+    refusals: Refusals,
     tls: RwLock<Option<Arc<TlsContext>>>,
 }
 
+/// The rules at one time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    pub(super) rules: HbaRules,
+    pub(super) maps: IdentMaps,
+    /// Where they were read from.
+    pub(super) files: AccessFiles,
+}
+
+/// The files that rules and maps are in, for the views that show them. `None`: in no file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessFiles {
+    /// `hba_file`
+    pub hba: Option<PathBuf>,
+    /// `ident_file`
+    pub ident: Option<PathBuf>,
+}
+
 impl Access {
-    /// These rules, without TLS.
+    /// These rules, without maps and TLS.
     pub fn new(rules: HbaRules) -> Self {
-        let rules = RwLock::new(Arc::new(rules));
-        let tls = RwLock::default();
-        let shared = Arc::new(Shared { rules, tls });
-        Self { shared }
+        let entry = Entry {
+            rules,
+            ..Entry::default()
+        };
+        let mut secret = [0; 32];
+        // Without random bytes names that do not exist could be found out; no more than that.
+        if let Err(error) = getrandom::fill(&mut secret) {
+            tracing::error!(%error, "no random bytes");
+        }
+        let shared = Shared {
+            entry: RwLock::new(Arc::new(entry)),
+            mock_verifiers: RwLock::new(MockVerifiers::new(&secret)),
+            refusals: Refusals::default(),
+            tls: RwLock::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The rules now.
-    pub fn rules(&self) -> Arc<HbaRules> {
-        let rules = self.shared.rules.read();
-        Arc::clone(&rules.unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn entry(&self) -> Arc<Entry> {
+        let entry = self.shared.entry.read();
+        Arc::clone(&entry.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Has these rules count from now on.
-    pub fn replace_rules(&self, rules: HbaRules) {
-        let current = self.shared.rules.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    /// Has these rules and maps count from now on.
+    pub fn replace_rules(&self, rules: HbaRules, maps: IdentMaps, files: AccessFiles) {
+        let entry = self.shared.entry.write();
+        *entry.unwrap_or_else(PoisonError::into_inner) = Arc::new(Entry { rules, maps, files });
+    }
+
+    /// The line of the first rule that trusts people on other machines.
+    pub fn trusts_from_afar(&self) -> Option<u32> {
+        self.entry().rules.trusted_from_afar().map(|rule| rule.line)
+    }
+
+    /// Answers for roles that do not exist with what belongs to this secret. One that is kept with
+    /// the data keeps the answers the same over restarts.
+    pub fn keep_secret(&self, secret: &[u8]) {
+        let mocks = self.shared.mock_verifiers.write();
+        *mocks.unwrap_or_else(PoisonError::into_inner) = MockVerifiers::new(secret);
+    }
+
+    /// How many logins were refused since the start, for each reason.
+    pub fn refused_logins(&self) -> Vec<(RefusedLogin, u64)> {
+        self.shared.refusals.counts()
+    }
+
+    pub(super) fn mock_verifiers(&self) -> MockVerifiers {
+        let mocks = self.shared.mock_verifiers.read();
+        mocks.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.shared.refusals
     }
 
     /// What the next handshake shows; `None`: there is none.
@@ -51,8 +113,9 @@ impl Access {
     }
 }
 
+/// Lets nobody in.
 impl Default for Access {
     fn default() -> Self {
-        Self::new(HbaRules::trust_all())
+        Self::new(HbaRules::default())
     }
 }

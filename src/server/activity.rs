@@ -10,10 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use super::lexer::{self, Spanned, Token};
 use crate::catalog::SessionInfo;
 
 /// `track_activity_query_size`: most bytes of a statement that are shown.
 pub(super) const MAX_QUERY: usize = 1024;
+
+/// In whose statements string constants are hidden.
+const PASSWORD: &str = "password";
+/// What stands for them.
+pub(super) const HIDDEN: &str = "'********'";
 
 /// All sessions.
 #[derive(Debug, Default)]
@@ -161,11 +167,49 @@ impl Drop for SessionGuard {
     }
 }
 
-/// A statement's text as others see it.
+/// A statement's text as others see it: its begin, without what may be a password.
 pub(super) fn shown_query(text: &str) -> String {
+    let begin = cut(text);
+    if !names_a_password(begin) {
+        return begin.to_owned();
+    }
+    cut(&without_passwords(text)).to_owned()
+}
+
+fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_QUERY))
         .unwrap_or_default()
-        .to_owned()
+}
+
+fn names_a_password(text: &str) -> bool {
+    let word = PASSWORD.as_bytes();
+    let mut places = text.as_bytes().windows(word.len());
+    places.any(|place| place.eq_ignore_ascii_case(word))
+}
+
+/// `text` with the string constants of statements that name a password hidden. What cannot be cut
+/// into words is hidden from that word on.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::new();
+    let mut shown_to = 0;
+    let Ok(statements) = lexer::statements(text) else {
+        let at = text.to_ascii_lowercase().find(PASSWORD).unwrap_or_default();
+        let end = at.saturating_add(PASSWORD.len());
+        return format!("{} {HIDDEN}", text.get(..end).unwrap_or_default());
+    };
+    for tokens in statements {
+        if !tokens.iter().any(|token| token.token.is_word(PASSWORD)) {
+            continue;
+        }
+        let is_string = |token: &&Spanned| matches!(token.token, Token::Literal(_));
+        for token in tokens.iter().filter(is_string) {
+            shown.push_str(text.get(shown_to..token.start).unwrap_or_default());
+            shown.push_str(HIDDEN);
+            shown_to = token.end;
+        }
+    }
+    shown.push_str(text.get(shown_to..).unwrap_or_default());
+    shown
 }
 
 /// Locks what a panic elsewhere cannot leave half changed.
@@ -234,5 +278,39 @@ mod tests {
             shown_query(&format!("x{}", "ä".repeat(600))).len(),
             MAX_QUERY - 1
         );
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let secret = "open sesame";
+        let shown = [
+            (
+                "ALTER USER ann PASSWORD 'open sesame'",
+                "ALTER USER ann PASSWORD '********'",
+            ),
+            (
+                "SELECT 'x'; create role b encrypted Password e'open sesame' valid until 'now';",
+                "SELECT 'x'; create role b encrypted Password '********' valid until '********';",
+            ),
+            (
+                "alter role b password /* 'x' */ $q$open sesame$q$",
+                "alter role b password /* 'x' */ '********'",
+            ),
+            (
+                "alter role b password 'open sesame",
+                "alter role b password '********'",
+            ),
+            (
+                "alter role b 'open sesame' password 'x",
+                "alter role b 'open sesame' password '********'",
+            ),
+        ];
+        for (text, wanted) in shown {
+            assert_eq!(shown_query(text), wanted);
+        }
+        let long = format!("{}; alter role b password '{secret}'", "x".repeat(990));
+        assert!(!shown_query(&long).contains("open"));
+        let without = "SELECT 'password', 'open sesame'";
+        assert_eq!(shown_query(without), without);
     }
 }

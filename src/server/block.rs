@@ -155,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             None
         } else {
             let engine = Arc::clone(&self.engine);
-            let committed = self.on_thread(move |_| work.commit(&engine)).await;
+            let state = Arc::clone(&self.state);
+            let commit = move |_| work.commit(&engine, state.shared.databases.roles());
+            let committed = self.on_thread(commit).await;
             committed.inspect_err(|_| self.undo())?
         };
         let synchronous = self

@@ -20,6 +20,8 @@ use crate::pgerror::PgError;
 
 /// The largest startup packet, its length field included, unless a setting says another.
 pub(super) const MAX_STARTUP: usize = 10_000;
+/// The largest message of a client that is not known yet: PostgreSQL's limit.
+pub(super) const MAX_PROOF: usize = 65_535;
 /// The largest message of the command phase, its length field included, unless a setting says
 /// another.
 pub(super) const MAX_COMMAND: usize = 1 << 20;
@@ -40,6 +42,8 @@ const SMALL_READ: usize = 4 << 10;
 /// What the server is ready to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Waiting for the proof of who the client is.
+    Authentication,
     /// Waiting for a command.
     Command,
     /// The same on a replication connection, which has no extended protocol.
@@ -72,6 +76,11 @@ fn admit(phase: Phase, tag: u8, len: usize, max: usize) -> Result<Treatment, PgE
         }
         // What a client still sends of a COPY or stream that ended with an error here.
         (Command | ReplicationCommand, b'd' | b'f') => (4..=MAX_COPY_DATA, Treatment::Discard),
+        (Phase::Authentication, b'p') => (4..=MAX_PROOF, Treatment::Buffer),
+        (Phase::Authentication, _) => {
+            let message = format!("expected SASL response, got message type {tag}");
+            return Err(PgError::fatal("08P01", message));
+        }
         (Phase::CopyIn, b'd') => (4..=MAX_COPY_DATA, Treatment::Stream),
         (Phase::CopyIn, b'c' | b'X' | b'S' | b'H') => (4..=4, Treatment::Discard),
         (Phase::CopyIn, b'f') => (5..=max, Treatment::Buffer),
@@ -187,7 +196,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             self.poll_read_little(cx)
         };
         if read.is_pending() {
-            self.sends_much = false;
             if self.input.is_empty() {
                 self.input = BytesMut::new();
             }
@@ -443,8 +451,15 @@ mod tests {
 
     #[test]
     fn guard_admits_only_what_the_phase_expects() {
-        use Phase::{Command, CopyIn};
+        use Phase::{Authentication, Command, CopyIn};
         for (phase, tag, len, admitted) in [
+            (Authentication, b'p', 3, false),
+            (Authentication, b'p', 4, true),
+            (Authentication, b'p', MAX_PROOF, true),
+            (Authentication, b'p', MAX_PROOF + 1, false),
+            (Authentication, b'Q', 5, false),
+            (Authentication, b'X', 4, false),
+            (Authentication, b'd', 3, false),
             (Command, b'Q', 4, false),
             (Command, b'Q', 5, true),
             (Command, b'Q', MAX_COMMAND, true),

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Shared;
-use super::auth::{self, Identity};
+use super::auth::{self, Identity, Refusal, RefusedLogin};
 use super::conn::Conn;
 use super::limits::{self, Admission, Seat};
 use super::negotiation::{self, Negotiated};
@@ -26,8 +28,9 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, seat: Seat) {
     let mut conn = Conn::new(socket);
     conn.set_max_message(shared.options.limits.max_startup_message_size);
+    let deadline = deadline(&shared);
     let negotiated = tokio::select! {
-        negotiated = negotiate(&mut conn, &mut peer, &shared) => negotiated,
+        negotiated = negotiate(&mut conn, &mut peer, &shared, deadline) => negotiated,
         () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),
     };
     let startup = match negotiated {
@@ -40,9 +43,11 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
     let entered = tokio::select! {
-        entered = enter(&mut conn, &startup, &peer, &shared) => entered,
-        () = seat.lost() => Err(PgError::fatal("53300", TOO_MANY_WAIT)),
-        _deadline = shared.stopped() => Err(PgError::shutting_down()),
+        entered = enter_in_time(&mut conn, &startup, &peer, &shared, deadline) => entered,
+        () = seat.lost() => {
+            let error = PgError::fatal("53300", TOO_MANY_WAIT);
+            Err(Refusal::new(RefusedLogin::Limit, error))
+        }
     };
     match entered {
         Ok((identity, engine, admission)) => {
@@ -59,9 +64,12 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
                 "connection ended: {end}"
             );
         }
-        Err(error) => {
-            tracing::info!(%peer, user, database, "connection refused: {error}");
-            conn.send_error(&error);
+        Err(refusal) => {
+            let (reason, method) = (refusal.reason, refusal.method);
+            shared.options.access.refusals().count(reason);
+            let reason = reason.name();
+            tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
+            conn.send_error(&refusal.error);
             // Who was refused still has his place, which another may need.
             tokio::select! {
                 () = conn.close_after_last_words() => {}
@@ -71,16 +79,57 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     }
 }
 
+/// When a client that connects now must have its session.
+fn deadline(shared: &Shared) -> Option<Instant> {
+    Instant::now().checked_add(shared.options.authentication_timeout)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn too_late() -> PgError {
+    PgError::fatal("57014", "canceling authentication due to timeout")
+}
+
 /// From the startup packet to the right to a session, or the reason why there is none.
+async fn enter_in_time(
+    conn: &mut Conn<Socket>,
+    startup: &Startup,
+    peer: &Peer,
+    shared: &Shared,
+    deadline: Option<Instant>,
+) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
+    tokio::select! {
+        entered = enter(conn, startup, peer, shared) => entered,
+        () = until(deadline) => Err(Refusal::new(RefusedLogin::TimedOut, too_late())),
+        _deadline = shared.stopped() => {
+            Err(Refusal::new(RefusedLogin::TimedOut, PgError::shutting_down()))
+        }
+    }
+}
+
 async fn enter(
     conn: &mut Conn<Socket>,
     startup: &Startup,
     peer: &Peer,
     shared: &Shared,
-) -> Result<(Identity, Arc<Engine>, Admission), PgError> {
+) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
     let identity = auth::authenticate(conn, startup, peer, shared).await?;
-    let admission = limits::admit(&identity, startup, peer, shared)?;
-    Ok((identity, database_of(startup, shared)?, admission))
+    let refused = |reason| {
+        let method = Some(identity.method);
+        move |error| Refusal {
+            method,
+            ..Refusal::new(reason, error)
+        }
+    };
+    let admission =
+        limits::admit(&identity, startup, peer, shared).map_err(refused(RefusedLogin::Limit))?;
+    let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
+    Ok((identity, engine, admission))
 }
 
 /// Carries a connection to its startup packet in time, or says why there is none.
@@ -88,24 +137,26 @@ async fn negotiate(
     conn: &mut Conn<Socket>,
     peer: &mut Peer,
     shared: &Shared,
+    deadline: Option<Instant>,
 ) -> Result<Startup, String> {
     let (access, timeout) = (&shared.options.access, shared.options.wal_sender_timeout);
     let negotiation = negotiation::negotiate(conn, peer, access, timeout);
     let negotiated = tokio::select! {
-        negotiated = tokio::time::timeout(shared.options.startup_timeout, negotiation) => negotiated,
+        negotiated = negotiation => Some(negotiated),
+        () = until(deadline) => None,
         () = long_stopped(shared) => return Err("server is stopping".to_owned()),
     };
     let error = match negotiated {
-        Ok(Ok(Negotiated::Startup(_))) if shared.is_stopping() => PgError::shutting_down(),
-        Ok(Ok(Negotiated::Startup(startup))) => return Ok(startup),
-        Ok(Ok(Negotiated::Cancel(pid, key))) => {
+        Some(Ok(Negotiated::Startup(_))) if shared.is_stopping() => PgError::shutting_down(),
+        Some(Ok(Negotiated::Startup(startup))) => return Ok(startup),
+        Some(Ok(Negotiated::Cancel(pid, key))) => {
             shared.sessions.cancel_with_key(pid, key);
             return Err(format!("cancel request for {pid}"));
         }
-        Ok(Ok(Negotiated::Dropped(reason))) => return Err(reason),
-        Ok(Err(error)) => return Err(error.to_string()),
-        Ok(Ok(Negotiated::Refused(error))) => error,
-        Err(_elapsed) => PgError::fatal("57014", "canceling authentication due to timeout"),
+        Some(Ok(Negotiated::Dropped(reason))) => return Err(reason),
+        Some(Err(error)) => return Err(error.to_string()),
+        Some(Ok(Negotiated::Refused(error))) => error,
+        None => too_late(),
     };
     conn.send_error(&error);
     conn.close_after_last_words().await;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
-use super::conn::{Broken, Conn, Phase};
+use super::conn::{Broken, Conn, CopyInput, Phase};
 use super::peer::Peer;
 use super::socket::Socket;
 use super::{Access, extended, lexer, negotiation};
@@ -86,8 +86,8 @@ async fn copy(conn: &mut Conn<DuplexStream>) {
     let mut data = bytes::BytesMut::new();
     loop {
         match conn.take_copy_data(&mut data, 1 << 16) {
-            Ok(super::conn::CopyInput::Data) => {}
-            Ok(_) | Err(_) => return,
+            Ok(CopyInput::Data) => {}
+            Ok(CopyInput::Done | CopyInput::Fail(_) | CopyInput::Terminate) | Err(_) => return,
         }
         data.clear();
         if conn.fill().await.unwrap_or(0) == 0 {

@@ -13,7 +13,7 @@ use crate::change::ChangeRecord;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::roles::{Rights, RoleCommand, RoleSet};
+use crate::roles::{OWNER_OID, Rights, RoleChanges, RoleCommand, RoleSet};
 
 /// What the session's task and its statements' threads share.
 #[derive(Debug)]
@@ -95,26 +95,24 @@ impl Host for StatementHost {
     }
 
     fn session(&self) -> SessionInfo {
-        self.state.appearance.info()
+        known(self.state.appearance.info())
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {
-        self.state.shared.sessions.all()
+        let all = self.state.shared.sessions.all();
+        all.into_iter().map(known).collect()
     }
 
     fn roles(&self) -> Arc<RoleSet> {
-        self.state.shared.databases.roles().current()
+        let roles = self.state.shared.databases.roles();
+        let seen = self.state.work(|work| work.roles_seen(roles));
+        with_stand_in(seen, &self.state.user)
     }
 
     fn rights(&self) -> Rights {
         self.state
             .shared
             .rights_of(self.state.appearance.info().role)
-    }
-
-    fn change_roles(&self, command: &RoleCommand) -> Result<(), PgError> {
-        let changed = self.state.shared.databases.roles().apply(command);
-        changed.map(|_| ()).map_err(PgError::from)
     }
 
     fn server_started_unix_ms(&self) -> u64 {
@@ -175,4 +173,28 @@ impl Host for StatementHost {
         self.state.shared.options.shown.request_reload();
         Ok(true)
     }
+}
+
+/// Who comes in without a role stands for the one that everything belongs to.
+fn known(mut info: SessionInfo) -> SessionInfo {
+    if info.role == 0 {
+        info.role = OWNER_OID;
+    }
+    info
+}
+
+/// The roles, with the user for the one that everything belongs to where there is none.
+fn with_stand_in(roles: Arc<RoleSet>, user: &str) -> Arc<RoleSet> {
+    if roles.find_oid(OWNER_OID).is_some() {
+        return roles;
+    }
+    let changes = RoleChanges {
+        login: Some(true),
+        superuser: Some(true),
+        replication: Some(true),
+        ..RoleChanges::default()
+    };
+    let name = user.to_owned();
+    let with_user = roles.after(&RoleCommand::Create { name, changes });
+    with_user.map_or(roles, Arc::new)
 }

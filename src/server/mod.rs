@@ -3,8 +3,7 @@
 //! [`Server`] listens, negotiates, and runs one task per connection; `session` reads messages,
 //! `simple` and `pipeline` answer them, `stream` owns the socket while a subscriber streams,
 //! `copy_in` while a producer copies in.
-//! Until authentication exists it trusts every peer and therefore listens on loopback addresses
-//! only.
+//! Nobody comes in but by a rule (`auth`, `access`).
 
 mod access;
 mod activity;
@@ -71,7 +70,8 @@ use portal::MAX_RUNNING_OF_ALL;
 use sql::Queries;
 use unix_socket::UnixSocket;
 
-pub use access::Access;
+pub use access::{Access, AccessFiles};
+pub use auth::RefusedLogin;
 pub use descriptors::raise_descriptor_limit;
 pub use limits::Limits;
 pub use shown::{ShownSetting, ShownSettings};
@@ -81,7 +81,7 @@ pub use unix_socket::{UnixSocketError, unix_socket_fits};
 /// Settings of a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Addresses to listen on; loopback only.
+    /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
     /// `unix_socket_directories`: where Unix sockets are. Their number is the port of the first
     /// address.
@@ -92,8 +92,10 @@ pub struct ServerOptions {
     pub wal_sender_timeout: Option<Duration>,
     /// How long streams may take to end at a transaction boundary when the server stops.
     pub shutdown_timeout: Duration,
-    /// How long a client may take from connecting to its startup packet.
-    pub startup_timeout: Duration,
+    /// `authentication_timeout`: how long a client may take from connecting to its session.
+    pub authentication_timeout: Duration,
+    /// `auth_delay`: how long a refused client waits for its error.
+    pub auth_delay: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
     /// The other limits of connections.
@@ -113,7 +115,8 @@ impl Default for ServerOptions {
             unix_socket_permissions: 0o700,
             wal_sender_timeout: Some(Duration::from_secs(60)),
             shutdown_timeout: Duration::from_secs(30),
-            startup_timeout: Duration::from_secs(60),
+            authentication_timeout: Duration::from_secs(60),
+            auth_delay: Duration::from_millis(250),
             max_connections: 100,
             limits: Limits::default(),
             access: Access::default(),
@@ -142,12 +145,6 @@ const SPARE_THREADS: usize = 64;
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address can be reached from other machines.
-    #[error(
-        "refusing to listen on {0}: without authentication only loopback addresses \
-         (127.0.0.0/8, ::1) are allowed"
-    )]
-    NotLoopback(SocketAddr),
     /// No address was given.
     #[error("no address to listen on")]
     NoAddress,
@@ -220,12 +217,6 @@ struct Shared {
 impl Shared {
     /// What the role with that OID may do now; a role that is gone may do nothing.
     fn rights_of(&self, role: u32) -> Rights {
-        if role == 0 {
-            return Rights {
-                superuser: true,
-                ..Rights::default()
-            };
-        }
         let roles = self.databases.roles().current();
         roles
             .find_oid(role)
@@ -252,16 +243,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When an address is not a loopback address, or cannot be listened on.
+    /// When an address cannot be listened on.
     pub async fn bind(
         databases: Arc<Databases>,
         options: ServerOptions,
     ) -> Result<Self, BindError> {
         if options.listen.is_empty() {
             return Err(BindError::NoAddress);
-        }
-        if let Some(&address) = options.listen.iter().find(|a| !a.ip().is_loopback()) {
-            return Err(BindError::NotLoopback(address));
         }
         let mut listeners = vec![];
         for &address in &options.listen {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::Shared;
-use super::activity::{SessionGuard, shown_query};
+use super::activity::{HIDDEN, SessionGuard, shown_query};
 use super::auth::Identity;
 use super::conn::{Broken, Conn, Incoming, Phase};
 use super::host::{SessionState, StatementHost};
@@ -423,7 +423,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Err(Stop::Error(error)) if error.is_fatal() => Err(SessionEnd::Fatal(error)),
             Err(Stop::Error(error)) => {
                 self.send_warnings();
-                tracing::debug!(pid = self.pid(), %error, "statement failed");
+                // A syntax error may repeat what was meant as a password.
+                if self.state.appearance.info().query.contains(HIDDEN) {
+                    let code = error.code();
+                    tracing::debug!(pid = self.pid(), code, "statement failed");
+                } else {
+                    tracing::debug!(pid = self.pid(), %error, "statement failed");
+                }
                 self.conn.send_error(&error);
                 self.fail().await;
                 Ok(())

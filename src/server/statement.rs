@@ -9,7 +9,8 @@ use super::rows::{describe, text_column, text_row};
 use super::session::{Session, Stop};
 use super::settings::Settings;
 use super::statements::{Discard, SetStatement, Statement};
-use crate::catalog::Column;
+use crate::catalog::ddl::RoleStatement;
+use crate::catalog::{self, Column};
 use crate::pgerror::PgError;
 use crate::relations::{Command, schemas_searched};
 
@@ -24,6 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let tag = match statement {
             Statement::Query => return Err(PgError::syntax("").into()),
             Statement::Definition(command) => self.define(command).await?.to_owned(),
+            Statement::Roles(statement) => self.change_roles(statement).await?.to_owned(),
             Statement::Nothing(tag) => (*tag).to_owned(),
             Statement::Refused(error) => return Err(error.clone().into()),
             Statement::Transaction(statement) => {
@@ -93,6 +95,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         Ok(outcome.tag)
     }
 
+    /// Changes roles: at once, or at COMMIT when it is known now that it can be done.
+    async fn change_roles(&mut self, statement: &RoleStatement) -> Result<&'static str, Stop> {
+        self.state.check_writable(statement.tag())?;
+        let state = Arc::clone(&self.state);
+        let statement = statement.clone();
+        let work = move |context| {
+            let change = catalog::role_change(&Arc::new(context), &statement)?;
+            let roles = state.shared.databases.roles();
+            if state.work(|work| work.is_together()) {
+                state.work(|work| work.change_roles(roles, &change.commands))?;
+            } else {
+                roles.apply_all(&change.commands)?;
+            }
+            Ok(change)
+        };
+        let change = self.on_thread(work).await?;
+        if self.wants("notice") {
+            for notice in &change.notices {
+                self.conn.send_notice(notice);
+            }
+        }
+        for (code, message) in &change.warnings {
+            self.warn(code, message);
+        }
+        Ok(change.tag)
+    }
+
     /// SHOW of a replication command.
     pub(super) fn show(&mut self, name: &str) -> Result<(), PgError> {
         self.show_settings(&Statement::Show(name.to_owned()), true)?;
@@ -133,6 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
             Statement::Query
             | Statement::Definition(_)
+            | Statement::Roles(_)
             | Statement::Set(_)
             | Statement::Discard(_)
             | Statement::Transaction(_)

@@ -31,6 +31,11 @@ pub(crate) fn milliseconds(text: &str, max: u64) -> Option<u64> {
     quantity(text, TIMES, 1_000, 1_000).filter(|found| *found <= max)
 }
 
+/// A time in seconds; a bare number is seconds.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    quantity(text, TIMES, 1_000_000, 1_000_000)
+}
+
 /// A size in bytes; a bare number is in units of `bare` bytes.
 pub(crate) fn bytes(text: &str, bare: u64) -> Option<u64> {
     quantity(text, SIZES, bare, 1)

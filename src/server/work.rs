@@ -1,8 +1,11 @@
 //! What a transaction did and what counts only when it commits.
 //!
 //! Definitions are tried on a copy of the relations at their statement, so that their errors come
-//! at once, and made at COMMIT, before the records are published.
+//! at once, and made at COMMIT, before the records are published. Changes of roles are tried and
+//! made in the same way, but in transactions of their own: roles belong to all databases, and what
+//! is one database's and they could not become durable at one moment.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use crate::engine::{Engine, TransactionBuffer};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::relations::{Command, Outcome};
+use crate::roles::{RoleCommand, RoleSet, Roles};
 
 use super::confirm::Confirmation;
 use super::session::Signal;
@@ -30,8 +34,10 @@ pub(super) struct Work {
     definitions: Vec<Command>,
     /// What they hold, about; those that were rolled back count until the transaction ends.
     definition_bytes: usize,
-    /// Definitions there were at each savepoint.
-    savepoints: Vec<usize>,
+    /// Changes of roles that wait for the commit.
+    roles: Vec<RoleCommand>,
+    /// Definitions and changes of roles there were at each savepoint.
+    savepoints: Vec<(usize, usize)>,
 }
 
 impl Work {
@@ -47,6 +53,7 @@ impl Work {
 
     /// Adds records. Blocking.
     pub(super) fn publish(&mut self, records: &[ChangeRecord]) -> Result<(), PgError> {
+        self.check_without_roles()?;
         if let Some(buffer) = &mut self.buffer {
             for record in records {
                 buffer.push(record, Moment::now())?;
@@ -71,6 +78,7 @@ impl Work {
         engine: &Engine,
         command: &Command,
     ) -> Result<Outcome, PgError> {
+        self.check_without_roles()?;
         let len = format!("{command:?}").len();
         self.definition_bytes = self.definition_bytes.saturating_add(len);
         self.definitions.push(command.clone());
@@ -81,6 +89,47 @@ impl Work {
         Ok(tried?)
     }
 
+    /// Adds changes of roles once it is known that they can be made.
+    pub(super) fn change_roles(
+        &mut self,
+        roles: &Roles,
+        commands: &[RoleCommand],
+    ) -> Result<(), PgError> {
+        let before = self.roles.len();
+        self.roles.extend_from_slice(commands);
+        let tried = match roles.current().after_all(&self.roles) {
+            Ok(_) if self.is_beside_roles() => Err(roles_with_others()),
+            tried => tried.map(|_| ()).map_err(PgError::from),
+        };
+        if tried.is_err() {
+            self.roles.truncate(before);
+        }
+        tried
+    }
+
+    /// The roles as the transaction sees them.
+    pub(super) fn roles_seen(&self, roles: &Roles) -> Arc<RoleSet> {
+        let current = roles.current();
+        match current.after_all(&self.roles) {
+            Ok(seen) if !self.roles.is_empty() => Arc::new(seen),
+            // What somebody else changed in between is told at COMMIT.
+            Ok(_) | Err(_) => current,
+        }
+    }
+
+    /// Whether something that is no change of roles waits.
+    fn is_beside_roles(&self) -> bool {
+        let has_records = |buffer: &TransactionBuffer| !buffer.is_empty();
+        !self.definitions.is_empty() || self.buffer.as_ref().is_some_and(has_records)
+    }
+
+    fn check_without_roles(&self) -> Result<(), PgError> {
+        if self.roles.is_empty() {
+            return Ok(());
+        }
+        Err(roles_with_others())
+    }
+
     /// Bytes that its definitions hold, about.
     pub(super) fn num_bytes(&self) -> usize {
         self.definition_bytes
@@ -88,7 +137,8 @@ impl Work {
 
     /// A savepoint.
     pub(super) fn savepoint(&mut self) {
-        self.savepoints.push(self.definitions.len());
+        let reached = (self.definitions.len(), self.roles.len());
+        self.savepoints.push(reached);
         if let Some(buffer) = &mut self.buffer {
             buffer.savepoint();
         }
@@ -97,8 +147,9 @@ impl Work {
     /// Forgets what was done since the `n`th savepoint, which stays. Blocking.
     pub(super) fn rollback_to(&mut self, n: usize) -> Result<(), PgError> {
         self.savepoints.truncate(n);
-        if let Some(&num_definitions) = self.savepoints.last() {
+        if let Some(&(num_definitions, num_roles)) = self.savepoints.last() {
             self.definitions.truncate(num_definitions);
+            self.roles.truncate(num_roles);
         }
         if let Some(buffer) = &mut self.buffer {
             buffer.rollback_to(n)?;
@@ -116,12 +167,18 @@ impl Work {
 
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
-        let no_record = |buffer: &TransactionBuffer| buffer.is_empty();
-        self.definitions.is_empty() && self.buffer.as_ref().is_none_or(no_record)
+        self.roles.is_empty() && !self.is_beside_roles()
     }
 
     /// Makes the work durable, definitions first; returns where its records end. Blocking.
-    pub(super) fn commit(self, engine: &Engine) -> Result<Option<Lsn>, PgError> {
+    pub(super) fn commit(self, engine: &Engine, roles: &Roles) -> Result<Option<Lsn>, PgError> {
+        if !self.roles.is_empty() {
+            if self.is_beside_roles() {
+                return Err(roles_with_others());
+            }
+            roles.apply_all(&self.roles)?;
+            return Ok(None);
+        }
         let buffer = self.buffer.unwrap_or_else(|| engine.begin());
         let committed = engine.commit_defining(&self.definitions, buffer, Moment::now())?;
         let Some(ticket) = committed else {
@@ -129,6 +186,11 @@ impl Work {
         };
         Ok(Some(ticket.wait()?.last_lsn))
     }
+}
+
+fn roles_with_others() -> PgError {
+    let message = "a transaction that changes roles cannot publish or define anything else";
+    PgError::unsupported(message).with_hint("Commit in between.")
 }
 
 /// Publishes each record as a transaction of its own; returns where the last one ends. Blocking.

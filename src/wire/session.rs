@@ -99,6 +99,8 @@ pub struct StreamSession {
     out: BytesMut,
     /// The out-buffer held a message so large that its room is worth giving back.
     oversized: bool,
+    /// When a message was pushed last.
+    last_pushed: Duration,
     /// End of the last transaction written whole or filtered out.
     sent: Lsn,
     /// The highest position that the client saw in a message or keepalive.
@@ -125,8 +127,9 @@ impl StreamSession {
     pub fn new(start: Lsn, timeout: Option<Duration>, now: Moment) -> Self {
         let mut session = Self {
             phase: Phase::Running { deadline: None },
-            out: BytesMut::with_capacity(OUT_BUFFER_LIMIT),
+            out: BytesMut::new(),
             oversized: false,
+            last_pushed: now.steady,
             sent: start,
             told: start,
             confirmed: Progress::default(),
@@ -180,6 +183,10 @@ impl StreamSession {
             return;
         }
         self.release_room();
+        self.last_pushed = now.steady;
+        if self.out.capacity() == 0 {
+            self.out.reserve(OUT_BUFFER_LIMIT);
+        }
         match frames::xlog_data(&mut self.out, lsn, payload, now) {
             Ok(()) => {
                 // One large message, or many from one large record.
@@ -316,6 +323,7 @@ impl StreamSession {
     /// arrived must be handed in before.
     pub fn handle_timeout(&mut self, now: Moment) {
         self.latest = now;
+        self.release_idle_room(now);
         let (deadline, running) = match self.phase {
             Phase::Running { deadline } => (deadline, true),
             Phase::Draining { deadline, .. } => (deadline, false),
@@ -376,6 +384,7 @@ impl StreamSession {
     }
 
     fn received(&mut self, now: Moment) {
+        self.release_idle_room(now);
         self.latest = now;
         self.last_received = now.steady;
         self.reply_asked = false;
@@ -442,6 +451,14 @@ impl StreamSession {
     fn finish(&mut self, end: StreamEnd) -> StreamEnd {
         self.phase = Phase::Ended(end.clone());
         end
+    }
+
+    /// Gives back all room while there is nothing to say: most streams are idle most of the time.
+    fn release_idle_room(&mut self, now: Moment) {
+        let idle = now.steady.saturating_sub(self.last_pushed);
+        if self.out.is_empty() && idle >= IDLE_KEEPALIVE_INTERVAL {
+            self.out = BytesMut::new();
+        }
     }
 
     /// Gives back the room of a very large message once it was written out.

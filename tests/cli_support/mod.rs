@@ -75,6 +75,15 @@ impl Home {
         self.path(name).to_str().unwrap().to_owned()
     }
 
+    /// Rules for clients that know messages and no passwords, unless there are some.
+    pub fn trust_loopback(&self) {
+        let rules = self.path("data").join("pg_hba.conf");
+        if !rules.exists() {
+            fs::create_dir_all(self.path("data")).unwrap();
+            fs::write(rules, "host all pgspool 127.0.0.1/32 trust\n").unwrap();
+        }
+    }
+
     /// Imports a fixture spool (`NAME.rdb...`) into the database `name`.
     pub fn import(&self, fixture_name: &str, database: &str) -> String {
         let file = fixture(&format!("{fixture_name}.rdb"));

@@ -14,13 +14,41 @@ use pgspool::change::ChangeRecord;
 use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
 use pgspool::engine::{Databases, Engine, EngineOptions};
+use pgspool::hba::HbaRules;
 use pgspool::lsn::Lsn;
-use pgspool::server::{Server, ServerOptions, ShutdownReport};
+use pgspool::roles::{RoleChanges, RoleCommand, RoleError};
+use pgspool::server::{Access, Server, ServerOptions, ShutdownReport};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// Nothing that a test waits for takes longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Superusers that tests connect as, by rules that trust everybody.
+pub const USERS: [&str; 8] = [
+    "ann", "bob", "watcher", "postgres", "pgspool", "spool", "u", "x",
+];
+
+/// What makes somebody a superuser that can log in.
+pub fn superuser() -> RoleChanges {
+    RoleChanges {
+        login: Some(true),
+        superuser: Some(true),
+        ..RoleChanges::default()
+    }
+}
+
+/// Makes a role, unless it is there.
+pub fn create_role(databases: &Databases, name: &str, changes: RoleChanges) {
+    let name = name.to_owned();
+    match databases
+        .roles()
+        .apply(&RoleCommand::Create { name, changes })
+    {
+        Ok(_) | Err(RoleError::Exists(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
 
 /// A server in this process with its own data directory.
 pub struct TestServer {
@@ -49,9 +77,13 @@ impl TestServer {
         let disk = Arc::new(RealDisk);
         let now = Moment::now();
         let databases = Arc::new(Databases::open(disk, data.path(), engine, now).unwrap());
+        for user in USERS {
+            create_role(&databases, user, superuser());
+        }
         let mut options = ServerOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             shutdown_timeout: Duration::from_secs(5),
+            access: Access::new(HbaRules::trust_all()),
             ..ServerOptions::default()
         };
         change(&mut options);
@@ -257,8 +289,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A blocking client that knows messages and nothing else.
-pub struct RawClient {
-    pub socket: TcpStream,
+pub struct RawClient<S = TcpStream> {
+    pub socket: S,
     read: Vec<u8>,
 }
 
@@ -267,6 +299,18 @@ impl RawClient {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::over(socket)
+    }
+
+    /// Closes the sending side.
+    pub fn half_close(&self) {
+        self.socket.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl<S: Read + Write> RawClient<S> {
+    /// Speaks over a stream that is there already.
+    pub fn over(socket: S) -> Self {
         Self {
             socket,
             read: vec![],
@@ -434,11 +478,6 @@ impl RawClient {
     pub fn end_copy(&mut self) -> Vec<Message> {
         self.message(b'c', b"");
         self.until_ready()
-    }
-
-    /// Closes the sending side.
-    pub fn half_close(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
     }
 }
 

@@ -73,8 +73,10 @@ async fn main() -> Outcome<()> {
 }
 
 fn connect(port: u16) -> Outcome<PgReplicationConnection> {
-    let conninfo =
-        format!("postgresql://spool@127.0.0.1:{port}/pgspool?replication=database&sslmode=prefer");
+    let password = std::env::var("PGPASSWORD")?;
+    let conninfo = format!(
+        "postgresql://pgspool:{password}@127.0.0.1:{port}/pgspool?replication=database&sslmode=prefer"
+    );
     Ok(PgReplicationConnection::connect(&conninfo)?)
 }
 

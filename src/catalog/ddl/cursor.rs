@@ -156,6 +156,11 @@ impl<'t> Cursor<'t> {
         self.name_unless(|kind| matches!(kind, Keyword::Reserved | Keyword::ColumnName))
     }
 
+    /// The name of a role.
+    pub(super) fn role_name(&mut self) -> Result<String, PgError> {
+        self.name_unless(|kind| kind == Keyword::Reserved)
+    }
+
     fn name_unless(&mut self, is_refused: impl Fn(Keyword) -> bool) -> Result<String, PgError> {
         let Some(Token::Word(word)) = self.peek() else {
             return Err(self.error());

@@ -1,4 +1,4 @@
-//! Statements that define tables and publications: from text to what they ask for.
+//! Statements that define tables, publications and roles: from text to what they ask for.
 //!
 //! PostgreSQL's grammar, in our own hand: sqlparser knows no publications, and reads the rest
 //! otherwise than PostgreSQL does where it goes wrong. Nothing is looked up here; `relations` does
@@ -6,7 +6,9 @@
 
 mod cursor;
 mod filter;
+mod grant;
 mod publication;
+mod role;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,9 @@ use crate::pgerror::PgError;
 use crate::relations::Command;
 
 use cursor::Cursor;
+
+pub(crate) use grant::HINT as GRANT_HINT;
+pub(crate) use role::{RoleOptions, RoleSpec, RoleStatement, Secret, parse_roles};
 
 /// Reads the one statement of `text`; `None` when it defines neither a table nor a publication nor a
 /// schema. `user` owns everything there is.

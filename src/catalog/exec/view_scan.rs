@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::super::views::{Rows, View, rows_of};
+use super::super::views::{Rows, View, check_readable, rows_of};
 use super::seat::Seat;
 use super::vtab::{Op, Plan, Scan, Table, Wanted};
 use super::{Context, quoted};
@@ -145,6 +145,7 @@ impl Scan for ViewScan {
         plan: &str,
         args: Vec<Datum>,
     ) -> Result<(), PgError> {
+        check_readable(context, self.view)?;
         self.rows = rows_of(context, self.view);
         self.at = 0;
         self.found = None;

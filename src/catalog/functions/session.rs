@@ -334,8 +334,12 @@ fn current_database(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum(call.context.host.session().database))
 }
 
+/// As it is called now; a role that was dropped keeps its last name.
 fn current_user(call: &Call<'_>, _: &[Datum]) -> Result<Datum, PgError> {
-    Ok(text_datum(call.context.host.session().user))
+    let name = call.context.own_role().map(|role| role.name.clone());
+    Ok(text_datum(
+        name.unwrap_or_else(|| call.context.host.session().user),
+    ))
 }
 
 /// Schemas of the search path that exist; `implied` is pg_catalog, which is searched first.

@@ -6,11 +6,12 @@ use crate::catalog::Context;
 use crate::catalog::functions::Row;
 
 use super::cell::{NULL, row};
+use super::roles::owner_name;
 use super::{Rows, all};
 
 /// `pg_tables`
 pub(super) fn tables(context: &Arc<Context>) -> Rows {
-    let owner = context.host.session().user;
+    let owner = owner_name(context);
     let own = all().iter().filter(|view| view.kind == 'r');
     let mut rows: Vec<Row> = own
         .map(|view| {
@@ -45,7 +46,7 @@ pub(super) fn tables(context: &Arc<Context>) -> Rows {
 
 /// `pg_views`; ours are not made of SQL, so there is no definition to show.
 pub(super) fn views(context: &Arc<Context>) -> Rows {
-    let owner = context.host.session().user;
+    let owner = owner_name(context);
     let views = all().iter().filter(|view| view.kind == 'v');
     let rows = views.map(|view| row![view.schema, view.name, owner.as_str(), NULL]);
     rows.collect::<Vec<Row>>().into()

@@ -38,7 +38,7 @@ use super::Context;
 use super::functions::Row;
 
 pub(super) use registry::{all, find};
-pub(super) use roles::roles_by_oid;
+pub(super) use roles::{check_readable, is_member, may_read, predefined_roles, roles_by_oid};
 pub(super) use schemas::{PUBLIC, fixed_schema, oid_of_schema};
 pub(super) use types::name_of_made_type;
 

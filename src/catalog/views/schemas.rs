@@ -7,7 +7,7 @@ use crate::relations::RelationSet;
 
 use super::Rows;
 use super::cell::{NULL, row};
-use super::roles::{BOOTSTRAP_ROLE, DATABASE_OWNER};
+use super::roles::{BOOTSTRAP_ROLE, DATABASE_OWNER, owner_name};
 
 const PG_CATALOG: u32 = 11;
 const PG_TOAST: u32 = 99;
@@ -50,7 +50,7 @@ pub(super) fn of_tables(set: &RelationSet) -> impl Iterator<Item = (u32, &str)> 
 
 /// `pg_namespace`
 pub(super) fn namespaces(context: &Arc<Context>) -> Rows {
-    let owner = context.host.session().user;
+    let owner = owner_name(context);
     let all = format!("{{{owner}=UC/{owner},=U/{owner}}}");
     let public = "{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}";
     let mut rows = Vec::new();

@@ -8,7 +8,6 @@ use crate::datum::Datum;
 
 use super::Rows;
 use super::cell::{Cell, NULL, row, time_ms};
-use super::roles::BOOTSTRAP_ROLE;
 
 /// `pg_stat_activity`
 pub(super) fn activity(context: &Arc<Context>) -> Rows {
@@ -36,7 +35,7 @@ fn activity_row(context: &Context, session: &SessionInfo) -> Row {
         session.pid,
         // leader_pid
         NULL,
-        BOOTSTRAP_ROLE,
+        session.role,
         session.user.as_str(),
         session.application_name.as_str(),
         client_addr,

@@ -10,7 +10,7 @@ use crate::spool::SegmentInfo;
 
 use super::Rows;
 use super::cell::{NULL, row};
-use super::roles::BOOTSTRAP_ROLE;
+use super::roles::{BOOTSTRAP_ROLE, database_acl};
 
 /// `pg_database`. Text is UTF-8 and compares by its bytes, which is what `C.UTF-8` does. There are
 /// no templates.
@@ -36,10 +36,10 @@ pub(super) fn pg_databases(context: &Arc<Context>) -> Rows {
             PG_DEFAULT,
             LOCALE,
             LOCALE,
-            // daticulocale, datcollversion, datacl
+            // daticulocale, datcollversion
             NULL,
             NULL,
-            NULL,
+            database_acl(context, &database.state.database),
         ]
     });
     rows.collect::<Vec<Row>>().into()

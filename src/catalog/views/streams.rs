@@ -13,7 +13,6 @@ use crate::replicas::{CommitSettings, ReplicaSnapshot, StandbyNames, SyncState, 
 
 use super::Rows;
 use super::cell::{NULL, interval, row, time_ms};
-use super::roles::BOOTSTRAP_ROLE;
 use super::sessions::client;
 
 /// Replicas with how each counts for commits.
@@ -35,7 +34,7 @@ pub(super) fn replication(context: &Arc<Context>) -> Rows {
             let started = session.map(|session| session.started_unix_ms);
             rows.push(row![
                 (replica.pid != 0).then_some(replica.pid),
-                BOOTSTRAP_ROLE,
+                session.map(|session| session.role),
                 session.map(|session| session.user.as_str()),
                 replica.application_name.as_str(),
                 client_addr,

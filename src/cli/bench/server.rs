@@ -22,9 +22,16 @@ impl ServerProcess {
     /// Starts `exe serve` on a port of its own choice.
     pub(super) fn start(exe: &Path, scratch: &Path) -> Result<Self, BenchError> {
         let home = Home::new(scratch)?;
+        let data = home.path().join("data");
+        fs::create_dir_all(&data)?;
+        // There is nothing in it but what the bench publishes, and its client knows no passwords.
+        fs::write(
+            data.join("pg_hba.conf"),
+            "host all pgspool 127.0.0.1/32 trust\n",
+        )?;
         let mut child = Command::new(exe)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(home.path().join("data"))
+            .arg(data)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()?;
@@ -49,7 +56,7 @@ impl ServerProcess {
 
     /// A plain connection.
     pub(super) fn connect(&self) -> Result<Client, BenchError> {
-        Ok(Client::connect(self.address, "bench", "pgspool", &[])?)
+        Ok(Client::connect(self.address, "pgspool", "pgspool", &[])?)
     }
 
     /// A replication connection without a timeout.
@@ -58,7 +65,7 @@ impl ServerProcess {
             ("replication", "database"),
             ("options", "-c wal_sender_timeout=0"),
         ];
-        Ok(Client::connect(self.address, "bench", "pgspool", &more)?)
+        Ok(Client::connect(self.address, "pgspool", "pgspool", &more)?)
     }
 
     /// Resident memory, bytes.

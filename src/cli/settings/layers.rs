@@ -192,6 +192,7 @@ impl Loaded {
             Kind::Kilobytes => (Some("kB"), "integer"),
             Kind::Megabytes => (Some("MB"), "integer"),
             Kind::Milliseconds => (Some("ms"), "integer"),
+            Kind::Seconds => (Some("s"), "integer"),
             Kind::Count | Kind::Number => (None, "integer"),
             Kind::Text => (None, "string"),
             Kind::Bool => (None, "bool"),
@@ -205,13 +206,14 @@ impl Loaded {
             Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number | Kind::Mode => {
                 Some("0")
             }
-            Kind::Count => Some("1"),
+            Kind::Count | Kind::Seconds => Some("1"),
             Kind::Text | Kind::Bool | Kind::Enum(_) => None,
         };
         let most = match setting.kind {
             // Months do not fit into PostgreSQL's milliseconds.
             Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
             Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
+            Kind::Seconds => Some("600"),
             Kind::Mode => Some("511"),
             Kind::Bytes | Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Enum(_) => {
                 None
@@ -245,6 +247,7 @@ impl Loaded {
                 | Kind::Kilobytes
                 | Kind::Megabytes
                 | Kind::Milliseconds
+                | Kind::Seconds
                 | Kind::Count
                 | Kind::Number
                 | Kind::Text
@@ -303,6 +306,7 @@ fn in_unit(kind: Kind, value: &str) -> String {
         Kind::Kilobytes => units::bytes(value, 1 << 10).map(|bytes| bytes >> 10),
         Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
         Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
+        Kind::Seconds => units::seconds(value),
         Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Mode | Kind::Enum(_) => None,
     };
     number.map_or_else(|| value.to_owned(), |number| number.to_string())

@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Kilobytes,
     Megabytes,
     Milliseconds,
+    Seconds,
     /// A number, at least 1.
     Count,
     /// A number, 0 too.

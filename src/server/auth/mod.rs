@@ -3,14 +3,25 @@
 //! Every error here is FATAL and ends the connection. A state in which somebody is known is
 //! reached in one place only, behind a proof.
 
+mod certificate;
+mod refusals;
+mod scram;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Shared;
+use super::access::Entry;
 use super::conn::Conn;
 use super::peer::Peer;
 use super::startup::{Replication, Startup};
-use crate::hba::{Attempt, Method};
+use crate::clock::Moment;
+use crate::hba::{Attempt, CertName, ClientCert, HbaRule, Method};
 use crate::pgerror::PgError;
+use scram::Candidate;
+
+pub use refusals::RefusedLogin;
+pub(super) use refusals::{Refusal, Refusals};
+pub(super) use scram::MockVerifiers;
 
 /// Who came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +32,14 @@ pub(super) struct Identity {
     pub(super) method: &'static str,
 }
 
-/// Lets the client prove who it is, as the rules ask.
+/// Lets the client prove who it is, as the rules ask. A refusal is told after a while.
 pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
-    _conn: &mut Conn<S>,
+    conn: &mut Conn<S>,
     startup: &Startup,
     peer: &Peer,
     shared: &Shared,
-) -> Result<Identity, PgError> {
+) -> Result<Identity, Refusal> {
+    let entry = shared.options.access.entry();
     let attempt = Attempt {
         database: &startup.database,
         is_physical_replication: startup.replication == Replication::Physical,
@@ -35,15 +47,172 @@ pub(super) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
         address: peer.ip(),
         is_tls: peer.tls.is_some(),
     };
-    let rules = shared.options.access.rules();
-    match rules.find(&attempt).map(|rule| rule.method) {
-        Some(Method::Trust) => Ok(Identity {
-            role: 0,
-            method: "trust",
-        }),
-        Some(Method::Reject | Method::ScramSha256 | Method::Cert | Method::Peer) | None => {
-            let message = format!("no pg_hba.conf entry for user \"{}\"", startup.user);
-            Err(PgError::fatal("28000", message))
+    let proven = match entry.rules.find(&attempt) {
+        Some(rule) => {
+            let proven = prove(conn, rule, &entry, &attempt, peer, shared).await;
+            proven.map_err(|refusal| Refusal {
+                method: Some(rule.method.name()),
+                ..refusal
+            })
+        }
+        None => Err(refused_by_rules(RefusedLogin::NoRule, &attempt)),
+    };
+    if proven.is_err() {
+        let refusals = shared.options.access.refusals();
+        refusals.keep_waiting(shared.options.auth_delay).await;
+    }
+    proven
+}
+
+/// The proof that a rule asks for, and the role behind it.
+async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+    rule: &HbaRule,
+    entry: &Entry,
+    attempt: &Attempt<'_>,
+    peer: &Peer,
+    shared: &Shared,
+) -> Result<Identity, Refusal> {
+    let user = attempt.user;
+    let certificate = match rule.client_cert {
+        ClientCert::No => None,
+        ClientCert::VerifyCa | ClientCert::VerifyFull => Some(client_certificate(peer)?),
+    };
+    match rule.method {
+        Method::Trust => {}
+        Method::Reject => return Err(refused_by_rules(RefusedLogin::Rejected, attempt)),
+        Method::ScramSha256 => {
+            let roles = shared.databases.roles().current();
+            let now_ms = Moment::now().unix_ms;
+            let mocks = shared.options.access.mock_verifiers();
+            let candidate = Candidate::new(user, &roles, &mocks, now_ms);
+            scram::prove(conn, user, peer.tls.as_ref(), candidate).await?;
+        }
+        Method::Cert => {}
+        Method::Peer => check_peer(peer, rule, entry, user).await?,
+    }
+    if let (ClientCert::VerifyFull, Some(certificate)) = (rule.client_cert, certificate) {
+        let names = certificate::names(certificate, rule.cert_name);
+        let map = rule.map.as_deref();
+        if !names.iter().any(|name| entry.maps.allow(map, name, user)) {
+            return Err(wrong_certificate(rule, user, &names));
         }
     }
+    admitted(user, rule, shared)
+}
+
+/// The role that was proven, if it is there and may log in.
+fn admitted(user: &str, rule: &HbaRule, shared: &Shared) -> Result<Identity, Refusal> {
+    let roles = shared.databases.roles().current();
+    let Some(role) = roles.find(user) else {
+        let error = PgError::fatal("28000", format!("role \"{user}\" does not exist"));
+        return Err(Refusal::new(RefusedLogin::NoRole, error));
+    };
+    if !role.rights.login {
+        let message = format!("role \"{user}\" is not permitted to log in");
+        let error = PgError::fatal("28000", message);
+        return Err(Refusal::new(RefusedLogin::NoLogin, error));
+    }
+    Ok(Identity {
+        role: role.oid,
+        method: rule.method.name(),
+    })
+}
+
+fn client_certificate(peer: &Peer) -> Result<&[u8], Refusal> {
+    let certificate = peer
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.client_certificate.as_deref());
+    certificate.ok_or_else(|| {
+        let error = PgError::fatal("28000", "connection requires a valid client certificate");
+        Refusal::new(RefusedLogin::Certificate, error)
+    })
+}
+
+fn wrong_certificate(rule: &HbaRule, user: &str, names: &[String]) -> Refusal {
+    let what = match rule.cert_name {
+        CertName::CommonName => "CN",
+        CertName::DistinguishedName => "DN",
+        CertName::AlternativeName => "SAN",
+    };
+    let detail = format!("the certificate's {what} is {names:?}");
+    let (code, message) = match rule.method {
+        // Beside a password it reads as a wrong password does.
+        Method::ScramSha256 => {
+            let refusal = scram::wrong_password(user);
+            return Refusal {
+                reason: RefusedLogin::Certificate,
+                ..refusal.with_detail(detail)
+            };
+        }
+        Method::Cert => ("28000", "certificate"),
+        Method::Trust => ("28000", "\"trust\""),
+        Method::Peer => ("28000", "Peer"),
+        Method::Reject => ("28000", "host rejected"),
+    };
+    let message = format!("{message} authentication failed for user \"{user}\"");
+    Refusal::new(RefusedLogin::Certificate, PgError::fatal(code, message)).with_detail(detail)
+}
+
+/// The user of the operating system must be the role, or one that a map says may be it.
+async fn check_peer(peer: &Peer, rule: &HbaRule, entry: &Entry, user: &str) -> Result<(), Refusal> {
+    let refused = |detail: String| {
+        let message = format!("Peer authentication failed for user \"{user}\"");
+        Refusal::new(RefusedLogin::Peer, PgError::fatal("28000", message)).with_detail(detail)
+    };
+    let Some(uid) = peer.unix_uid else {
+        return Err(refused(
+            "the system does not say whose the socket is".to_owned(),
+        ));
+    };
+    // The list of users may be on another machine.
+    let found = tokio::task::spawn_blocking(move || uzers::get_user_by_uid(uid)).await;
+    let Some(found) = found.ok().flatten() else {
+        return Err(refused(format!(
+            "there is no system user with the id {uid}"
+        )));
+    };
+    let Some(system_user) = found.name().to_str() else {
+        return Err(refused(format!(
+            "the system user {uid} has no name in UTF-8"
+        )));
+    };
+    if entry.maps.allow(rule.map.as_deref(), system_user, user) {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "system user \"{system_user}\" may not be this role"
+    )))
+}
+
+/// What is told where no rule fits, and where the one that fits lets nobody in.
+fn refused_by_rules(reason: RefusedLogin, attempt: &Attempt<'_>) -> Refusal {
+    let Attempt {
+        database,
+        user,
+        is_tls,
+        ..
+    } = attempt;
+    let host = attempt.address.map_or_else(
+        || "[local]".to_owned(),
+        |address| address.to_canonical().to_string(),
+    );
+    let encryption = if *is_tls {
+        "SSL encryption"
+    } else {
+        "no encryption"
+    };
+    let whom = match (reason, attempt.is_physical_replication) {
+        (RefusedLogin::Rejected, true) => "pg_hba.conf rejects replication connection for host",
+        (RefusedLogin::Rejected, false) => "pg_hba.conf rejects connection for host",
+        (_, true) => "no pg_hba.conf entry for replication connection from host",
+        (_, false) => "no pg_hba.conf entry for host",
+    };
+    let mut message = format!("{whom} \"{host}\", user \"{user}\"");
+    if !attempt.is_physical_replication {
+        message = format!("{message}, database \"{database}\"");
+    }
+    let message = format!("{message}, {encryption}");
+    Refusal::new(reason, PgError::fatal("28000", message))
 }

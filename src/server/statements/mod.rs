@@ -15,6 +15,7 @@ pub(super) use transaction::{Isolation, Modes, TransactionStatement};
 
 use super::lexer::{self, Token, position_at};
 use crate::catalog;
+use crate::catalog::ddl::RoleStatement;
 use crate::pgerror::PgError;
 use crate::relations::Command;
 use parser::Parser;
@@ -26,6 +27,8 @@ pub(super) enum Statement {
     Query,
     /// CREATE, ALTER, DROP of tables and publications.
     Definition(Box<Command>),
+    /// CREATE, ALTER, DROP of roles, GRANT, REVOKE.
+    Roles(Box<RoleStatement>),
     /// `SHOW name`
     Show(String),
     /// `SHOW ALL`
@@ -108,8 +111,8 @@ impl Part {
                     catalog::check_syntax(&own).map_err(|error| error.moved_by(num_before))?;
                     Statement::Query
                 }
-                Kind::Definition => match catalog::ddl::parse(&own, user) {
-                    Ok(Some(command)) => Statement::Definition(Box::new(command)),
+                Kind::Definition => match definition(&own, user) {
+                    Ok(Some(statement)) => statement,
                     Ok(None) => refused_word(tokens),
                     Err(error) if error.code() == "42601" => {
                         return Err(error.moved_by(num_before));
@@ -174,7 +177,9 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
     }
     match word.as_str() {
         "SELECT" | "VALUES" | "TABLE" | "WITH" => return Ok(Kind::Query),
-        "CREATE" | "ALTER" | "DROP" | "COMMENT" => return Ok(Kind::Definition),
+        "CREATE" | "ALTER" | "DROP" | "COMMENT" | "GRANT" | "REVOKE" => {
+            return Ok(Kind::Definition);
+        }
         _ => {}
     }
     if !SQL_COMMANDS.contains(&word.as_str()) {
@@ -256,7 +261,7 @@ const SQL_COMMANDS: &[&str] = &[
 
 /// What is answered, for those who sent something else.
 const ANSWERED: &str = "pgspool answers SELECT over its views and functions, tables' and \
-     publications' definitions, SHOW, SET, RESET, transactions, cursors, prepared statements, \
+     publications' definitions, roles, SHOW, SET, RESET, transactions, cursors, prepared statements, \
      COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson), and replication commands.";
 
 fn refused(message: &str) -> Statement {
@@ -265,6 +270,15 @@ fn refused(message: &str) -> Statement {
 
 fn refused_for(message: &str, hint: &str) -> Statement {
     Statement::Refused(PgError::unsupported(message).with_hint(hint))
+}
+
+/// A definition of something that pgspool has.
+fn definition(text: &str, user: &str) -> Result<Option<Statement>, PgError> {
+    if let Some(statement) = catalog::ddl::parse_roles(text)? {
+        return Ok(Some(Statement::Roles(Box::new(statement))));
+    }
+    let command = catalog::ddl::parse(text, user)?;
+    Ok(command.map(|command| Statement::Definition(Box::new(command))))
 }
 
 /// A definition of something that pgspool does not have.

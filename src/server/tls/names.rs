@@ -2,7 +2,7 @@
 //! `pg_stat_ssl` does.
 
 use tokio_rustls::rustls::CipherSuite;
-use x509_parser::objects::{oid_registry, oid2sn};
+use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
@@ -60,12 +60,11 @@ fn slashed(name: &X509Name<'_>) -> String {
     let mut text = String::new();
     for attribute in name.iter_attributes() {
         let oid = attribute.attr_type();
-        let short = oid2sn(oid, oid_registry()).map(str::to_owned);
-        let value = attribute.as_str().unwrap_or_default();
+        let short = oid2abbrev(oid, oid_registry()).or_else(|_| oid2sn(oid, oid_registry()));
         text.push('/');
-        text.push_str(&short.unwrap_or_else(|_| oid.to_id_string()));
+        text.push_str(&short.map_or_else(|_| oid.to_id_string(), str::to_owned));
         text.push('=');
-        text.push_str(value);
+        text.push_str(attribute.as_str().unwrap_or_default());
     }
     text
 }

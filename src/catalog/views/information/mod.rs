@@ -11,7 +11,7 @@ use crate::datum::PgType;
 
 use super::cell::{NULL, row};
 use super::domains::domain;
-use super::roles::roles_by_oid;
+use super::roles::{BOOTSTRAP_ROLE, is_member, owner_name, roles_by_oid};
 use super::schemas::{FIXED, of_tables};
 use super::shape::Shape;
 use super::{Rows, all};
@@ -35,7 +35,7 @@ pub(in crate::catalog::views) fn catalog_name(context: &Arc<Context>) -> Rows {
 /// `schemata`
 pub(in crate::catalog::views) fn schemata(context: &Arc<Context>) -> Rows {
     let catalog = catalog(context);
-    let user = context.host.session().user;
+    let user = owner_name(context);
     let set = context.relations();
     let fixed = FIXED.iter().map(|(name, _)| (*name, user.as_str()));
     let of_tables = of_tables(&set).map(|(_, name)| match name {
@@ -237,10 +237,12 @@ pub(in crate::catalog::views) fn collation_sets(context: &Arc<Context>) -> Rows 
     COLLATIONS.map(row).to_vec().into()
 }
 
-/// `enabled_roles`: a superuser has them all.
+/// `enabled_roles`: those that the session's role is a member of; a superuser is of all.
 pub(in crate::catalog::views) fn enabled_roles(context: &Arc<Context>) -> Rows {
+    let own = context.host.session().role;
     let roles = roles_by_oid(context).into_iter();
     roles
+        .filter(|(oid, _)| is_member(context.roles(), own, *oid))
         .map(|(_, name)| row![name])
         .collect::<Vec<Row>>()
         .into()
@@ -248,12 +250,22 @@ pub(in crate::catalog::views) fn enabled_roles(context: &Arc<Context>) -> Rows {
 
 /// `applicable_roles`
 pub(in crate::catalog::views) fn applicable_roles(context: &Arc<Context>) -> Rows {
-    let user = context.host.session().user;
-    vec![
-        row![user, "pg_database_owner", "NO"],
-        row!["pg_monitor", "pg_read_all_settings", "NO"],
-        row!["pg_monitor", "pg_read_all_stats", "NO"],
-        row!["pg_monitor", "pg_stat_scan_tables", "NO"],
-    ]
-    .into()
+    let of_monitor = [
+        "pg_read_all_settings",
+        "pg_read_all_stats",
+        "pg_stat_scan_tables",
+    ];
+    let mut rows = Vec::new();
+    let user = context.own_role().map(|role| role.name.as_str());
+    if context.host.session().role == BOOTSTRAP_ROLE {
+        rows.push(row![user, "pg_database_owner", "NO"]);
+    }
+    let rights = context.rights();
+    if rights.monitor {
+        rows.push(row![user, "pg_monitor", "NO"]);
+    }
+    if rights.monitor || rights.superuser {
+        rows.extend(of_monitor.map(|role| row!["pg_monitor", role, "NO"]));
+    }
+    rows.into()
 }

@@ -1,0 +1,268 @@
+//! What a data directory needs so that its operator, and nobody else, can come in: rules, an owner
+//! role with a random password, and the file that holds that password.
+//!
+//! Each step can be repeated, and the last of them, the role, is what makes the rest count: a
+//! start that was cut off anywhere is made up for by the next one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::roles::{NoRandomSalt, RoleChanges, RoleCommand, RoleError, Roles, Verifier};
+
+/// The role that a first start makes.
+pub(super) const OWNER: &str = "pgspool";
+/// The file with its password, as libpq reads it.
+pub(super) const OWNER_PASSWORD_FILE: &str = "owner.pgpass";
+/// What answers to unknown names are made with.
+const SECRET_FILE: &str = "scram.secret";
+/// Random bytes of a password, and of a secret.
+const PASSWORD_BYTES: usize = 18;
+const SECRET_BYTES: usize = 32;
+
+/// The rules of a new data directory.
+const DEFAULT_RULES: &str = include_str!("first_start/pg_hba.conf");
+
+/// Why a data directory could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FirstStartError {
+    #[error("cannot write {}: {reason}", path.display())]
+    Write { path: PathBuf, reason: io::Error },
+    #[error("the system gave no random bytes: {0}")]
+    Random(getrandom::Error),
+    #[error(transparent)]
+    Salt(#[from] NoRandomSalt),
+    #[error("cannot make the owner role: {0}")]
+    Role(#[from] RoleError),
+}
+
+/// Writes the rules of a new data directory, unless there are some.
+pub(super) fn write_rules(path: &Path) -> Result<(), FirstStartError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    write_private(path, DEFAULT_RULES.as_bytes())?;
+    tracing::info!("wrote {}: who may come in how", path.display());
+    Ok(())
+}
+
+/// The secret of this data directory that answers to unknown names are made with.
+pub(super) fn secret(data: &Path) -> Result<Vec<u8>, FirstStartError> {
+    let path = data.join(SECRET_FILE);
+    match fs::read(&path) {
+        Ok(secret) if secret.len() == SECRET_BYTES => return Ok(secret),
+        Ok(_) | Err(_) => {}
+    }
+    let mut secret = vec![0; SECRET_BYTES];
+    getrandom::fill(&mut secret).map_err(FirstStartError::Random)?;
+    write_private(&path, &secret)?;
+    Ok(secret)
+}
+
+/// Makes the owner role where there are no roles. Its password is in its file before the role is
+/// there, so that there is never a role whose password nobody knows.
+pub(super) fn make_owner(
+    data: &Path,
+    roles: &Roles,
+    address: SocketAddr,
+) -> Result<(), FirstStartError> {
+    if !roles.current().is_empty() {
+        return Ok(());
+    }
+    let mut bytes = [0; PASSWORD_BYTES];
+    getrandom::fill(&mut bytes).map_err(FirstStartError::Random)?;
+    let password = URL_SAFE_NO_PAD.encode(bytes);
+    let path = data.join(OWNER_PASSWORD_FILE);
+    write_private(&path, password_file(&path, &password, address).as_bytes())?;
+    let changes = RoleChanges {
+        login: Some(true),
+        superuser: Some(true),
+        replication: Some(true),
+        publish: Some(true),
+        monitor: Some(true),
+        verifier: Some(Some(Verifier::of_password(&password)?)),
+        ..RoleChanges::default()
+    };
+    roles.apply(&RoleCommand::Create {
+        name: OWNER.to_owned(),
+        changes,
+    })?;
+    tracing::info!(
+        "made the role \"{OWNER}\"; its password is in {}",
+        path.display()
+    );
+    Ok(())
+}
+
+/// The password as libpq looks it up, and how to connect with it.
+fn password_file(path: &Path, password: &str, address: SocketAddr) -> String {
+    let path = absolute(path);
+    let path = path.display();
+    let (host, port) = (reachable(address.ip()), address.port());
+    let in_uri = match host {
+        IpAddr::V4(host) => host.to_string(),
+        IpAddr::V6(host) => format!("[{host}]"),
+    };
+    format!(
+        "# The password of the owner role \"{OWNER}\", made at the first start. Keep this file to \
+         yourself.\n\
+         # With a PostgreSQL client:\n\
+         #   PGPASSFILE={path} psql -h {host} -p {port} -U {OWNER} -d {OWNER}\n\
+         # As a URI, for clients that read no password file:\n\
+         #   postgresql://{OWNER}:{password}@{in_uri}:{port}/{OWNER}\n\
+         # Once you have roles of your own, give this one another password, or drop it:\n\
+         #   ALTER ROLE {OWNER} PASSWORD '...'; then remove this file.\n\
+         *:*:*:{OWNER}:{password}\n"
+    )
+}
+
+/// An address that a client on this machine can name.
+pub(super) const fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        named => named,
+    }
+}
+
+/// The path from the root, where that can be said.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    let absolute = path.canonicalize();
+    absolute
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
+}
+
+/// Writes a file that only its owner may read; all of it is there, durably, or nothing.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FirstStartError> {
+    let write = || {
+        let dir = path.parent().unwrap_or_else(|| Path::new("."));
+        let mut temp = path.as_os_str().to_owned();
+        temp.push(".tmp");
+        // One that a start left behind may have other rights.
+        match fs::remove_file(&temp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temp)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temp, path)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|reason| FirstStartError::Write {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::hba::{HbaRules, Method};
+
+    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5433);
+
+    fn password(data: &Path) -> String {
+        let text = fs::read_to_string(data.join(OWNER_PASSWORD_FILE)).unwrap();
+        let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
+        line.strip_prefix("*:*:*:pgspool:").unwrap().to_owned()
+    }
+
+    #[test]
+    fn nobody_is_trusted_by_the_rules_of_a_first_start() {
+        let rules = HbaRules::parse(DEFAULT_RULES).unwrap();
+        assert!(rules.iter().count() >= 6);
+        assert!(rules.iter().all(|rule| rule.method == Method::ScramSha256));
+    }
+
+    #[test]
+    fn the_owners_password_is_in_a_private_file_with_its_connection_lines() {
+        let data = tempfile::tempdir().unwrap();
+        let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
+        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        let file = data.path().join(OWNER_PASSWORD_FILE);
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let text = fs::read_to_string(&file).unwrap();
+        let password = password(data.path());
+        assert!(password.len() >= 24);
+        assert!(text.contains(&format!(
+            "postgresql://pgspool:{password}@127.0.0.1:5433/pgspool"
+        )));
+        let line = format!(
+            "PGPASSFILE={} psql -h 127.0.0.1 -p 5433",
+            absolute(&file).display()
+        );
+        assert!(text.contains(&line), "{text}");
+        let roles = roles.current();
+        let owner = roles.find(OWNER).unwrap();
+        assert!(owner.rights.superuser && owner.rights.login);
+        assert!(owner.verifier.as_ref().unwrap().fits(&password));
+    }
+
+    #[test]
+    fn a_start_that_was_cut_off_is_made_up_for() {
+        let data = tempfile::tempdir().unwrap();
+        // The password was written, and half of something else; the role was not made.
+        fs::write(data.path().join(OWNER_PASSWORD_FILE), "*:*:*:pgspool:old\n").unwrap();
+        fs::write(data.path().join("owner.pgpass.tmp"), "*:*").unwrap();
+        let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
+        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        let password = password(data.path());
+        let set = roles.current();
+        assert!(
+            set.find(OWNER)
+                .unwrap()
+                .verifier
+                .as_ref()
+                .unwrap()
+                .fits(&password)
+        );
+        // From then on nothing is touched.
+        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        assert_eq!(self::password(data.path()), password);
+        let rules = data.path().join("pg_hba.conf");
+        write_rules(&rules).unwrap();
+        fs::write(&rules, "local all all reject\n").unwrap();
+        write_rules(&rules).unwrap();
+        assert_eq!(
+            fs::read_to_string(&rules).unwrap(),
+            "local all all reject\n"
+        );
+    }
+
+    #[test]
+    fn where_there_are_roles_no_owner_is_made() {
+        let data = tempfile::tempdir().unwrap();
+        let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
+        let name = "ann".to_owned();
+        let changes = RoleChanges::default();
+        roles.apply(&RoleCommand::Create { name, changes }).unwrap();
+        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        assert!(roles.current().find(OWNER).is_none());
+        assert!(!data.path().join(OWNER_PASSWORD_FILE).exists());
+    }
+
+    #[test]
+    fn the_secret_stays_with_the_data() {
+        let data = tempfile::tempdir().unwrap();
+        let first = secret(data.path()).unwrap();
+        assert_eq!(secret(data.path()).unwrap(), first);
+        assert_eq!(first.len(), SECRET_BYTES);
+    }
+}
