@@ -17,7 +17,10 @@ use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError};
+use crate::server::{
+    Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError,
+    raise_descriptor_limit,
+};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -95,6 +98,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let rule_files = load_rules(data.path(), &options, &access)?;
     access.replace_tls(TlsContext::load(&options.tls, data.path())?);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
+    raise_descriptor_limit();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())

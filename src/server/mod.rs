@@ -12,6 +12,7 @@ mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod descriptors;
 mod door;
 mod extended;
 #[cfg(any(test, fuzzing))]
@@ -74,6 +75,7 @@ use unix_socket::UnixSocket;
 
 pub use access::{Access, AccessFiles};
 pub use auth::RefusedLogin;
+pub use descriptors::raise_descriptor_limit;
 pub use limits::Limits;
 pub use shown::{ShownSetting, ShownSettings};
 pub use tls::{TlsContext, TlsError, TlsOptions, TlsVersion};
