@@ -14,6 +14,7 @@ use crate::engine::EngineOptions;
 use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
 use crate::server::{ServerOptions, TlsOptions, unix_socket_fits};
 
+use super::log::WatchingOptions;
 use super::rule_files::RuleFileNames;
 use table::Setting;
 
@@ -24,6 +25,7 @@ pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 pub(super) struct Settings {
     pub(super) engine: EngineOptions,
     pub(super) server: ServerOptions,
+    pub(super) watching: WatchingOptions,
     pub(super) rule_files: RuleFileNames,
     pub(super) tls: TlsOptions,
     pub(super) socket_directories: SocketDirectories,
