@@ -83,7 +83,7 @@ fn of_server(out: &mut Exposition, snapshot: &Snapshot) {
         [(vec![], server.begun)],
     );
     let refused = server.refused.iter();
-    let refused = refused.map(|(reason, count)| (vec![("reason", reason.as_str())], *count));
+    let refused = refused.map(|(reason, count)| (vec![("reason", *reason)], *count));
     out.counter(
         "pgspool_logins_refused_total",
         "Connections refused before they became sessions, by reason.",

@@ -11,7 +11,6 @@ use crate::clock::Moment;
 use crate::disk::{FakeDisk, FakeError, FakeOp};
 use crate::engine::{Databases, DiskFloor, Engine, EngineOptions, SlotRequest, SlotStart};
 use crate::lsn::Lsn;
-use crate::metrics::Refusal;
 use crate::slots::{SlotLimits, SlotName};
 use crate::wire::Progress;
 
@@ -65,6 +64,7 @@ impl World {
             start: SlotStart::Head,
             temporary: None,
             two_phase: false,
+            owner: None,
         };
         self.engine()
             .create_slot(request, Moment::now())
@@ -230,7 +230,7 @@ fn lag_in_seconds_is_the_age_of_the_oldest_unconfirmed_transaction() {
 #[test]
 fn names_are_escaped_in_metrics_and_on_the_page() {
     let server = ServerSnapshot {
-        refused: vec![(Refusal::Rule, 3)],
+        refused: vec![("no_rule", 3)],
         sessions: vec![SessionCount {
             backend_type: "client backend",
             state: "a\"b\\c\n<i>",
@@ -247,7 +247,7 @@ fn names_are_escaped_in_metrics_and_on_the_page() {
         !page.contains("<i>") && page.contains("&lt;i&gt;"),
         "{page}"
     );
-    assert!(page.contains("refused since the start: rule"));
+    assert!(page.contains("refused since the start: no_rule"));
 }
 
 /// Each name and each label of the table in the docs is exposed, and nothing else.
@@ -261,7 +261,7 @@ fn the_docs_list_every_metric_with_its_labels() {
                 state: "active",
                 count: 1,
             }],
-            refused: vec![(Refusal::Rule, 0)],
+            refused: vec![("no_rule", 0)],
             ..ServerSnapshot::default()
         },
         EngineOptions::default(),
@@ -269,7 +269,7 @@ fn the_docs_list_every_metric_with_its_labels() {
     world.disk.set_free_bytes(Some(1 << 40));
     let name = world.slot("a");
     let who = crate::engine::Subscriber {
-        pid: 1,
+        user: crate::slots::SlotUser { pid: 1, role: None },
         application_name: "a".to_owned(),
         region: None,
     };

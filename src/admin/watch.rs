@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::engine::Databases;
-use crate::metrics::Refusal;
 
 /// Sessions that are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +34,7 @@ pub struct ServerSnapshot {
     /// Sessions that began.
     pub begun: u64,
     /// Connections refused, by reason.
-    pub refused: Vec<(Refusal, u64)>,
+    pub refused: Vec<(&'static str, u64)>,
     /// TLS handshakes that failed.
     pub tls_failed: u64,
 }

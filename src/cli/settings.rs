@@ -45,13 +45,14 @@ impl Default for SocketDirectories {
 }
 
 impl SocketDirectories {
-    /// Where they are. The data directory's path may be too long for a socket; where it was not
+    /// Where they are, as clients must name them. The data directory's path may be too long for a socket; where it was not
     /// asked for, the server does without.
     pub(super) fn in_data(&self, data: &Path) -> Vec<PathBuf> {
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
         let all = self.0.iter().map(|path| {
             let in_place = path.as_os_str() == ".";
             if in_place {
-                data.to_owned()
+                data.clone()
             } else {
                 data.join(path)
             }

@@ -69,10 +69,6 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
         Err(refusal) => {
             let (reason, method) = (refusal.reason, refusal.method);
             shared.options.access.refusals().count(reason);
-            let code = refusal.error.code();
-            shared
-                .door
-                .refuse(crate::metrics::Refusal::of_sqlstate(code));
             let reason = reason.name();
             tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
             conn.send_error(&refusal.error);
@@ -170,11 +166,11 @@ async fn negotiate(
         }
         Some(Err(error)) => return Err(error.to_string()),
         Some(Ok(Negotiated::Refused(error))) => {
-            shared.door.refuse(crate::metrics::Refusal::Protocol);
+            access.refusals().count(RefusedLogin::Protocol);
             error
         }
         None => {
-            shared.door.refuse(crate::metrics::Refusal::Timeout);
+            access.refusals().count(RefusedLogin::TimedOut);
             too_late()
         }
     };

@@ -5,6 +5,7 @@ use crate::admin::{ServerSnapshot, ServerState};
 
 impl ServerState for Shared {
     fn snapshot(&self) -> ServerSnapshot {
+        let refused = self.options.access.refusals().counts().into_iter();
         ServerSnapshot {
             started_unix_ms: self.started_unix_ms,
             stopping: self.stopping.borrow().is_some(),
@@ -13,7 +14,9 @@ impl ServerState for Shared {
             accepted: self.door.accepted.value(),
             dropped: self.door.dropped.value(),
             begun: self.door.sessions.value(),
-            refused: self.door.refused().collect(),
+            refused: refused
+                .map(|(reason, count)| (reason.name(), count))
+                .collect(),
             tls_failed: self.door.tls_failed.value(),
         }
     }

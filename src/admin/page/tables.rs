@@ -261,7 +261,7 @@ fn write_connections(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
         .collect();
     let refused = server.refused.iter().filter(|(_, count)| *count > 0);
     rows.extend(refused.map(|(reason, count)| {
-        let what = format!("refused since the start: {}", reason.as_str());
+        let what = format!("refused since the start: {reason}");
         word(&what) + &figure(&grouped(*count))
     }));
     for (what, count) in [
