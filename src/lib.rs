@@ -19,8 +19,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let data = folder.path();
-//! // One process uses a data directory at a time; the server takes its lock, a program of your
-//! // own has to see to it. All of this blocks: async code calls it on a blocking thread.
+//! // Nobody else can open the directory while this value and its engines live. All of this
+//! // blocks: async code calls it on a blocking thread.
 //! let disk = Arc::new(RealDisk);
 //! let databases = Databases::open(disk, data, EngineOptions::default(), Moment::now())?;
 //! let engine = databases.get(DEFAULT_DATABASE).ok_or("always there")?;
@@ -33,6 +33,7 @@
 //!     start: SlotStart::Head,
 //!     temporary: None,
 //!     two_phase: false,
+//!     owner: None,
 //! };
 //! engine.create_slot(request, Moment::now())?;
 //!
@@ -45,7 +46,7 @@
 //! assert_eq!(published.num_transactions, 2);
 //!
 //! // A stream holds its slot until it is dropped. From 0/0 means: where the slot stands.
-//! let who = Subscriber { pid: 1, application_name: "example".to_owned(), region: None };
+//! let who = Subscriber { user: 1.into(), application_name: "example".to_owned(), region: None };
 //! let mut stream = engine.subscribe(&name, Lsn::ZERO, &who, Moment::now())?;
 //! let mut received = Vec::new();
 //! for frame in stream.cursor.read_disk(1 << 20)? {

@@ -18,7 +18,9 @@ use engine_support::{Home, drain, options, read_all};
 use pgspool::change::{self, ChangeRecord, Payload, ProducerName, parse_payload};
 use pgspool::clock::Moment;
 use pgspool::disk::{FakeDisk, FakeError, FakeOp};
-use pgspool::engine::{Engine, EngineOptions, MAX_IN_MEMORY, PublishError, TransactionBuffer};
+use pgspool::engine::{
+    DiskFloor, Engine, EngineOptions, MAX_IN_MEMORY, PublishError, TransactionBuffer,
+};
 use pgspool::lsn::Lsn;
 use pgspool::relations::{Command, CreateTable, TableName};
 use pgspool::spool::Frame;
@@ -240,7 +242,14 @@ fn a_block_stays_below_its_limit_and_leaves_room_for_the_spool() {
     assert!((2..6).contains(&num_records));
     limit(None);
     push(&mut buffer).unwrap();
-    // Two segments or 256 MiB are left alone, whichever is more.
+    // Two segments or 256 MiB are left alone, whichever is more, also where there is no floor.
+    engine
+        .reconfigure(&EngineOptions {
+            temp_file_limit: None,
+            disk_floor: DiskFloor::OFF,
+            ..engine.options()
+        })
+        .unwrap();
     disk.set_free_bytes(Some(256 << 20));
     let full = push(&mut buffer).unwrap_err();
     assert!(

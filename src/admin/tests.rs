@@ -64,6 +64,7 @@ impl World {
             start: SlotStart::Head,
             temporary: None,
             two_phase: false,
+            owner: None,
         };
         self.engine()
             .create_slot(request, Moment::now())
@@ -268,7 +269,7 @@ fn the_docs_list_every_metric_with_its_labels() {
     world.disk.set_free_bytes(Some(1 << 40));
     let name = world.slot("a");
     let who = crate::engine::Subscriber {
-        pid: 1,
+        user: crate::slots::SlotUser { pid: 1, role: None },
         application_name: "a".to_owned(),
         region: None,
     };

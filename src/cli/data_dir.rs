@@ -13,7 +13,7 @@ const DATABASES: &str = "databases";
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    _lock: DirLock,
+    lock: DirLock,
 }
 
 /// Why a data directory cannot be used.
@@ -58,7 +58,7 @@ impl DataDir {
         match RealDisk::lock_dir(path) {
             Ok(lock) => Ok(Self {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(DataDirError::Locked(path.to_owned()))
@@ -70,6 +70,11 @@ impl DataDir {
     /// The directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its lock, for who opens the databases.
+    pub(super) fn into_lock(self) -> DirLock {
+        self.lock
     }
 
     /// The folder that holds the databases' folders.

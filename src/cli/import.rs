@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::clock::Moment;
-use crate::engine::Databases;
+use crate::engine::{DEFAULT_DATABASE, Databases, OpenError};
 use crate::lsn::Lsn;
 use crate::slots::SlotName;
 use crate::spool::MIN_LSN_STEP;
@@ -20,6 +20,7 @@ use crate::spool::reddb_file::{RedDbEnd, RedDbError};
 
 use super::ImportArgs;
 use super::data_dir::{DataDir, DataDirError};
+use super::settings::{CONFIG_FILE, SettingError, Sources};
 use source::Source;
 
 /// RedDB positions above this cannot be multiplied: 2^57.
@@ -31,7 +32,9 @@ pub(super) enum ImportError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]
-    DatabaseName(#[from] crate::engine::OpenError),
+    DatabaseName(#[from] OpenError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     #[error("\"{0}\" is not a renaming; write it as old=new")]
     Renaming(String),
     #[error(transparent)]
@@ -78,10 +81,35 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitCode, ImportError> {
     let renames = renames(&args.rename)?;
     let source = Source::survey(&args.reddb, &renames, args.recovery.into(), now)?;
     let data = DataDir::create(&args.data.dir)?;
+    check_number(&data, &args.database)?;
     build::check_vacant(&data, &args.database)?;
     build::database(&data, &args.database, &source, &args.slot_plugin, now)?;
     print_report(&source, &args.database);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses one database more than the server would open.
+fn check_number(data: &DataDir, name: &str) -> Result<(), ImportError> {
+    let sources = Sources {
+        file: data.path().join(CONFIG_FILE),
+        file_named: false,
+        flags: Vec::new(),
+    };
+    let most = sources.load()?.settings.engine.max_databases;
+    let mut names = data.names()?;
+    names.push(name.to_owned());
+    // The server makes this one.
+    names.push(DEFAULT_DATABASE.to_owned());
+    names.sort();
+    names.dedup();
+    if names.len() > most {
+        return Err(OpenError::TooManyDatabases {
+            num_databases: names.len(),
+            most,
+        }
+        .into());
+    }
+    Ok(())
 }
 
 fn renames(texts: &[String]) -> Result<Vec<(String, String)>, ImportError> {

@@ -16,9 +16,11 @@ mod log;
 mod offline;
 mod reload;
 mod repair;
+mod role;
 mod rule_files;
 mod serve;
 mod settings;
+mod systemd;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -54,6 +56,9 @@ enum Command {
     Repair(RepairArgs),
     /// Make a certificate that signs itself, and its key, for encrypted connections.
     Cert(cert::CertArgs),
+    /// Make, list and drop roles, and give them passwords, without a server.
+    #[command(subcommand)]
+    Role(role::RoleArgs),
     /// Measure ratios against a bare file, the loopback and PostgreSQL.
     Bench(bench::BenchArgs),
 }
@@ -192,6 +197,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
         Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
         Command::Cert(args) => report(cert::run(&args)).unwrap_or(ExitCode::FAILURE),
+        Command::Role(args) => report(role::run(args)).unwrap_or(ExitCode::FAILURE),
         Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),
     }
 }

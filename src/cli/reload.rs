@@ -16,6 +16,7 @@ use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
 use super::log::Log;
 use super::rule_files::RuleFiles;
 use super::settings::{Loaded, Sources};
+use super::systemd;
 use super::with_causes;
 
 /// What a reload needs.
@@ -27,8 +28,8 @@ pub(super) struct Configuration {
     /// The data directory.
     pub(super) data: PathBuf,
     pub(super) databases: Arc<Databases>,
-    pub(super) log: Log,
     pub(super) rule_files: RuleFiles,
+    pub(super) log: Log,
 }
 
 impl Configuration {
@@ -38,7 +39,9 @@ impl Configuration {
         tokio::spawn(async move {
             loop {
                 asked(&mut hangup, &self.shown).await;
+                systemd::reloading();
                 self.reload();
+                systemd::reloaded();
             }
         });
         Ok(())

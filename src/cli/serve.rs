@@ -17,7 +17,10 @@ use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{Access, BindError, Server, ShownSettings, TlsContext, TlsError};
+use crate::server::{
+    Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError,
+    raise_descriptor_limit,
+};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
@@ -26,6 +29,7 @@ use super::log::{Log, WatchingOptions};
 use super::reload::{Configuration, warn_of_trust};
 use super::rule_files::{RuleFiles, RulesError};
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Settings, Sources};
+use super::systemd;
 
 /// Why the server did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -43,22 +47,13 @@ pub(super) enum ServeError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
-    Admin(#[from] AdminBindError),
-    #[error(transparent)]
     Rules(#[from] RulesError),
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
+    #[error(transparent)]
+    Admin(#[from] AdminBindError),
     #[error("not closed cleanly: {0}")]
     Close(String),
-}
-
-/// How the server was told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    /// SIGTERM: streams end at a transaction boundary.
-    Graceful,
-    /// SIGINT: streams end where they are.
-    Fast,
 }
 
 /// The address that `text` stands for. Of a name's addresses it is the first of IPv4, which works
@@ -103,16 +98,20 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let rule_files = load_rules(data.path(), &options, &access)?;
     access.replace_tls(TlsContext::load(&options.tls, data.path())?);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
+    raise_descriptor_limit();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())
         .build()
         .map_err(ServeError::Runtime)?;
     let (watch, admin) = watch(&runtime, &options.watching)?;
+    systemd::status("recovering the databases");
     let disk = Arc::new(RealDisk);
-    let databases = Databases::open(disk, data.path(), options.engine, Moment::now())?;
+    let (path, lock) = (data.path().to_owned(), data.into_lock());
+    let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
     databases.all().for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
+
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
@@ -122,10 +121,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             loaded,
             shown,
             access,
-            data: data.path().to_owned(),
+            data: path.clone(),
             databases: Arc::clone(&databases),
-            log,
             rule_files,
+            log,
         };
         configuration
             .reload_on_hangup()
@@ -135,14 +134,27 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         }
         let addresses = server.local_addrs();
         if let Some(&first) = addresses.first() {
-            first_start::make_owner(data.path(), databases.roles(), first)?;
+            first_start::make_owner(&path, databases.roles(), first)?;
         }
-        announce(&addresses, admin, example_database(&databases), data.path());
+        announce(&addresses, admin, example_database(&databases), &path);
+        systemd::ready(databases.all().count(), &addresses);
         serve_until(server, stop).await;
         watch.closing();
         Ok::<(), ServeError>(())
     })?;
     close(&databases)
+}
+
+/// Reads the rules, which a new data directory gets first.
+fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFiles, ServeError> {
+    let rule_files = RuleFiles::new(data, &options.rule_files);
+    if rule_files.hba_is_default {
+        first_start::write_rules(&rule_files.hba)?;
+    }
+    rule_files.load_into(access)?;
+    warn_of_trust(access, &options.server.listen);
+    access.keep_secret(&first_start::secret(data)?);
+    Ok(rule_files)
 }
 
 /// Answers for metrics and the status page, if that was asked for: before the databases are open,
@@ -159,18 +171,6 @@ fn watch(
     let address = listener.local_addr().map_err(ServeError::Runtime)?;
     runtime.spawn(listener.run());
     Ok((watch, Some(address)))
-}
-
-/// Reads the rules, which a new data directory gets first.
-fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFiles, ServeError> {
-    let rule_files = RuleFiles::new(data, &options.rule_files);
-    if rule_files.hba_is_default {
-        first_start::write_rules(&rule_files.hba)?;
-    }
-    rule_files.load_into(access)?;
-    warn_of_trust(access, &options.server.listen);
-    access.keep_secret(&first_start::secret(data)?);
-    Ok(rule_files)
 }
 
 /// Where the settings are: the file, then the environment, then the flags.
@@ -260,29 +260,25 @@ fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str,
     );
 }
 
-/// Serves until told to stop. On a fast stop the server is dropped where it stands.
-async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Stop>>) {
-    let mut graceful = stop.clone();
-    let run = server.run(async move {
-        told(&mut graceful, Stop::Graceful).await;
-        tracing::info!("stopping gracefully");
-    });
-    tokio::select! {
-        report = run => tracing::info!(?report, "all connections ended"),
-        () = told(&mut stop, Stop::Fast) => tracing::info!("stopping at once"),
-    }
-}
-
-/// Waits until told to stop in this way.
-async fn told(stop: &mut watch::Receiver<Option<Stop>>, way: Stop) {
-    if stop.wait_for(|told| *told == Some(way)).await.is_err() {
-        // Nobody is left who could tell.
-        std::future::pending::<()>().await;
-    }
+/// Serves until told to stop.
+async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Shutdown>>) {
+    let told = async move {
+        let told = stop.wait_for(Option::is_some).await.ok();
+        // Without a sender nobody is left who could tell more gently.
+        let way = told.and_then(|told| *told).unwrap_or(Shutdown::Fast);
+        match way {
+            Shutdown::Graceful => tracing::info!("stopping gracefully"),
+            Shutdown::Fast => tracing::info!("stopping at once"),
+        }
+        systemd::stopping();
+        way
+    };
+    let report = server.run_until(told).await;
+    tracing::info!(?report, "all connections ended");
 }
 
 /// Watches for signals: the first sets the value, the second ends the process.
-fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
+fn stop_on_signals() -> io::Result<watch::Receiver<Option<Shutdown>>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (sender, receiver) = watch::channel(None);
@@ -297,10 +293,10 @@ fn stop_on_signals() -> io::Result<watch::Receiver<Option<Stop>>> {
     Ok(receiver)
 }
 
-async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Shutdown {
     tokio::select! {
-        _ = terminate.recv() => Stop::Graceful,
-        _ = interrupt.recv() => Stop::Fast,
+        _ = terminate.recv() => Shutdown::Graceful,
+        _ = interrupt.recv() => Shutdown::Fast,
     }
 }
 

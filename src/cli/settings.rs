@@ -45,13 +45,14 @@ impl Default for SocketDirectories {
 }
 
 impl SocketDirectories {
-    /// Where they are. The data directory's path may be too long for a socket; where it was not
+    /// Where they are, as clients must name them. The data directory's path may be too long for a socket; where it was not
     /// asked for, the server does without.
     pub(super) fn in_data(&self, data: &Path) -> Vec<PathBuf> {
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
         let all = self.0.iter().map(|path| {
             let in_place = path.as_os_str() == ".";
             if in_place {
-                data.to_owned()
+                data.clone()
             } else {
                 data.join(path)
             }
@@ -91,6 +92,10 @@ pub(super) enum SettingError {
     },
     #[error(transparent)]
     Commit(#[from] CommitSettingsError),
+    #[error(
+        "superuser_reserved_connections ({reserved}) must be less than max_connections ({most})"
+    )]
+    AllReserved { reserved: usize, most: usize },
     #[error("commit_policy=quorum needs a quorum: set commit_quorum to sync=N or regions=A,B")]
     NoQuorum,
 }
@@ -101,6 +106,11 @@ impl Settings {
         let commit = &self.engine.commit;
         if commit.policy == CommitPolicy::Quorum && commit.quorum == QuorumMode::Async {
             return Err(SettingError::NoQuorum);
+        }
+        let reserved = self.server.limits.superuser_reserved_connections;
+        let most = self.server.max_connections;
+        if reserved >= most {
+            return Err(SettingError::AllReserved { reserved, most });
         }
         Ok(commit.check()?)
     }

@@ -54,6 +54,11 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes created, renamed and removed names of `dir` durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Keeps `dir` to the caller while the lock lives; `WouldBlock` when somebody else has it. A
+    /// disk of one user locks nothing.
+    fn lock_dir(&self, _dir: &Path) -> io::Result<Option<DirLock>> {
+        Ok(None)
+    }
     /// Bytes that files in `dir` may still take; without bound where a disk does not know.
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
         Ok(u64::MAX)

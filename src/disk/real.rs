@@ -49,6 +49,10 @@ impl DirLock {
 }
 
 impl Disk for RealDisk {
+    fn lock_dir(&self, dir: &Path) -> io::Result<Option<DirLock>> {
+        Self::lock_dir(dir).map(Some)
+    }
+
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         if dir.as_os_str().is_empty() || dir.is_dir() {
             return Ok(());

@@ -10,15 +10,15 @@ use super::producers::{Producers, ReadCheckpoint};
 use super::transaction::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
-use crate::disk::Disk;
+use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
 use crate::metrics::SyncSnapshot;
 use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, PersistError, SLOTS_FILE, SlotName, SlotSnapshot,
-    SlotStats, SlotStore, SlotStoreError, UnknownSlot,
+    DropError, InvalidationCause, NewSlot, OwnerError, PersistError, SLOTS_FILE, SlotName,
+    SlotSnapshot, SlotStats, SlotStore, SlotStoreError, SlotUser, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -53,6 +53,8 @@ pub struct SlotRequest {
     pub temporary: Option<u32>,
     /// TWO_PHASE.
     pub two_phase: bool,
+    /// OID of the role that it is to belong to; `None`: every role that may use slots.
+    pub owner: Option<u32>,
 }
 
 /// One database at one moment, for views and tools.
@@ -84,6 +86,8 @@ pub struct Engine {
     pub(super) relations: RelationStore,
     pub(super) scratch: Scratch,
     pub(super) floor: Floor,
+    /// Keeps others out of the data directory while this database can be written to.
+    _lock: Option<Arc<DirLock>>,
     recovery: RecoveryReport,
 }
 
@@ -164,8 +168,17 @@ impl Engine {
             relations,
             scratch,
             floor,
+            _lock: None,
             recovery,
         })
+    }
+
+    /// The same under a lock that lives as long as it does.
+    pub(super) fn under(self, lock: Option<Arc<DirLock>>) -> Self {
+        Self {
+            _lock: lock,
+            ..self
+        }
     }
 
     /// Its name.
@@ -288,6 +301,7 @@ impl Engine {
             start,
             temporary: request.temporary,
             two_phase: request.two_phase,
+            owner: request.owner,
         };
         // The manifest vouches for the position before a slot relies on it.
         self.spool.persist_durable_point(start)?;
@@ -325,6 +339,16 @@ impl Engine {
     /// Blocking.
     pub fn drop_slot(&self, name: &SlotName, by_pid: Option<u32>) -> Result<(), DropError> {
         self.slots.drop_slot(name, by_pid)
+    }
+
+    /// The same for a role: refused where the slot is another's. Blocking.
+    pub fn drop_slot_as(&self, name: &SlotName, user: SlotUser) -> Result<(), DropError> {
+        self.slots.drop_slot_as(name, user)
+    }
+
+    /// Gives a slot to another role, or to nobody, durable before it returns. Blocking.
+    pub fn set_slot_owner(&self, name: &SlotName, owner: Option<u32>) -> Result<(), OwnerError> {
+        self.slots.set_owner(name, owner)
     }
 
     /// Drops the temporary slots of a session that ended.
@@ -371,10 +395,10 @@ impl Engine {
         &self,
         name: &SlotName,
         to: Lsn,
-        pid: u32,
+        user: impl Into<SlotUser>,
         now: Moment,
     ) -> Result<Lsn, AdvanceError> {
-        let _guard = self.slots.acquire(name, pid, now)?;
+        let _guard = self.slots.acquire(name, user, now)?;
         let to = to.min(self.head());
         if let Some(slot) = self.slots.slot(name) {
             if let Some(invalidation) = slot.invalidation {

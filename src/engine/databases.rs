@@ -1,12 +1,13 @@
 //! All databases of one data directory.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Engine, EngineOptions, MaintainError, OpenError};
 use crate::clock::Moment;
-use crate::disk::Disk;
+use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
 use crate::roles::Roles;
 use crate::spool::{FIRST_LSN, NewSpool};
@@ -31,13 +32,37 @@ pub struct Databases {
 
 impl Databases {
     /// Opens every database under `data/databases`, and makes [`DEFAULT_DATABASE`] if it is
-    /// not there. Blocking. The caller holds the directory's lock.
+    /// not there. Blocking. Nobody else can open the directory, in this process or another, until
+    /// this value and all of its engines are gone.
     pub fn open(
         disk: Arc<dyn Disk>,
         data: &Path,
         options: EngineOptions,
         now: Moment,
     ) -> Result<Self, OpenError> {
+        disk.create_dir_all(data).map_err(|source| OpenError::Io {
+            action: format!("create {}", data.display()),
+            source,
+        })?;
+        let lock = disk.lock_dir(data).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Locked(data.to_owned()),
+            _ => OpenError::Io {
+                action: format!("lock {}", data.display()),
+                source,
+            },
+        })?;
+        Self::open_locked(disk, data, lock, options, now)
+    }
+
+    /// The same for a caller that has the directory's lock and hands it over.
+    pub fn open_locked(
+        disk: Arc<dyn Disk>,
+        data: &Path,
+        lock: Option<DirLock>,
+        options: EngineOptions,
+        now: Moment,
+    ) -> Result<Self, OpenError> {
+        let lock = lock.map(Arc::new);
         let path = data.join("databases");
         let io = |action: &str| {
             let action = format!("{action} {}", path.display());
@@ -50,12 +75,19 @@ impl Databases {
         if !names.iter().any(|name| name == DEFAULT_DATABASE) {
             names.push(DEFAULT_DATABASE.to_owned());
         }
+        if names.len() > options.max_databases {
+            return Err(OpenError::TooManyDatabases {
+                num_databases: names.len(),
+                most: options.max_databases,
+            });
+        }
         let roles = Roles::open(Arc::clone(&disk), data)?;
         let mut engines = BTreeMap::new();
         for name in names {
             let dir = Self::dir(data, &name)?;
             let disk = Arc::clone(&disk);
             let engine = Engine::open_new(disk, &dir, &name, options.clone(), NEW_SPOOL, now)?;
+            let engine = engine.under(lock.clone());
             engines.insert(name, Arc::new(engine));
         }
         Ok(Self {

@@ -75,6 +75,17 @@ pub enum OpenError {
         #[source]
         source: ProducerStoreError,
     },
+    /// More than `max_databases`.
+    #[error("there are {num_databases} databases, more than max_databases ({most})")]
+    TooManyDatabases {
+        /// How many there are.
+        num_databases: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// Another [`Databases`](super::Databases), of this process or another, has the directory.
+    #[error("data directory {} is in use by another pgspool", .0.display())]
+    Locked(std::path::PathBuf),
     /// Not a database name.
     #[error("invalid database name \"{0}\"")]
     InvalidName(String),

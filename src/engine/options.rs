@@ -34,6 +34,8 @@ pub struct EngineOptions {
     pub disk_floor: DiskFloor,
     /// `disk_floor_action`: what is done below that.
     pub disk_floor_action: DiskFloorAction,
+    /// `max_databases`: most databases in the data directory.
+    pub max_databases: usize,
     /// Commit policy, quorum and flow control.
     pub commit: CommitSettings,
 }
@@ -57,6 +59,7 @@ impl Default for EngineOptions {
             temp_file_limit: Some(10 * GIB),
             disk_floor: DiskFloor::default(),
             disk_floor_action: DiskFloorAction::default(),
+            max_databases: 100,
             commit: CommitSettings::default(),
         }
     }

@@ -3,8 +3,6 @@
 //! Each is known by its process id; a cancel request from outside needs its secret key too.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,15 +24,14 @@ pub(super) const HIDDEN: &str = "'********'";
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     last_pid: AtomicU32,
-    /// Keyed from the operating system's randomness; keys made with it cannot be foretold.
-    keys: RandomState,
     entries: Mutex<BTreeMap<u32, Arc<Entry>>>,
 }
 
 /// One session as others see it.
 #[derive(Debug)]
 struct Entry {
-    key: u32,
+    /// `None`: there was no randomness to make one of, and no key fits.
+    key: Option<u32>,
     cancelled: Arc<Notify>,
     terminated: watch::Sender<bool>,
     info: Mutex<SessionInfo>,
@@ -54,9 +51,8 @@ impl Sessions {
                 break next;
             }
         };
-        let key = u32::try_from(self.keys.hash_one(pid) & 0xFFFF_FFFF).unwrap_or_default();
         let entry = Arc::new(Entry {
-            key,
+            key: getrandom::u32().ok(),
             cancelled: Arc::default(),
             terminated: watch::Sender::new(false),
             info: Mutex::new(describe(pid)),
@@ -71,9 +67,14 @@ impl Sessions {
 
     /// Cancels what the session runs at this moment; nothing when pid and key do not match.
     pub(super) fn cancel_with_key(&self, pid: u32, key: u32) {
-        if let Some(entry) = self.entry(pid).filter(|entry| entry.key == key) {
+        if let Some(entry) = self.entry(pid).filter(|entry| entry.has_key(key)) {
             entry.cancelled.notify_waiters();
         }
+    }
+
+    /// OID of the role of a session; `None` when there is no such session.
+    pub(super) fn role_of(&self, pid: u32) -> Option<u32> {
+        self.entry(pid).map(|entry| lock(&entry.info).role)
     }
 
     /// Cancels what the session runs at this moment; false when there is no such session.
@@ -131,6 +132,14 @@ impl Sessions {
     }
 }
 
+impl Entry {
+    /// All bits are looked at together, so that the time tells nothing of how many are right.
+    fn has_key(&self, shown: u32) -> bool {
+        self.key
+            .is_some_and(|key| std::hint::black_box(key ^ shown) == 0)
+    }
+}
+
 /// A session's entry; it is gone when this is dropped.
 #[derive(Debug)]
 pub(super) struct SessionGuard {
@@ -147,7 +156,7 @@ impl SessionGuard {
 
     /// The secret that a cancel request must show.
     pub(super) fn key(&self) -> u32 {
-        self.entry.key
+        self.entry.key.unwrap_or_default()
     }
 
     /// Completes at the next cancel request from now on, whenever it is looked at.

@@ -18,11 +18,12 @@ use tokio::net::TcpStream;
 use super::socket::Socket;
 use crate::pgerror::PgError;
 
-/// The largest startup packet, its length field included.
+/// The largest startup packet, its length field included, unless a setting says another.
 pub(super) const MAX_STARTUP: usize = 10_000;
 /// The largest message of a client that is not known yet: PostgreSQL's limit.
 pub(super) const MAX_PROOF: usize = 65_535;
-/// The largest message of the command phase, its length field included.
+/// The largest message of the command phase, its length field included, unless a setting says
+/// another.
 pub(super) const MAX_COMMAND: usize = 1 << 20;
 /// The largest standby message; PostgreSQL's are at most 38 bytes.
 pub(super) const MAX_STANDBY: usize = 8 << 10;
@@ -62,15 +63,16 @@ enum Treatment {
     Stream,
 }
 
-/// The guard: may a message of this type and length (length field included) come now?
-fn admit(phase: Phase, tag: u8, len: usize) -> Result<Treatment, PgError> {
+/// The guard: may a message of this type and length (length field included) come now? What is
+/// held of one is at most `max` long.
+fn admit(phase: Phase, tag: u8, len: usize, max: usize) -> Result<Treatment, PgError> {
     use Phase::{Command, ReplicationCommand};
     let (lengths, treatment) = match (phase, tag) {
-        (Command | ReplicationCommand, b'Q') => (5..=MAX_COMMAND, Treatment::Buffer),
+        (Command | ReplicationCommand, b'Q') => (5..=max, Treatment::Buffer),
         (Command | ReplicationCommand, b'X' | b'S' | b'H' | b'c') => (4..=4, Treatment::Discard),
-        (Command, b'P' | b'B' | b'D' | b'E' | b'C') => (4..=MAX_COMMAND, Treatment::Buffer),
+        (Command, b'P' | b'B' | b'D' | b'E' | b'C') => (4..=max, Treatment::Buffer),
         (Command, b'F') | (ReplicationCommand, b'P' | b'B' | b'D' | b'E' | b'C' | b'F') => {
-            (4..=MAX_COMMAND, Treatment::Discard)
+            (4..=max, Treatment::Discard)
         }
         // What a client still sends of a COPY or stream that ended with an error here.
         (Command | ReplicationCommand, b'd' | b'f') => (4..=MAX_COPY_DATA, Treatment::Discard),
@@ -81,7 +83,7 @@ fn admit(phase: Phase, tag: u8, len: usize) -> Result<Treatment, PgError> {
         }
         (Phase::CopyIn, b'd') => (4..=MAX_COPY_DATA, Treatment::Stream),
         (Phase::CopyIn, b'c' | b'X' | b'S' | b'H') => (4..=4, Treatment::Discard),
-        (Phase::CopyIn, b'f') => (5..=MAX_COMMAND, Treatment::Buffer),
+        (Phase::CopyIn, b'f') => (5..=max, Treatment::Buffer),
         (Command | ReplicationCommand, _) => {
             let message = format!("invalid frontend message type {tag}");
             return Err(PgError::fatal("08P01", message));
@@ -142,6 +144,8 @@ pub(super) struct Conn<S> {
     unflushed: bool,
     /// Body bytes of the message being streamed or discarded that are still to come.
     body_left: usize,
+    /// The largest message that is held, its length field included.
+    max_message: usize,
     /// What is written at the next [`Conn::flush`].
     pub(super) out: BytesMut,
 }
@@ -155,8 +159,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             sends_much: false,
             unflushed: false,
             body_left: 0,
+            max_message: MAX_STARTUP,
             out: BytesMut::new(),
         }
+    }
+
+    /// The largest message that is held.
+    pub(super) const fn max_message(&self) -> usize {
+        self.max_message
+    }
+
+    /// Holds messages up to this length from now on.
+    pub(super) const fn set_max_message(&mut self, max_message: usize) {
+        self.max_message = max_message;
     }
 
     /// Reads once; 0 is the end of the stream. Cancel-safe.
@@ -332,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         let Some((tag, len)) = self.peek_header().filter(|_| self.body_left == 0) else {
             return Ok(None);
         };
-        match admit(phase, tag, len)? {
+        match admit(phase, tag, len, self.max_message)? {
             Treatment::Buffer => {
                 if self.peek_body(len).is_none() {
                     return Ok(None);
@@ -373,7 +388,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             let Some((tag, len)) = self.peek_header() else {
                 return Ok(CopyInput::Data);
             };
-            match (admit(Phase::CopyIn, tag, len)?, tag) {
+            match (admit(Phase::CopyIn, tag, len, self.max_message)?, tag) {
                 (Treatment::Stream, _) => {
                     self.consume(HEADER);
                     self.body_left = len.saturating_sub(4);
@@ -464,7 +479,7 @@ mod tests {
             (CopyIn, b'c', 4, true),
         ] {
             assert_eq!(
-                admit(phase, tag, len).is_ok(),
+                admit(phase, tag, len, MAX_COMMAND).is_ok(),
                 admitted,
                 "{phase:?} {tag} {len}"
             );

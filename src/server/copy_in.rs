@@ -19,7 +19,6 @@ use pgwire::messages::copy::CopyInResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::activity::Appearance;
 use super::confirm::Confirmation;
 use super::conn::{Conn, CopyInput};
 use super::host::SessionState;
@@ -37,8 +36,8 @@ use crate::spool::{Appended, MAX_PAYLOAD};
 const CHUNK: usize = 256 << 10;
 /// No chunk is handed on while more bytes than this wait to become durable.
 const MAX_IN_FLIGHT: usize = 3 << 20;
-/// The longest line: a record of the largest payload and a little.
-const MAX_LINE: usize = MAX_PAYLOAD + (64 << 10);
+/// What a line may be longer than the payload that it becomes.
+const SPARE: usize = 64 << 10;
 
 /// Where the records of a COPY go.
 #[derive(Debug, Default)]
@@ -123,7 +122,7 @@ impl Published {
 /// One COPY.
 struct CopyIn {
     engine: Arc<Engine>,
-    appearance: Appearance,
+    state: Arc<SessionState>,
     /// What the end waits for.
     synchronous: SynchronousCommit,
     /// Read and not handed on yet.
@@ -176,16 +175,18 @@ struct Sent {
 }
 
 impl CopyIn {
-    fn new(state: &SessionState, synchronous: SynchronousCommit, target: &mut Target) -> Self {
+    fn new(state: &Arc<SessionState>, synchronous: SynchronousCommit, target: &mut Target) -> Self {
         let engine = Arc::clone(&state.engine);
         let block = target.block.take();
         let term = block
             .as_ref()
             .map_or_else(|| engine.term(), TransactionBuffer::term);
-        let decoder = RecordDecoder::new(term, MAX_LINE).of_producer(target.producer.clone());
+        let max_line = state.shared.options.limits.max_copy_line;
+        let max_line = max_line.min(MAX_PAYLOAD).saturating_add(SPARE);
+        let decoder = RecordDecoder::new(term, max_line).of_producer(target.producer.clone());
         Self {
             engine,
-            appearance: state.appearance.clone(),
+            state: Arc::clone(state),
             synchronous,
             waiting: BytesMut::new(),
             in_block: block.is_some(),
@@ -253,6 +254,12 @@ impl CopyIn {
     /// Gives the decoder what is waiting, when it is free and not too much is in flight.
     fn hand_on(&mut self, done: bool) {
         if self.in_flight_bytes > MAX_IN_FLIGHT || (self.waiting.is_empty() && !done) {
+            return;
+        }
+        if matches!(self.decoder, Decoder::Here(_))
+            && let Err(error) = self.state.caller().check_copy()
+        {
+            self.failure = Some(error);
             return;
         }
         self.decoder = match std::mem::replace(&mut self.decoder, Decoder::Finished(None)) {
@@ -328,7 +335,7 @@ impl CopyIn {
             return Ok(());
         }
         let target = self.published.last_lsn;
-        let (engine, appearance) = (&self.engine, &self.appearance);
+        let (engine, appearance) = (&self.engine, &self.state.appearance);
         match Confirmation::begin(engine, appearance, target, self.synchronous) {
             Some(confirmation) => Ok(confirmation.wait(signal).await?),
             None => Ok(()),

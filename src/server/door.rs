@@ -2,26 +2,39 @@
 //! ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Shared;
 use super::auth::{self, Identity, Refusal, RefusedLogin};
 use super::conn::Conn;
-use super::limits::{self, Admission};
+use super::limits::{self, Admission, Seat};
 use super::negotiation::{self, Negotiated};
 use super::peer::Peer;
+use super::rights;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
 use super::startup::Startup;
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
+/// What is said of a connection that had to go before it logged in.
+const TOO_MANY_WAIT: &str = "too many connections wait to log in";
+
+/// How long a client that comes while the server stops may take for its startup packet.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// One connection, from its first byte to its last.
-pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
+pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, seat: Seat) {
     let mut conn = Conn::new(socket);
+    conn.set_max_message(shared.options.limits.max_startup_message_size);
     let deadline = deadline(&shared);
-    let startup = match negotiate(&mut conn, &mut peer, &shared, deadline).await {
+    let negotiated = tokio::select! {
+        negotiated = negotiate(&mut conn, &mut peer, &shared, deadline) => negotiated,
+        () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),
+    };
+    let startup = match negotiated {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -30,8 +43,16 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
         }
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
-    match enter_in_time(&mut conn, &startup, &peer, &shared, deadline).await {
+    let entered = tokio::select! {
+        entered = enter_in_time(&mut conn, &startup, &peer, &shared, deadline) => entered,
+        () = seat.lost() => {
+            let error = PgError::fatal("53300", TOO_MANY_WAIT);
+            Err(Refusal::new(RefusedLogin::Limit, error))
+        }
+    };
+    match entered {
         Ok((identity, engine, admission)) => {
+            drop(seat);
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
             shared.door.sessions.increment();
@@ -51,7 +72,11 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>) {
             let reason = reason.name();
             tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
             conn.send_error(&refusal.error);
-            conn.close_after_last_words().await;
+            // Who was refused still has his place, which another may need.
+            tokio::select! {
+                () = conn.close_after_last_words() => {}
+                () = seat.lost() => {}
+            }
         }
     }
 }
@@ -84,7 +109,7 @@ async fn enter_in_time(
         entered = enter(conn, startup, peer, shared) => entered,
         () = until(deadline) => Err(Refusal::new(RefusedLogin::TimedOut, too_late())),
         _deadline = shared.stopped() => {
-            Err(Refusal::new(RefusedLogin::TimedOut, PgError::shutdown()))
+            Err(Refusal::new(RefusedLogin::TimedOut, PgError::shutting_down()))
         }
     }
 }
@@ -103,8 +128,13 @@ async fn enter(
             ..Refusal::new(reason, error)
         }
     };
-    let admission = limits::admit(&identity, peer, shared).map_err(refused(RefusedLogin::Limit))?;
+    let entry = rights::check_entry(identity.role, startup, shared);
+    entry.map_err(refused(RefusedLogin::Right))?;
+    let admission = limits::admit(&identity, startup, peer, shared);
+    let admission = admission.map_err(refused(RefusedLogin::Limit))?;
     let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
+    let database = rights::check_database(identity.role, &engine, shared);
+    database.map_err(refused(RefusedLogin::Database))?;
     Ok((identity, engine, admission))
 }
 
@@ -120,9 +150,10 @@ async fn negotiate(
     let negotiated = tokio::select! {
         negotiated = negotiation => Some(negotiated),
         () = until(deadline) => None,
-        _deadline = shared.stopped() => return Err("server is stopping".to_owned()),
+        () = long_stopped(shared) => return Err("server is stopping".to_owned()),
     };
     let error = match negotiated {
+        Some(Ok(Negotiated::Startup(_))) if shared.is_stopping() => PgError::shutting_down(),
         Some(Ok(Negotiated::Startup(startup))) => return Ok(startup),
         Some(Ok(Negotiated::Cancel(pid, key))) => {
             shared.sessions.cancel_with_key(pid, key);
@@ -146,6 +177,12 @@ async fn negotiate(
     conn.send_error(&error);
     conn.close_after_last_words().await;
     Err(error.to_string())
+}
+
+/// Completes when the server stops and a client has had the time to hear of it.
+async fn long_stopped(shared: &Shared) {
+    shared.stopped().await;
+    tokio::time::sleep(LAST_CALL).await;
 }
 
 impl std::fmt::Display for SessionEnd {

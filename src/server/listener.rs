@@ -13,11 +13,12 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::descriptors;
 use super::door;
 use super::peer::Peer;
 use super::socket::Socket;
 use super::unix_socket::UnixSocket;
-use super::{Server, Shared, ShutdownReport};
+use super::{Server, Shared, Shutdown, ShutdownReport};
 use crate::clock::Moment;
 use crate::engine::Engine;
 
@@ -26,8 +27,14 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is logged at most that there is no room for another connection.
+const FULL_AGAIN: Duration = Duration::from_secs(60);
+
 /// Serves until `shutdown` completes, then ends all connections.
-pub(super) async fn run(server: Server, shutdown: impl Future<Output = ()>) -> ShutdownReport {
+pub(super) async fn run(
+    server: Server,
+    shutdown: impl Future<Output = Shutdown>,
+) -> ShutdownReport {
     let Server {
         listeners,
         shared,
@@ -38,16 +45,19 @@ pub(super) async fn run(server: Server, shutdown: impl Future<Output = ()>) -> S
         maintenance.spawn(maintain(Arc::clone(engine)));
     }
     let mut connections = Connections::default();
-    accept_until(shutdown, &listeners, &shared, &mut connections).await;
-    drop(listeners);
+    let shutdown = accept_until(shutdown, &listeners, &shared, &mut connections).await;
 
-    let shutdown_timeout = shared.options.shutdown_timeout;
+    let timeout = match shutdown {
+        Shutdown::Graceful => shared.options.shutdown_timeout,
+        Shutdown::Fast => Duration::ZERO,
+    };
     // Sessions hold their own receivers; with none left there is nobody to tell.
-    let _nobody = stop.send(Some(Moment::now().steady.saturating_add(shutdown_timeout)));
+    let _nobody = stop.send(Some(Moment::now().steady.saturating_add(timeout)));
     let num_open = connections.tasks.len();
-    let all_ended = async { while connections.next_end().await.is_some() {} };
-    let in_time = tokio::time::timeout(shutdown_timeout.saturating_add(LAST_WORDS), all_ended);
+    let all_ended = end_all(&listeners, &shared, &mut connections);
+    let in_time = tokio::time::timeout(timeout.saturating_add(LAST_WORDS), all_ended);
     let _late = in_time.await;
+    drop(listeners);
     let num_aborted = connections.tasks.len();
     connections.tasks.shutdown().await;
     maintenance.shutdown().await;
@@ -59,15 +69,54 @@ pub(super) async fn run(server: Server, shutdown: impl Future<Output = ()>) -> S
     }
 }
 
+/// Waits until all connections have ended; meanwhile tells those who come that it is too late.
+async fn end_all(listeners: &[Listener], shared: &Arc<Shared>, connections: &mut Connections) {
+    let mut turns = 0;
+    let mut late = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            ended = connections.next_end() => if ended.is_none() {
+                break;
+            },
+            Some(_told) = late.join_next() => {}
+            accepted = accept(listeners, &mut turns) => match accepted {
+                Ok((socket, peer)) => {
+                    late.spawn(open(socket, peer, shared));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    // They were told at once; who has not heard it yet has a moment more.
+    let all_told = async { while late.join_next().await.is_some() {} };
+    let _told = tokio::time::timeout(ACCEPT_PAUSE, all_told).await;
+}
+
 /// The running connections.
 #[derive(Debug, Default)]
 struct Connections {
     tasks: JoinSet<()>,
     num_accepted: u64,
     num_panicked: u64,
+    /// Before that it is not logged again that there is no room for another one.
+    told_again_at: Option<Instant>,
 }
 
 impl Connections {
+    /// Logs that there is no room for another one, now and then.
+    fn note_full(&mut self) {
+        let now = Instant::now();
+        if self.told_again_at.is_none_or(|at| now >= at) {
+            self.told_again_at = Some(now + FULL_AGAIN);
+            let num_open = self.tasks.len();
+            tracing::error!(
+                num_open,
+                "too few open files are allowed for more connections"
+            );
+        }
+    }
+
     /// Waits for a connection to end; `None` when there is none. Cancel-safe.
     async fn next_end(&mut self) -> Option<()> {
         if let Err(error) = self.tasks.join_next().await? {
@@ -119,33 +168,31 @@ impl Listener {
 
 /// Accepts and spawns connections until `shutdown` completes.
 async fn accept_until(
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Shutdown>,
     listeners: &[Listener],
     shared: &Arc<Shared>,
     connections: &mut Connections,
-) {
+) -> Shutdown {
     let mut shutdown = std::pin::pin!(shutdown);
-    // Those that have not shown a startup packet yet are bounded too: as many again and a few.
-    let max_sockets = shared.options.max_connections.saturating_mul(2) + 8;
     let mut turns = 0;
     let mut pause = Pause::default();
+    let max_sockets = descriptors::max_sockets(shared.databases.all().count());
+    tracing::debug!(max_sockets, "sockets that the limit of open files allows");
     loop {
+        let has_room = connections.tasks.len() < max_sockets;
+        if !has_room {
+            connections.note_full();
+        }
         tokio::select! {
             biased;
-            () = &mut shutdown => return,
+            shutdown = &mut shutdown => return shutdown,
             Some(()) = connections.next_end() => {}
-            accepted = accept(listeners, &mut turns), if pause.is_over() => match accepted {
+            accepted = accept(listeners, &mut turns), if has_room && pause.is_over() => match accepted {
                 Ok((socket, peer)) => {
                     pause.accepted();
                     connections.num_accepted += 1;
                     shared.door.accepted.increment();
-                    if connections.tasks.len() < max_sockets {
-                        let serve = door::serve(socket, peer, Arc::clone(shared));
-                        connections.tasks.spawn(serve);
-                    } else {
-                        shared.door.dropped.increment();
-                        tracing::warn!(%peer, "connection dropped: too many sockets");
-                    }
+                    connections.tasks.spawn(open(socket, peer, shared));
                 }
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!(%error, "a client left before it was accepted");
@@ -164,6 +211,16 @@ struct Pause {
     until: Option<Instant>,
     /// That there is a pause was logged, and not yet that it is over.
     is_told: bool,
+}
+
+/// A connection from its first byte to its last.
+fn open(
+    socket: Socket,
+    peer: Peer,
+    shared: &Arc<Shared>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let seat = shared.waiting_room.enter(peer.ip());
+    door::serve(socket, peer, Arc::clone(shared), seat)
 }
 
 impl Pause {

@@ -12,6 +12,7 @@ mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod descriptors;
 mod door;
 mod extended;
 #[cfg(any(test, fuzzing))]
@@ -20,6 +21,7 @@ mod host;
 mod lexer;
 mod limits;
 mod listener;
+mod memory;
 mod negotiation;
 mod peer;
 mod pipeline;
@@ -65,6 +67,7 @@ use crate::engine::Databases;
 use crate::metrics::DoorCounters;
 use crate::roles::Rights;
 use activity::Sessions;
+use limits::{Census, WaitingRoom};
 use listener::Listener;
 use portal::MAX_RUNNING_OF_ALL;
 use sql::Queries;
@@ -72,6 +75,8 @@ use unix_socket::UnixSocket;
 
 pub use access::{Access, AccessFiles};
 pub use auth::RefusedLogin;
+pub use descriptors::raise_descriptor_limit;
+pub use limits::Limits;
 pub use shown::{ShownSetting, ShownSettings};
 pub use tls::{TlsContext, TlsError, TlsOptions, TlsVersion};
 pub use unix_socket::{UnixSocketError, unix_socket_fits};
@@ -96,6 +101,8 @@ pub struct ServerOptions {
     pub auth_delay: Duration,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
+    /// The other limits of connections.
+    pub limits: Limits,
     /// Who may come in how.
     pub access: Access,
     /// The program's own settings, for SHOW and `pg_settings`. Those that a session may set are
@@ -114,6 +121,7 @@ impl Default for ServerOptions {
             authentication_timeout: Duration::from_secs(60),
             auth_delay: Duration::from_millis(250),
             max_connections: 100,
+            limits: Limits::default(),
             access: Access::default(),
             shown: ShownSettings::default(),
         }
@@ -124,7 +132,13 @@ impl ServerOptions {
     /// How many threads may block at once: one for each session. The runtime must have that many, or
     /// statements wait for each other. Queries have threads of their own.
     pub fn max_blocking_threads(&self) -> usize {
-        self.max_connections.saturating_add(SPARE_THREADS)
+        self.max_sessions().saturating_add(SPARE_THREADS)
+    }
+
+    /// Most sessions, those for replication included.
+    const fn max_sessions(&self) -> usize {
+        self.max_connections
+            .saturating_add(self.limits.max_wal_senders)
     }
 }
 
@@ -152,6 +166,15 @@ pub enum BindError {
         #[source]
         source: io::Error,
     },
+}
+
+/// How a server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Streams end at a transaction boundary, if they reach one in time.
+    Graceful,
+    /// Streams end where they are.
+    Fast,
 }
 
 /// What happened to a server's connections.
@@ -188,8 +211,8 @@ struct Shared {
     queries: Arc<Queries>,
     /// One permit for each portal whose rows are not all taken.
     portals: Arc<Semaphore>,
-    /// One permit for each session.
-    permits: Arc<Semaphore>,
+    census: Arc<Census>,
+    waiting_room: Arc<WaitingRoom>,
     stopping: watch::Receiver<Option<Duration>>,
     /// The runtime that the sessions run on.
     runtime: Handle,
@@ -203,6 +226,11 @@ impl Shared {
             .find_oid(role)
             .map(|role| role.rights)
             .unwrap_or_default()
+    }
+
+    /// Whether the server stops.
+    fn is_stopping(&self) -> bool {
+        self.stopping.borrow().is_some()
     }
 
     /// Completes with the deadline (steady time) once the server stops.
@@ -241,9 +269,9 @@ impl Server {
             listeners.push(Listener::Unix(socket));
         }
         let (stop, stopping) = watch::channel(None);
-        let max_connections = options.max_connections.min(Semaphore::MAX_PERMITS);
         // Each session may run one; others wait for their rows to be taken.
-        let max_queries = max_connections.saturating_add(MAX_RUNNING_OF_ALL);
+        let max_queries = options.max_sessions().saturating_add(MAX_RUNNING_OF_ALL);
+        let max_waiting = options.limits.max_unauthenticated_connections;
         let shared = Shared {
             databases,
             options,
@@ -252,7 +280,8 @@ impl Server {
             door: DoorCounters::default(),
             queries: Arc::new(Queries::new(max_queries).map_err(BindError::Threads)?),
             portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
-            permits: Arc::new(Semaphore::new(max_connections)),
+            census: Arc::default(),
+            waiting_room: Arc::new(WaitingRoom::new(max_waiting)),
             stopping,
             runtime: Handle::current(),
         };
@@ -286,6 +315,15 @@ impl Server {
     /// boundary if they reach one within `shutdown_timeout`. The databases stay open: the caller
     /// closes them.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> ShutdownReport {
+        self.run_until(async {
+            shutdown.await;
+            Shutdown::Graceful
+        })
+        .await
+    }
+
+    /// The same, stopped in the way that `shutdown` says.
+    pub async fn run_until(self, shutdown: impl Future<Output = Shutdown>) -> ShutdownReport {
         listener::run(self, shutdown).await
     }
 }

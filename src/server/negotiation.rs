@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::access::Access;
-use super::conn::{Conn, MAX_STARTUP};
+use super::conn::Conn;
 use super::peer::Peer;
 use super::socket::Socket;
 use super::startup::{Startup, parse_packet, unsupported_protocol};
@@ -147,7 +147,7 @@ async fn next_packet(conn: &mut Conn<Socket>) -> std::io::Result<Packet> {
     loop {
         if let Some(len) = be_u32(conn.buffered(), 0) {
             let len = usize::try_from(len).unwrap_or(usize::MAX);
-            if !(8..=MAX_STARTUP).contains(&len) {
+            if !(8..=conn.max_message()).contains(&len) {
                 return Ok(Packet::BadLength);
             }
             if conn.buffered().len() >= len

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::Incoming;
 use super::extended::{self, Bind, Execute, Format, Parse, Target};
+use super::memory::PER_TEXT_BYTE;
 use super::portal::{Portal, Progress, no_portal};
 use super::prepared::PreparedStatement;
 use super::rows::{describe, describe_parameters};
@@ -53,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             self.statements.remove("");
         }
         self.statements.check_new(&parse.name)?;
+        self.check_memory(parse.query.len().saturating_mul(PER_TEXT_BYTE))?;
         let statement = match Part::only(self.parse_all(&parse.query).await?)? {
             Some(part) => {
                 if !part.statement.may_end_a_failed_transaction() {
@@ -94,10 +96,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             self.portals.close("").await;
         }
         self.portals.check_new(&bind.portal)?;
+        let sizes = bind.values.iter().flatten().map(Bytes::len);
+        let num_bytes = sizes.fold(0, usize::saturating_add);
+        self.check_memory(num_bytes)?;
         let params = self.parameters(&bind.values, &bind.formats, statement.params())?;
         let portal = Portal {
             statement,
             params,
+            num_bytes,
             formats: bind.result_formats,
             progress: Progress::New,
             num_savepoints: self.transaction.num_savepoints(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::extended::Format;
+use super::memory::OVERHEAD;
 use super::prepared::PreparedStatement;
 use super::running::RunningQuery;
 use crate::datum::Datum;
@@ -29,6 +30,8 @@ pub(super) struct Portal {
     pub(super) statement: Arc<PreparedStatement>,
     /// Its parameters.
     pub(super) params: Vec<Datum>,
+    /// Bytes of the parameters as they came.
+    pub(super) num_bytes: usize,
     /// How its columns are written.
     pub(super) formats: Vec<Format>,
     /// How far it is.
@@ -73,6 +76,15 @@ impl Portals {
             return Err(PgError::error("54000", message).with_hint("Close some first."));
         }
         Ok(())
+    }
+
+    /// Bytes that they hold, about.
+    pub(super) fn num_bytes(&self) -> usize {
+        let each = self.0.iter().map(|(name, portal)| {
+            let values = portal.num_bytes.saturating_mul(2);
+            values.saturating_add(name.len()).saturating_add(OVERHEAD)
+        });
+        each.fold(0, usize::saturating_add)
     }
 
     /// Adds a portal, over an older one of the name.

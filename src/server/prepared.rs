@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::memory::{OVERHEAD, PER_TEXT_BYTE};
 use super::statements::Part;
 use crate::catalog::{Column, Prepared};
 use crate::datum::PgType;
@@ -54,6 +55,15 @@ impl PreparedStatements {
             return Err(PgError::error("42P05", message));
         }
         Ok(())
+    }
+
+    /// Bytes that they hold, about.
+    pub(super) fn num_bytes(&self) -> usize {
+        let each = self.0.iter().map(|(name, statement)| {
+            let text = statement.num_bytes().saturating_mul(PER_TEXT_BYTE);
+            text.saturating_add(name.len()).saturating_add(OVERHEAD)
+        });
+        each.fold(0, usize::saturating_add)
     }
 
     /// Adds a statement, over an older one of the name; an error when there are too many.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::memory::PER_TEXT_BYTE;
 use super::portal::{self, Portal, Progress, no_cursor};
 use super::prepared::PreparedStatement;
 use super::rows::describe;
@@ -148,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         text: &str,
     ) -> Result<(), Stop> {
         self.statements.check_new(name)?;
+        self.check_memory(text.len().saturating_mul(PER_TEXT_BYTE))?;
         let mut declared = vec![];
         for name in types {
             let (found, _) = parse_type_name(name).map_err(PgError::from)?;
@@ -231,6 +233,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(no_block("DECLARE CURSOR").into());
         }
         self.portals.check_new(&declare.name)?;
+        let num_bytes = declare.query.len().saturating_mul(PER_TEXT_BYTE);
+        self.check_memory(num_bytes)?;
         let ready = self.cursor_query(&declare.query).await;
         let statement = ready.map_err(|stop| stop.moved_by(declare.num_before))?;
         if statement.query.as_ref().is_some_and(|query| query.acts) {
@@ -241,6 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let portal = Portal {
             statement: Arc::new(statement),
             params: vec![],
+            num_bytes,
             formats: vec![],
             progress: Progress::New,
             num_savepoints: self.transaction.num_savepoints(),

@@ -24,6 +24,7 @@ use super::limits::Admission;
 use super::peer::Peer;
 use super::portal::Portals;
 use super::prepared::PreparedStatements;
+use super::rights::Standing;
 use super::startup::{Replication, Startup};
 use super::transaction::Transaction;
 use crate::catalog::{Context, SessionInfo, Snapshot};
@@ -157,6 +158,7 @@ pub(super) struct Session<S> {
     /// Set between an extended-query error and the Sync behind it.
     skip_to_sync: bool,
     temporary_slots: TemporarySlots,
+    pub(super) standing: Standing,
     guard: SessionGuard,
     _admission: Admission,
 }
@@ -215,7 +217,7 @@ fn appearance(startup: &Startup, peer: &Peer, identity: &Identity, pid: u32) -> 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Opens a session on `engine`, the database that [`database_of`] found for it.
     pub(super) fn open(
-        conn: Conn<S>,
+        mut conn: Conn<S>,
         peer: Peer,
         startup: Startup,
         identity: Identity,
@@ -233,6 +235,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             ..
         } = startup;
         settings.stand_on(shared.options.shown.clone());
+        conn.set_max_message(shared.options.limits.max_message_size);
+        settings.set_superuser(shared.rights_of(identity.role).superuser);
         let state = SessionState::new(
             guard.appearance(),
             Arc::clone(&engine),
@@ -246,6 +250,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 engine: Arc::clone(&engine),
                 pid: guard.pid(),
             },
+            standing: Standing::new(
+                Arc::clone(&shared),
+                Arc::clone(&engine),
+                identity.role,
+                replication != Replication::No,
+            ),
             engine,
             database: (replication != Replication::Physical).then_some(database),
             num_snapshots: 0,
@@ -327,6 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// One message and its answer.
     async fn step(&mut self) -> Result<(), SessionEnd> {
         let message = self.next_message().await?;
+        self.standing.check().map_err(SessionEnd::Fatal)?;
         self.answer(message).await
     }
 
@@ -348,19 +359,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 self.conn.read_message(phase).await
             } => Ok(message?),
             _deadline = ended => Err(SessionEnd::Fatal(PgError::shutdown())),
-            () = sleep_until(idle) => {
-                let message = "terminating connection due to idle-in-transaction timeout";
-                Err(SessionEnd::Fatal(PgError::fatal("25P03", message)))
-            }
+            () = sleep_until(idle) => Err(SessionEnd::Fatal(self.idle_for_too_long())),
         }
     }
 
-    /// When a session that waits inside a transaction block has waited for too long.
+    /// When a session has waited for too long, inside a transaction block or outside.
     fn idle_deadline(&self) -> Option<Instant> {
-        let name = "idle_in_transaction_session_timeout";
+        let name = if self.transaction.is_block() {
+            "idle_in_transaction_session_timeout"
+        } else {
+            "idle_session_timeout"
+        };
         let timeout = self.state.settings(|settings| settings.timeout(name));
-        let timeout = timeout.filter(|_| self.transaction.is_block());
         Instant::now().checked_add(timeout?)
+    }
+
+    fn idle_for_too_long(&self) -> PgError {
+        if self.transaction.is_block() {
+            let message = "terminating connection due to idle-in-transaction timeout";
+            return PgError::fatal("25P03", message);
+        }
+        PgError::fatal(
+            "57P05",
+            "terminating connection due to idle-session timeout",
+        )
     }
 
     async fn answer(&mut self, message: Incoming) -> Result<(), SessionEnd> {

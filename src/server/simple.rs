@@ -54,6 +54,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Parses a query string; a long one where it keeps nobody waiting.
     pub(super) async fn parse_all(&mut self, text: &str) -> Result<Vec<Part>, Stop> {
         let state = Arc::clone(&self.state);
+        let most = state.shared.options.limits.max_query_length;
+        if text.len() > most {
+            let len = text.len();
+            let message = format!("query of {len} bytes is longer than max_query_length ({most})");
+            return Err(PgError::error("54000", message).into());
+        }
         if text.len() <= SHORT {
             return Ok(Part::parse_all(text, &state.user)?);
         }

@@ -32,6 +32,8 @@ pub(super) struct Work {
     buffer: Option<TransactionBuffer>,
     /// Definitions that wait for the commit.
     definitions: Vec<Command>,
+    /// What they hold, about; those that were rolled back count until the transaction ends.
+    definition_bytes: usize,
     /// Changes of roles that wait for the commit.
     roles: Vec<RoleCommand>,
     /// Definitions and changes of roles there were at each savepoint.
@@ -77,6 +79,8 @@ impl Work {
         command: &Command,
     ) -> Result<Outcome, PgError> {
         self.check_without_roles()?;
+        let len = format!("{command:?}").len();
+        self.definition_bytes = self.definition_bytes.saturating_add(len);
         self.definitions.push(command.clone());
         let tried = engine.relations().try_all(&self.definitions);
         if tried.is_err() {
@@ -114,7 +118,7 @@ impl Work {
     }
 
     /// Whether something that is no change of roles waits.
-    fn is_beside_roles(&self) -> bool {
+    pub(super) fn is_beside_roles(&self) -> bool {
         let has_records = |buffer: &TransactionBuffer| !buffer.is_empty();
         !self.definitions.is_empty() || self.buffer.as_ref().is_some_and(has_records)
     }
@@ -124,6 +128,11 @@ impl Work {
             return Ok(());
         }
         Err(roles_with_others())
+    }
+
+    /// Bytes that its definitions hold, about.
+    pub(super) fn num_bytes(&self) -> usize {
+        self.definition_bytes
     }
 
     /// A savepoint.

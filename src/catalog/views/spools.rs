@@ -54,6 +54,7 @@ pub(super) fn databases(context: &Arc<Context>) -> Rows {
 fn database_row(database: &DatabaseSnapshot) -> Row {
     let spool = &database.state.spool;
     let recovery = database.engine.recovery();
+    let space = database.engine.disk_space();
     let set_aside = recovery.torn.iter().chain(&recovery.set_aside);
     row![
         database.oid,
@@ -76,6 +77,9 @@ fn database_row(database: &DatabaseSnapshot) -> Row {
         set_aside.clone().map(|torn| torn.bytes).sum::<u64>(),
         set_aside.map(|torn| torn.reason.as_str()).next(),
         recovery.rebuilt_indexes.len(),
+        (space.free < u64::MAX).then_some(space.free),
+        space.floor,
+        space.is_full(),
     ]
 }
 

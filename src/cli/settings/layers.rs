@@ -193,28 +193,13 @@ impl Loaded {
             Kind::Megabytes => (Some("MB"), "integer"),
             Kind::Milliseconds => (Some("ms"), "integer"),
             Kind::Seconds => (Some("s"), "integer"),
-            Kind::Count => (None, "integer"),
+            Kind::Count | Kind::Number => (None, "integer"),
             Kind::Text => (None, "string"),
             Kind::Bool => (None, "bool"),
             Kind::Mode => (None, "integer"),
             Kind::Enum(_) => (None, "enum"),
         };
-        let least = match setting.kind {
-            Kind::Kilobytes => Some("-1"),
-            Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
-            Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
-            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Mode => Some("0"),
-            Kind::Count | Kind::Seconds => Some("1"),
-            Kind::Text | Kind::Bool | Kind::Enum(_) => None,
-        };
-        let most = match setting.kind {
-            // Months do not fit into PostgreSQL's milliseconds.
-            Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
-            Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
-            Kind::Seconds => Some("600"),
-            Kind::Mode => Some("511"),
-            Kind::Bytes | Kind::Count | Kind::Text | Kind::Bool | Kind::Enum(_) => None,
-        };
+        let (least, most) = bounds(setting);
         ShownSetting {
             name: setting.name.to_owned(),
             setting: in_unit(setting.kind, &value),
@@ -245,6 +230,7 @@ impl Loaded {
                 | Kind::Milliseconds
                 | Kind::Seconds
                 | Kind::Count
+                | Kind::Number
                 | Kind::Text
                 | Kind::Bool
                 | Kind::Mode => None,
@@ -289,6 +275,27 @@ impl Loaded {
     }
 }
 
+/// The least and the greatest number that a setting takes, in its unit.
+fn bounds(setting: &Setting) -> (Option<&'static str>, Option<&'static str>) {
+    let least = match setting.kind {
+        Kind::Kilobytes => Some("-1"),
+        Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
+        Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
+        Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number | Kind::Mode => Some("0"),
+        Kind::Count | Kind::Seconds => Some("1"),
+        Kind::Text | Kind::Bool | Kind::Enum(_) => None,
+    };
+    let most = match setting.kind {
+        // Months do not fit into PostgreSQL's milliseconds.
+        Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
+        Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
+        Kind::Seconds => Some("600"),
+        Kind::Mode => Some("511"),
+        Kind::Bytes | Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Enum(_) => None,
+    };
+    (least, most)
+}
+
 fn line_of(text: &str, offset: usize) -> u32 {
     let before = text.get(..offset).unwrap_or(text);
     u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX)
@@ -302,7 +309,7 @@ fn in_unit(kind: Kind, value: &str) -> String {
         Kind::Megabytes => units::bytes(value, 1 << 20).map(|bytes| bytes >> 20),
         Kind::Milliseconds => units::milliseconds(value, u64::MAX / 1_000_000),
         Kind::Seconds => units::seconds(value),
-        Kind::Count | Kind::Text | Kind::Bool | Kind::Mode | Kind::Enum(_) => None,
+        Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Mode | Kind::Enum(_) => None,
     };
     number.map_or_else(|| value.to_owned(), |number| number.to_string())
 }

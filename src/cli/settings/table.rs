@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Seconds,
     /// A number, at least 1.
     Count,
+    /// A number, 0 too.
+    Number,
     Text,
     /// on or off
     Bool,
@@ -379,6 +381,7 @@ const TIME: &str = "expected milliseconds, or a number with us, ms, s, min, h or
 const LONG_TIME: &str = "expected milliseconds, or a number with us, ms, s, min, h or d";
 const POLICY: &str = "expected local, ack_n=N or quorum";
 const QUORUM: &str = "expected async, sync=N or regions=A,B";
+const NUMBER: &str = "expected a whole number, 0 or more";
 const COUNT: &str = "expected a whole number, at least 1";
 
 /// Bytes (or LSN units, which are bytes too).
@@ -411,6 +414,10 @@ fn long_time(text: &str) -> Result<Duration, &'static str> {
 
 fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().map(NonZeroUsize::get).map_err(|_| COUNT)
+}
+
+fn number(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| NUMBER)
 }
 
 fn policy(text: &str) -> Option<CommitPolicy> {

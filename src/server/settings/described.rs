@@ -108,6 +108,12 @@ const ALL: &[Described] = &[
     )
     .range(MILLISECONDS),
     plain(
+        "idle_session_timeout",
+        STATEMENTS,
+        "Sets the maximum allowed idle time between queries, when not in a transaction.",
+    )
+    .range(MILLISECONDS),
+    plain(
         "in_hot_standby",
         PRESET,
         "Shows whether hot standby is currently active.",

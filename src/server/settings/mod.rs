@@ -41,6 +41,11 @@ pub(super) struct Settings {
 /// The setting with a class that is ours: who publishes.
 const PRODUCER: &str = "pgspool.producer";
 
+/// Most names with a class in a session.
+const MAX_NAMED: usize = 1000;
+/// Most bytes of one.
+const MAX_NAME: usize = 1000;
+
 /// Values by lower-case name.
 type Values = BTreeMap<String, String>;
 
@@ -77,6 +82,13 @@ impl Settings {
         self.of_server = of_server;
     }
 
+    /// Says whether the session's role is a superuser.
+    pub(super) fn set_superuser(&mut self, is_superuser: bool) {
+        let value = if is_superuser { "on" } else { "off" };
+        let name = "is_superuser".to_owned();
+        self.start.insert(name, value.to_owned());
+    }
+
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
     pub(super) fn set_at_start(&mut self, name: &str, value: &str) -> Result<(), PgError> {
         let (name, value) = checked(name, value)?;
@@ -94,6 +106,14 @@ impl Settings {
     ) -> Result<String, PgError> {
         let key = name.to_ascii_lowercase();
         if is_custom(name) && find(name).is_none() && self.of_server.find(&key).is_none() {
+            if !self.named.contains(&key) && (self.named.len() >= MAX_NAMED || key.len() > MAX_NAME)
+            {
+                let message = format!(
+                    "more than {MAX_NAMED} settings with a class, or a name of more than \
+                     {MAX_NAME} bytes, in one session"
+                );
+                return Err(PgError::error("53200", message));
+            }
             self.named.insert(key.clone());
         }
         self.show(name)?;
@@ -154,6 +174,23 @@ impl Settings {
             self.now = before;
         }
         self.now.local.clear();
+    }
+
+    /// Bytes that it holds, about.
+    pub(super) fn num_bytes(&self) -> usize {
+        let each = self.levels.iter().chain([&self.now]);
+        let changes = each.map(|changes| {
+            let values = changes.session.iter().chain(&changes.local);
+            values
+                .map(|(name, value)| entry(name, value))
+                .sum::<usize>()
+        });
+        let client = self
+            .of_client
+            .iter()
+            .map(|(name, value)| entry(name, value));
+        let named = self.named.iter().map(|name| entry(name, ""));
+        changes.chain(client).chain(named).sum()
     }
 
     /// A savepoint is set; it is the `n`th of the transaction, from 1, if `n - 1` are there.
@@ -275,6 +312,11 @@ impl Settings {
         let is_new = |(_, value): &(_, String)| known.next().as_ref() != Some(value);
         reported.into_iter().filter(is_new).collect()
     }
+}
+
+/// What a name with a value costs, about.
+const fn entry(name: &str, value: &str) -> usize {
+    name.len() + value.len() + 128
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
         "0",
         Kind::Milliseconds,
     ),
+    ("idle_session_timeout", "0", Kind::Milliseconds),
     ("in_hot_standby", "off", Kind::Fixed),
     ("integer_datetimes", "on", Kind::Fixed),
     ("IntervalStyle", "postgres", Kind::OneOf(INTERVAL_STYLES)),
