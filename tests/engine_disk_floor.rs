@@ -90,7 +90,7 @@ fn below_the_floor_nothing_is_published_and_all_else_goes_on() {
 
     assert_eq!(read_all(&engine).len(), 2);
     let who = Subscriber {
-        pid: 1,
+        user: 1.into(),
         application_name: String::new(),
         region: None,
     };
@@ -152,7 +152,7 @@ fn invalidate_takes_the_inactive_slot_furthest_behind_first_until_there_is_space
     slot_at(&engine, "idle", SlotStart::Head);
     publish(&engine, 4).unwrap();
     let who = Subscriber {
-        pid: 1,
+        user: 1.into(),
         application_name: String::new(),
         region: None,
     };
