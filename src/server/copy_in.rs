@@ -210,6 +210,9 @@ impl CopyIn {
                 done = self.take_input(conn).await?;
             }
             self.hand_on(done);
+            if self.failure.is_some() {
+                break;
+            }
             tokio::select! {
                 read = conn.fill(), if !done && self.waiting.len() < CHUNK => {
                     if read.map_err(io_end)? == 0 {
