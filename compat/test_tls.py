@@ -18,7 +18,7 @@ from server import PG_BIN, ServerTest, USER, pgspool, record, run
 RULES = """
 hostnossl all plain    all trust
 hostssl   all certified all cert
-hostssl   all both     all scram-sha-256 clientcert=verify-full
+hostssl   all twofold  all scram-sha-256 clientcert=verify-full
 hostssl   all all      all scram-sha-256
 local     all all          scram-sha-256
 """
@@ -79,7 +79,7 @@ class Tls(ServerTest):
         self.start("-c", "ssl=on", "-c", "ssl_ca_file=root.crt", "-c", "auth_delay=0")
         self.secret = self.server.password()
         for name, options in [
-            ("plain", ""), ("certified", ""), ("both", f"PASSWORD '{self.secret}'"),
+            ("plain", ""), ("certified", ""), ("twofold", f"PASSWORD '{self.secret}'"),
         ]:
             made = self.psql(f"CREATE ROLE {name} LOGIN SUPERUSER {options}", "sslmode=require")
             self.assertEqual(made.returncode, 0, made.stderr)
@@ -144,12 +144,12 @@ class Tls(ServerTest):
     def test_client_certificates(self):
         good = self.with_certificate(self.ours.client("certified"))
         self.assertEqual(self.comes_in(*good, user="certified"), "TLSv1.3|/CN=certified")
-        both = self.with_certificate(self.ours.client("both"))
-        self.assertEqual(self.comes_in(*both, user="both"), "TLSv1.3|/CN=both")
-        self.refused("password authentication failed", *both, "password=wrong", user="both")
+        both = self.with_certificate(self.ours.client("twofold"))
+        self.assertEqual(self.comes_in(*both, user="twofold"), "TLSv1.3|/CN=twofold")
+        self.refused("password authentication failed", *both, "password=wrong", user="twofold")
         self.refused("certificate authentication failed", *both, user="certified")
         self.refused("requires a valid client certificate", "sslmode=require", user="certified")
-        self.refused("requires a valid client certificate", "sslmode=require", user="both")
+        self.refused("requires a valid client certificate", "sslmode=require", user="twofold")
         expired = self.with_certificate(self.ours.client("certified", days="-1"))
         self.refused("alert|expired|reset|closed", *expired, user="certified")
         foreign = self.with_certificate(self.theirs.client("certified"))
