@@ -97,6 +97,8 @@ fn no_acknowledged_role_change_is_lost_by_kill_9() {
         password,
     ];
     pgspool(&data, &add);
+    let rules = "host all all 127.0.0.1/32 scram-sha-256\n";
+    fs::write(data.join("pg_hba.conf"), rules).unwrap();
     let (mut known, mut number, mut answered) = (Known::new(), 0, 0);
     for _ in 0..ROUNDS {
         let server = ServerProcess::start(&data, &[]);

@@ -115,7 +115,7 @@ fn password_file(path: &Path, password: &str, address: SocketAddr) -> String {
          #   PGPASSFILE={path} psql -h {host} -p {port} -U {OWNER} -d {OWNER}\n\
          # As a URI, for clients that read no password file:\n\
          #   postgresql://{OWNER}:{password}@{in_uri}:{port}/{OWNER}\n\
-         # Once you have roles of your own, give this one another password, or drop it:\n\
+         # Once you have roles of your own, give this one another password (it cannot be dropped):\n\
          #   ALTER ROLE {OWNER} PASSWORD '...'; then remove this file.\n\
          *:*:*:{OWNER}:{password}\n"
     )

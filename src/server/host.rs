@@ -14,7 +14,7 @@ use crate::change::ChangeRecord;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::roles::{OWNER_OID, Rights, RoleChanges, RoleCommand, RoleSet};
+use crate::roles::{Rights, RoleSet};
 
 /// What the session's task and its statements' threads share.
 #[derive(Debug)]
@@ -113,18 +113,16 @@ impl Host for StatementHost {
     }
 
     fn session(&self) -> SessionInfo {
-        known(self.state.appearance.info())
+        self.state.appearance.info()
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {
-        let all = self.state.shared.sessions.all();
-        all.into_iter().map(known).collect()
+        self.state.shared.sessions.all()
     }
 
     fn roles(&self) -> Arc<RoleSet> {
         let roles = self.state.shared.databases.roles();
-        let seen = self.state.work(|work| work.roles_seen(roles));
-        with_stand_in(seen, &self.state.user)
+        self.state.work(|work| work.roles_seen(roles))
     }
 
     fn rights(&self) -> Rights {
@@ -208,28 +206,4 @@ impl Host for StatementHost {
         self.state.shared.options.shown.request_reload();
         Ok(true)
     }
-}
-
-/// Who comes in without a role stands for the one that everything belongs to.
-fn known(mut info: SessionInfo) -> SessionInfo {
-    if info.role == 0 {
-        info.role = OWNER_OID;
-    }
-    info
-}
-
-/// The roles, with the user for the one that everything belongs to where there is none.
-fn with_stand_in(roles: Arc<RoleSet>, user: &str) -> Arc<RoleSet> {
-    if roles.find_oid(OWNER_OID).is_some() {
-        return roles;
-    }
-    let changes = RoleChanges {
-        login: Some(true),
-        superuser: Some(true),
-        replication: Some(true),
-        ..RoleChanges::default()
-    };
-    let name = user.to_owned();
-    let with_user = roles.after(&RoleCommand::Create { name, changes });
-    with_user.map_or(roles, Arc::new)
 }

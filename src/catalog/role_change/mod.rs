@@ -17,6 +17,8 @@ use super::{Context, names};
 /// A verifier with more iterations than this is not tried with the empty password: that would take
 /// seconds.
 const MAX_TRIED_ITERATIONS: u32 = 100_000;
+/// Most lines of what belongs to a role that is to be dropped.
+const MAX_DEPENDENTS: usize = 100;
 /// The one role that others can be members of.
 const MONITOR: &str = "pg_monitor";
 
@@ -197,7 +199,30 @@ impl Asked<'_> {
             let message = "current user cannot be dropped";
             return Err(PgError::error("55006", message));
         }
-        Ok(())
+        let owned = self.owned(role.oid);
+        if owned.is_empty() {
+            return Ok(());
+        }
+        let name = &role.name;
+        let message =
+            format!("role \"{name}\" cannot be dropped because some objects depend on it");
+        Err(PgError::error("2BP01", message).with_detail(owned.join("\n")))
+    }
+
+    /// What belongs to the role, in lines.
+    fn owned(&self, oid: u32) -> Vec<String> {
+        let mut owned = Vec::new();
+        for engine in self.context.host.databases() {
+            let slots = engine.snapshot().slots;
+            let own = slots.iter().filter(|slot| slot.owner == Some(oid));
+            let database = engine.name();
+            owned.extend(own.map(|slot| {
+                let name = &slot.name;
+                format!("owner of replication slot {name} in database {database}")
+            }));
+        }
+        owned.truncate(MAX_DEPENDENTS);
+        owned
     }
 
     fn databases(

@@ -15,6 +15,7 @@ pub(super) struct Described {
 const LOGGED: &str = "Reporting and Logging / What to Log";
 const STATEMENTS: &str = "Client Connection Defaults / Statement Behavior";
 const LOCALE: &str = "Client Connection Defaults / Locale and Formatting";
+const AUTHENTICATION: &str = "Connections and Authentication / Authentication";
 const PRESET: &str = "Preset Options";
 const OURS: &str = "Customized Options";
 
@@ -143,6 +144,11 @@ const ALL: &[Described] = &[
     )
     .vartype("integer")
     .range(Some(("63", "63"))),
+    plain(
+        "password_encryption",
+        AUTHENTICATION,
+        "Chooses the algorithm for encrypting passwords.",
+    ),
     plain(
         "pgspool.producer",
         OURS,

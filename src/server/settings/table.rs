@@ -76,6 +76,11 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("is_superuser", "on", Kind::Fixed),
     ("lock_timeout", "0", Kind::Milliseconds),
     ("max_identifier_length", "63", Kind::Fixed),
+    (
+        "password_encryption",
+        "scram-sha-256",
+        Kind::OneOf(&["scram-sha-256"]),
+    ),
     ("pgspool.producer", "", Kind::Producer),
     ("pgspool.region", "", Kind::Text),
     ("search_path", "\"$user\", public", Kind::Text),
