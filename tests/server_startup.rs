@@ -4,14 +4,9 @@
 
 mod support;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use pgspool::clock::Moment;
-use pgspool::disk::RealDisk;
-use pgspool::engine::{Databases, EngineOptions};
-use pgspool::server::{BindError, Server, ServerOptions};
+use pgspool::engine::EngineOptions;
 use support::{Message, TestServer, startup};
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];

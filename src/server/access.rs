@@ -1,6 +1,7 @@
 //! What decides at the door and may change while the server runs: the rules, and what TLS shows.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::auth::{MockVerifiers, Refusals, RefusedLogin};
@@ -91,6 +92,16 @@ impl Access {
         self.shared.refusals.counts()
     }
 
+    /// What the file of the rules says now. Reads it.
+    pub(super) fn hba_text(&self) -> String {
+        text_of(self.entry().files.hba.as_deref())
+    }
+
+    /// What the file of the maps says now. Reads it.
+    pub(super) fn ident_text(&self) -> String {
+        text_of(self.entry().files.ident.as_deref())
+    }
+
     pub(super) fn mock_verifiers(&self) -> MockVerifiers {
         let mocks = self.shared.mock_verifiers.read();
         mocks.unwrap_or_else(PoisonError::into_inner).clone()
@@ -111,6 +122,12 @@ impl Access {
         let current = self.shared.tls.write();
         *current.unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
     }
+}
+
+/// What a file says; nothing where there is none.
+fn text_of(path: Option<&Path>) -> String {
+    let bytes = path.and_then(|path| fs::read(path).ok());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
 /// Lets nobody in.

@@ -191,6 +191,7 @@ async fn accept_until(
                 Ok((socket, peer)) => {
                     pause.accepted();
                     connections.num_accepted += 1;
+                    shared.door.accepted.increment();
                     connections.tasks.spawn(open(socket, peer, shared));
                 }
                 Err(error) if is_of_one_connection(&error) => {

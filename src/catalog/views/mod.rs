@@ -18,6 +18,7 @@ mod publications;
 mod registry;
 mod roles;
 mod rows;
+mod rules;
 mod schemas;
 mod sessions;
 mod settings;

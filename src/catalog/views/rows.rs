@@ -7,7 +7,7 @@ use crate::datum::PgType;
 
 use super::{
     Rows, attributes, classes, fixed, information, keys, listings, procs, publications, roles,
-    schemas, sessions, settings, slots, spools, statistics, streams, types,
+    rules, schemas, sessions, settings, slots, spools, statistics, streams, types,
 };
 
 /// Makes the rows of a relation.
@@ -56,6 +56,8 @@ fn for_people(name: &str) -> Option<Maker> {
     Some(match name {
         "pg_file_settings" => settings::file_settings,
         "pg_group" => roles::groups,
+        "pg_hba_file_rules" => rules::hba,
+        "pg_ident_file_mappings" => rules::ident,
         "pg_indexes" => listings::indexes,
         "pg_publication_tables" => publications::published_tables,
         "pg_replication_slots" => slots::replication_slots,

@@ -275,7 +275,7 @@ impl Loaded {
     }
 }
 
-/// The least and the most that `pg_settings` shows.
+/// The least and the greatest number that a setting takes, in its unit.
 fn bounds(setting: &Setting) -> (Option<&'static str>, Option<&'static str>) {
     let least = match setting.kind {
         Kind::Kilobytes => Some("-1"),
