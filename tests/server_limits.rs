@@ -198,8 +198,8 @@ fn a_session_holds_no_more_memory_than_allowed() {
         bind.extend_from_slice(&[0, 0]);
         client.message(b'B', &bind);
         client.message(b'H', b"");
-        assert_eq!(client.read().unwrap().tag, '1');
-        let answer = client.read().unwrap();
+        let answers = client.until(|answer| matches!(answer.tag, '2' | 'E'));
+        let answer = answers.last().unwrap();
         if answer.tag == 'E' {
             break answer.code();
         }

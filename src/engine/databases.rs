@@ -44,12 +44,12 @@ impl Databases {
             action: format!("create {}", data.display()),
             source,
         })?;
-        let lock = disk.lock_dir(data).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => OpenError::Locked(data.to_owned()),
-            _ => OpenError::Io {
-                action: format!("lock {}", data.display()),
-                source,
-            },
+        let lock = disk.lock_dir(data).map_err(|source| {
+            if source.kind() == io::ErrorKind::WouldBlock {
+                return OpenError::Locked(data.to_owned());
+            }
+            let action = format!("lock {}", data.display());
+            OpenError::Io { action, source }
         })?;
         Self::open_locked(disk, data, lock, options, now)
     }

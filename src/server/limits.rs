@@ -48,7 +48,7 @@ impl Default for Limits {
             max_message_size: 1 << 20,
             max_query_length: 1 << 20,
             max_copy_line: 256 << 20,
-            session_memory_limit: 64 << 20,
+            session_memory_limit: 128 << 20,
         }
     }
 }
@@ -305,6 +305,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_limit_refuses_in_its_own_words() {
         let limits = Limits {
             superuser_reserved_connections: 2,
