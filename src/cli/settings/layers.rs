@@ -199,26 +199,7 @@ impl Loaded {
             Kind::Mode => (None, "integer"),
             Kind::Enum(_) => (None, "enum"),
         };
-        let least = match setting.kind {
-            Kind::Kilobytes => Some("-1"),
-            Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
-            Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
-            Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number | Kind::Mode => {
-                Some("0")
-            }
-            Kind::Count | Kind::Seconds => Some("1"),
-            Kind::Text | Kind::Bool | Kind::Enum(_) => None,
-        };
-        let most = match setting.kind {
-            // Months do not fit into PostgreSQL's milliseconds.
-            Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
-            Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
-            Kind::Seconds => Some("600"),
-            Kind::Mode => Some("511"),
-            Kind::Bytes | Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Enum(_) => {
-                None
-            }
-        };
+        let (least, most) = range(setting);
         ShownSetting {
             name: setting.name.to_owned(),
             setting: in_unit(setting.kind, &value),
@@ -292,6 +273,27 @@ impl Loaded {
         }
         (new, shown, waiting)
     }
+}
+
+/// The least and the greatest value of a setting, in its unit.
+fn range(setting: &Setting) -> (Option<&'static str>, Option<&'static str>) {
+    let least = match setting.kind {
+        Kind::Kilobytes => Some("-1"),
+        Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
+        Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
+        Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number | Kind::Mode => Some("0"),
+        Kind::Count | Kind::Seconds => Some("1"),
+        Kind::Text | Kind::Bool | Kind::Enum(_) => None,
+    };
+    let most = match setting.kind {
+        // Months do not fit into PostgreSQL's milliseconds.
+        Kind::Milliseconds if setting.name == "slot_idle_timeout" => None,
+        Kind::Milliseconds | Kind::Megabytes | Kind::Kilobytes => Some("2147483647"),
+        Kind::Seconds => Some("600"),
+        Kind::Mode => Some("511"),
+        Kind::Bytes | Kind::Count | Kind::Number | Kind::Text | Kind::Bool | Kind::Enum(_) => None,
+    };
+    (least, most)
 }
 
 fn line_of(text: &str, offset: usize) -> u32 {
