@@ -33,6 +33,7 @@
 //!     start: SlotStart::Head,
 //!     temporary: None,
 //!     two_phase: false,
+//!     owner: None,
 //! };
 //! engine.create_slot(request, Moment::now())?;
 //!
@@ -45,7 +46,7 @@
 //! assert_eq!(published.num_transactions, 2);
 //!
 //! // A stream holds its slot until it is dropped. From 0/0 means: where the slot stands.
-//! let who = Subscriber { pid: 1, application_name: "example".to_owned(), region: None };
+//! let who = Subscriber { user: 1.into(), application_name: "example".to_owned(), region: None };
 //! let mut stream = engine.subscribe(&name, Lsn::ZERO, &who, Moment::now())?;
 //! let mut received = Vec::new();
 //! for frame in stream.cursor.read_disk(1 << 20)? {
@@ -84,6 +85,7 @@
 //! The modules stand on floors; a module imports only modules on floors below it
 //! (`docs/architecture.md`, kept by `tests/layering.rs`).
 
+pub mod admin;
 mod catalog;
 pub mod change;
 pub mod cli;

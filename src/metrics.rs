@@ -154,74 +154,6 @@ impl SyncCounters {
     }
 }
 
-/// Why somebody who asked to come in was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
-    /// No rule lets this peer in this way, or a rule rejects it.
-    Rule,
-    /// Who it says it is was not proved: a wrong password, an unknown user, another certificate.
-    Authentication,
-    /// A right to come in is missing: LOGIN, REPLICATION, the database.
-    Right,
-    /// The database does not exist.
-    Database,
-    /// Too many connections: in all, of the role, or from the address.
-    Limit,
-    /// The startup or the login took too long.
-    Timeout,
-    /// What arrived was no startup packet of a client, or was cut off.
-    Protocol,
-    /// The server starts or stops.
-    Stopping,
-    /// Anything else.
-    Other,
-}
-
-impl Refusal {
-    /// All there are.
-    pub const ALL: [Self; 9] = [
-        Self::Rule,
-        Self::Authentication,
-        Self::Right,
-        Self::Database,
-        Self::Limit,
-        Self::Timeout,
-        Self::Protocol,
-        Self::Stopping,
-        Self::Other,
-    ];
-
-    /// One word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Authentication => "authentication",
-            Self::Right => "right",
-            Self::Database => "database",
-            Self::Limit => "limit",
-            Self::Timeout => "timeout",
-            Self::Protocol => "protocol",
-            Self::Stopping => "stopping",
-            Self::Other => "other",
-        }
-    }
-
-    /// The reason that the SQLSTATE of a refusal tells.
-    pub fn of_sqlstate(code: &str) -> Self {
-        match code {
-            "28000" => Self::Rule,
-            "28P01" => Self::Authentication,
-            "42501" => Self::Right,
-            "3D000" => Self::Database,
-            "53300" => Self::Limit,
-            "57014" => Self::Timeout,
-            "57P01" | "57P03" => Self::Stopping,
-            code if code.starts_with("08") => Self::Protocol,
-            _ => Self::Other,
-        }
-    }
-}
-
 /// What happened at the door, since the server started.
 #[derive(Debug, Default)]
 pub struct DoorCounters {
@@ -233,23 +165,6 @@ pub struct DoorCounters {
     pub tls_failed: Counter,
     /// Sessions that began.
     pub sessions: Counter,
-    refused: [Counter; Refusal::ALL.len()],
-}
-
-impl DoorCounters {
-    /// Counts somebody who was refused.
-    pub fn refuse(&self, reason: Refusal) {
-        let mut reasons = Refusal::ALL.iter().zip(&self.refused);
-        if let Some((_, counter)) = reasons.find(|(known, _)| **known == reason) {
-            counter.increment();
-        }
-    }
-
-    /// How many were refused, by reason.
-    pub fn refused(&self) -> impl Iterator<Item = (Refusal, u64)> {
-        let reasons = Refusal::ALL.into_iter().zip(&self.refused);
-        reasons.map(|(reason, counter)| (reason, counter.value()))
-    }
 }
 
 #[cfg(test)]
@@ -279,23 +194,5 @@ mod tests {
         });
         let seen = histogram.snapshot();
         assert_eq!((seen.cumulative[0].1, seen.count), (120_000, 200_000));
-    }
-
-    #[test]
-    fn refusals_are_counted_by_reason() {
-        let door = DoorCounters::default();
-        for code in ["28000", "28P01", "28P01", "08P01", "XX000"] {
-            door.refuse(Refusal::of_sqlstate(code));
-        }
-        let counted: Vec<_> = door.refused().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(
-            counted,
-            [
-                (Refusal::Rule, 1),
-                (Refusal::Authentication, 2),
-                (Refusal::Protocol, 1),
-                (Refusal::Other, 1)
-            ]
-        );
     }
 }

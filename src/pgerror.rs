@@ -19,8 +19,8 @@ use crate::plugins::PluginError;
 use crate::replicas::{BookmarkError, QuorumTimeout, QuorumUnmet};
 use crate::resume::AheadOfHead;
 use crate::slots::{
-    AcquireError, CreateError, DropError, InvalidationCause, PersistError, SlotName, SlotNameError,
-    UnknownSlot,
+    AcquireError, CreateError, DropError, InvalidationCause, OwnerError, PersistError, SlotName,
+    SlotNameError, UnknownSlot,
 };
 use crate::sources::ndjson::{LineError, RecordError};
 use crate::spool::{AppendError, ReadError, WriterFailure};
@@ -90,6 +90,12 @@ impl PgError {
     /// The statement was cancelled by a cancel request.
     pub(crate) fn cancelled() -> Self {
         Self::error("57014", "canceling statement due to user request")
+    }
+
+    /// A slot belongs to another role.
+    pub(crate) fn of_other_role(message: String) -> Self {
+        let detail = "The slot belongs to another role; only that role and superusers may use it.";
+        Self::error("42501", message).with_detail(detail)
     }
 
     /// The server stops.
@@ -366,6 +372,7 @@ impl From<DropError> for PgError {
         match error {
             DropError::Unknown(_) => Self::error("42704", message),
             DropError::Active { .. } => Self::error("55006", message),
+            DropError::NotOwner(_) => Self::of_other_role(message),
             DropError::Persist(error) => error.into(),
         }
     }
@@ -377,6 +384,7 @@ impl From<AcquireError> for PgError {
         match error {
             AcquireError::Unknown(_) => Self::error("42704", message),
             AcquireError::Active { .. } => Self::error("55006", message),
+            AcquireError::NotOwner(_) => Self::of_other_role(message),
         }
     }
 }
@@ -418,6 +426,15 @@ impl From<MaintainError> for PgError {
             MaintainError::Slots(error) => error.into(),
             MaintainError::Producers(error) => Self::error("58030", error.to_string()),
             MaintainError::Spool(error) => error.into(),
+        }
+    }
+}
+
+impl From<OwnerError> for PgError {
+    fn from(error: OwnerError) -> Self {
+        match error {
+            OwnerError::Unknown(error) => error.into(),
+            OwnerError::Persist(error) => error.into(),
         }
     }
 }

@@ -148,6 +148,7 @@ fn request(slot: &str, start: SlotStart, temporary: bool) -> SlotRequest {
         start,
         temporary: temporary.then_some(PID),
         two_phase: false,
+        owner: None,
     }
 }
 
@@ -158,7 +159,7 @@ fn read(engine: &Engine, slot: &str) -> Vec<Txn> {
 
 fn try_read(engine: &Engine, slot: &str) -> Result<Vec<Txn>, SubscribeError> {
     let who = Subscriber {
-        pid: PID,
+        user: PID.into(),
         application_name: String::new(),
         region: None,
     };

@@ -590,6 +590,7 @@ fn a_slot_can_start_at_any_retained_position_and_nowhere_else() {
         start,
         temporary: None,
         two_phase: false,
+        owner: None,
     };
     let gone = engine
         .create_slot(request(SlotStart::At(all[3])), Moment::at_ms(1))
@@ -649,6 +650,7 @@ fn temporary_slots_hold_data_and_go_with_their_session() {
         start: SlotStart::Earliest,
         temporary: Some(7),
         two_phase: false,
+        owner: None,
     };
     engine.create_slot(request, Moment::at_ms(1)).unwrap();
     engine

@@ -714,6 +714,7 @@ fn w30_absurd_acknowledgement_counts_as_what_was_sent() {
         start: lsn(0),
         temporary: None,
         two_phase: false,
+        owner: None,
     };
     slots.create(new, &SlotLimits::default(), at(0)).unwrap();
     let replicas = with_quorum(sync(1));

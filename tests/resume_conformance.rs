@@ -40,6 +40,7 @@ fn create(store: &SlotStore, text: &str, start: u64) -> SlotSnapshot {
         start: lsn(start),
         temporary: None,
         two_phase: false,
+        owner: None,
     };
     store
         .create(new, &SlotLimits::default(), Moment::at_ms(0))

@@ -5,13 +5,15 @@
 
 mod dice;
 mod support;
-mod tls_support;
 
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dice::Dice;
 use pgspool::engine::EngineOptions;
+use pgspool::hba::HbaRules;
+use pgspool::server::Access;
 use support::{Message, RawClient, TestServer, message, startup};
 
 const ANN: &[(&str, &str)] = &[("user", "ann"), ("database", "pgspool")];
@@ -49,14 +51,17 @@ impl<'a> Bystander<'a> {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Starting,
+    /// A proof is awaited.
+    Proving,
     Command,
     Replication,
     CopyIn,
     Stream,
 }
 
-const STATES: [State; 5] = [
+const STATES: [State; 6] = [
     State::Starting,
+    State::Proving,
     State::Command,
     State::Replication,
     State::CopyIn,
@@ -66,6 +71,7 @@ const STATES: [State; 5] = [
 fn client_in(server: &TestServer, state: State) -> RawClient {
     match state {
         State::Starting => server.connect(),
+        State::Proving => proving(server, "carol"),
         State::Command => server.session(),
         State::Replication => server.replication(),
         State::CopyIn => {
@@ -83,6 +89,25 @@ fn client_in(server: &TestServer, state: State) -> RawClient {
             client
         }
     }
+}
+
+/// A server that trusts those that its tests connect as, and asks everybody else for a proof.
+fn server() -> TestServer {
+    TestServer::start_with(EngineOptions::default(), |options| {
+        let rules = "host all ann,watcher all trust\nhost all all all scram-sha-256\n";
+        options.access = Access::new(HbaRules::parse(rules).unwrap());
+        options.auth_delay = Duration::ZERO;
+    })
+}
+
+/// A client that was asked for a proof.
+fn proving(server: &TestServer, user: &str) -> RawClient {
+    let mut client = server.connect();
+    client.raw(&startup(V3, &[("user", user), ("database", "pgspool")]));
+    let asked = client.read().unwrap();
+    let body = b"\0\0\0\x0aSCRAM-SHA-256\0\0";
+    assert_eq!((asked.tag, &asked.body[..]), ('R', &body[..]));
+    client
 }
 
 /// Every answer must be made of messages that a server may send, and a fatal error is the last.
@@ -109,7 +134,7 @@ fn rest(mut client: RawClient) -> Vec<u8> {
 
 #[test]
 fn every_type_and_length_in_every_state_leaves_the_server_up() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     let mut random = Dice::seeded();
     for state in STATES {
@@ -138,12 +163,74 @@ fn every_type_and_length_in_every_state_leaves_the_server_up() {
 }
 
 #[test]
+fn nothing_is_answered_before_authentication() {
+    let server = server();
+    let mut bystander = Bystander::new(&server);
+    let query = message(b'Q', b"SELECT 'answered'\0");
+    let begin = message(
+        b'p',
+        b"SCRAM-SHA-256\0\0\0\0\x20n,,n=,r=abcdefghijklmnopqrstuvwx",
+    );
+    for (what, bytes) in [
+        ("a query", query.clone()),
+        ("parse, of length 4", vec![b'P', 0, 0, 0, 4]),
+        ("bind", message(b'B', b"\0\0\0\0\0\0\0\0")),
+        ("sync", message(b'S', b"")),
+        ("copy data", vec![b'd', 0, 0, 0, 0]),
+        ("an empty proof", message(b'p', b"")),
+        ("no mechanism", message(b'p', b"PLAIN\0\0\0\0\x01x")),
+        (
+            "a mechanism that is not offered",
+            message(b'p', b"SCRAM-SHA-256-PLUS\0\0\0\0\x01p"),
+        ),
+        (
+            "a length that lies",
+            message(b'p', b"SCRAM-SHA-256\0\x7f\xff\xff\xffn,,"),
+        ),
+        ("no length", message(b'p', b"SCRAM-SHA-256\0")),
+        ("a password", message(b'p', b"secret\0")),
+        ("one gibibyte", vec![b'p', 0x40, 0, 0, 0]),
+        (
+            "a proof and a query",
+            [begin.clone(), query.clone()].concat(),
+        ),
+        ("two beginnings", [begin.clone(), begin.clone()].concat()),
+        (
+            "a proof of nothing",
+            [begin.clone(), message(b'p', b"c=biws,r=abc,p=AAAA")].concat(),
+        ),
+    ] {
+        let mut client = proving(&server, "carol");
+        client.raw(&[&bytes[..], &query, &query].concat());
+        let answer = client.until_end();
+        let (error, before) = answer.split_last().unwrap();
+        let fields = error.fields();
+        assert_eq!(
+            (&fields[&'S'][..], &fields[&'V'][..]),
+            ("FATAL", "FATAL"),
+            "{what}"
+        );
+        // What stands before it is the next step of the exchange at most.
+        assert!(before.len() <= 1, "{what}: {answer:?}");
+        assert!(
+            before.iter().all(|m| m.tag == 'R' && m.body[3] == 11),
+            "{what}: {answer:?}"
+        );
+    }
+    bystander.goes_on();
+}
+
+#[test]
 fn every_error_before_ready_is_fatal_and_final() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     let query = message(b'Q', b"SELECT 'answered'\0");
     for (what, packet) in [
         ("no user", startup(V3, &[("database", "pgspool")])),
+        (
+            "no rule",
+            startup(V3, &[("user", "carol"), ("replication", "true")]),
+        ),
         (
             "no database",
             startup(V3, &[("user", "ann"), ("database", "nosuch")]),
@@ -182,7 +269,7 @@ fn every_error_before_ready_is_fatal_and_final() {
 
 #[test]
 fn errors_are_postgresqls_byte_for_byte() {
-    let server = TestServer::start();
+    let server = server();
     let mut client = server.connect();
     client.raw(&startup(2 << 16, ANN));
     let error = client.read().unwrap();
@@ -197,7 +284,7 @@ fn errors_are_postgresqls_byte_for_byte() {
 
 #[test]
 fn a_message_of_one_gibibyte_is_refused_from_its_header() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     let huge = 0x4000_0000_u32.to_be_bytes();
     // Where a startup packet is awaited, the first four bytes are its length.
@@ -205,7 +292,12 @@ fn a_message_of_one_gibibyte_is_refused_from_its_header() {
     client.raw(&huge);
     assert_eq!(client.read().unwrap().code(), "08P01");
     assert_eq!(client.read(), None);
-    for state in [State::Command, State::Replication, State::CopyIn] {
+    for state in [
+        State::Proving,
+        State::Command,
+        State::Replication,
+        State::CopyIn,
+    ] {
         for tag in *b"QPBDECFfp" {
             let mut client = client_in(&server, state);
             client.raw(&[&[tag][..], &huge].concat());
@@ -224,7 +316,7 @@ fn a_message_of_one_gibibyte_is_refused_from_its_header() {
 
 #[test]
 fn copy_data_shorter_than_four_bytes_ends_only_its_connection() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     for state in [
         State::Command,
@@ -280,7 +372,7 @@ fn broken_bodies() -> Vec<(u8, Vec<u8>)> {
 
 #[test]
 fn parse_and_bind_with_broken_bodies_are_refused() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     for (tag, body) in broken_bodies() {
         let mut client = server.session();
@@ -309,7 +401,7 @@ fn parse_and_bind_with_broken_bodies_are_refused() {
 
 #[test]
 fn bytes_behind_a_startup_packet_wait_for_its_answer() {
-    let server = TestServer::start();
+    let server = server();
     let mut client = server.connect();
     client.raw(&[startup(V3, ANN), message(b'Q', b"SELECT 1\0")].concat());
     let greeting = client.until_ready();
@@ -319,7 +411,7 @@ fn bytes_behind_a_startup_packet_wait_for_its_answer() {
 
 #[test]
 fn a_cancel_request_with_anything_wrong_is_never_answered() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     let code = 80_877_102_u32.to_be_bytes();
     for (length, body) in [
@@ -339,7 +431,7 @@ fn a_cancel_request_with_anything_wrong_is_never_answered() {
 
 #[test]
 fn nothing_stands_between_start_replication_and_copy_both() {
-    let server = TestServer::start_with(EngineOptions::default(), |_| {});
+    let server = server();
     let mut client = server.replication();
     client.create_slot("s", "json");
     client.query("SET TimeZone TO 'Asia/Tokyo'");
@@ -359,7 +451,7 @@ fn nothing_stands_between_start_replication_and_copy_both() {
 
 #[test]
 fn a_command_inside_a_stream_is_fatal_in_postgresqls_words() {
-    let server = TestServer::start();
+    let server = server();
     let mut bystander = Bystander::new(&server);
     for tag in *b"QPBSHXf" {
         let mut client = client_in(&server, State::Stream);

@@ -11,7 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use pgspool::engine::EngineOptions;
-use pgspool::server::{TlsContext, TlsError, TlsOptions, TlsVersion};
+use pgspool::hba::{HbaRules, IdentMaps};
+use pgspool::server::{Access, AccessFiles, TlsContext, TlsError, TlsOptions, TlsVersion};
 use support::{RawClient, TestServer, message, startup};
 use tempfile::TempDir;
 use tls_support::{Authority, Files, GSSENC_REQUEST, Handshake, SSL_REQUEST, TlsStream, connect};
@@ -20,9 +21,22 @@ const ANN: &[(&str, &str)] = &[("user", "ann"), ("database", "pgspool")];
 const MINE: &str = "SELECT ssl, version, cipher, bits, client_dn, client_serial IS NOT NULL, issuer_dn \
                     FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
+/// The mechanisms that a client of this name is asked to choose from.
+fn mechanisms<S: Read + Write>(client: &mut RawClient<S>, user: &str) -> String {
+    client.raw(&startup(
+        3 << 16,
+        &[("user", user), ("database", "pgspool")],
+    ));
+    let asked = client.read().unwrap();
+    assert_eq!((asked.tag, &asked.body[..4]), ('R', &[0, 0, 0, 10][..]));
+    let names = String::from_utf8_lossy(&asked.body[4..]).into_owned();
+    names.trim_end_matches('\0').replace('\0', " ")
+}
+
 /// A server with a certificate of an authority that signs clients' too.
 struct Encrypted {
     server: TestServer,
+    access: Access,
     authority: Authority,
     _folder: TempDir,
 }
@@ -39,12 +53,15 @@ impl Encrypted {
         let mut files = Files::write(folder.path(), &issued, Some(&authority));
         change(&mut files.options);
         let tls = files.load();
+        let mut access = Access::default();
         let server = TestServer::start_with(EngineOptions::default(), |options| {
             options.authentication_timeout = Duration::from_secs(2);
             options.access.replace_tls(Some(tls));
+            access.clone_from(&options.access);
         });
         Self {
             server,
+            access,
             authority,
             _folder: folder,
         }
@@ -228,6 +245,23 @@ fn a_client_certificate_is_shown_when_it_is_good_and_refused_when_it_is_not() {
             );
         }
     }
+}
+
+#[test]
+fn channel_binding_is_offered_where_there_is_a_channel() {
+    let place = Encrypted::start();
+    let rules = "host all all all scram-sha-256\n";
+    let rules = HbaRules::parse(rules).unwrap();
+    place
+        .access
+        .replace_rules(rules, IdentMaps::default(), AccessFiles::default());
+    let mut client = place.handshake().asked(place.server.address).unwrap();
+    assert_eq!(
+        mechanisms(&mut client, "carol"),
+        "SCRAM-SHA-256-PLUS SCRAM-SHA-256"
+    );
+    let mut client = RawClient::connect(place.server.address);
+    assert_eq!(mechanisms(&mut client, "carol"), "SCRAM-SHA-256");
 }
 
 #[test]

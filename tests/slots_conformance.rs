@@ -64,6 +64,7 @@ fn new_slot(text: &str, start: u64) -> NewSlot {
         start: lsn(start),
         temporary: None,
         two_phase: false,
+        owner: None,
     }
 }
 

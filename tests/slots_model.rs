@@ -87,6 +87,7 @@ fn live(store: &SlotStore, random: &mut Dice, durable: &mut Known) -> Option<Kno
                     start: Lsn::new(start),
                     temporary: None,
                     two_phase: false,
+                    owner: None,
                 };
                 let exists = before.contains_key(new.name.as_str());
                 (exists || store.create(new, &limits, at(1)).is_ok(), true)

@@ -14,8 +14,10 @@ use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::relations::schemas_searched;
 use crate::roles::{Rights, Role, RoleSet};
+use crate::slots::SlotUser;
 
 use super::databases::DatabaseSnapshot;
+use super::rights::Caller;
 use super::views::Rows;
 
 /// Who runs a statement.
@@ -117,6 +119,26 @@ pub(crate) trait Host: Send + Sync {
     fn roles(&self) -> Arc<RoleSet>;
     /// What the session's role may do now.
     fn rights(&self) -> Rights;
+    /// The session's role as it is now.
+    fn caller(&self) -> Caller {
+        Caller::new(self.session().role, self.rights(), &self.roles())
+    }
+    /// As who the session uses slots.
+    fn slot_user(&self) -> SlotUser {
+        self.caller().slot_user(self.session().pid)
+    }
+    /// The role of the session `pid` as it is now; `None` when there is no such session.
+    fn caller_of(&self, pid: u32) -> Option<Caller> {
+        let sessions = self.sessions();
+        let session = sessions.into_iter().find(|session| session.pid == pid)?;
+        let roles = self.roles();
+        let rights = roles.find_oid(session.role).map(|role| role.rights);
+        Some(Caller::new(
+            session.role,
+            rights.unwrap_or_default(),
+            &roles,
+        ))
+    }
     /// What `hba_file` says now; empty where there is none.
     fn hba_text(&self) -> String {
         String::new()

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use crate::engine::{Engine, EngineSnapshot};
 use crate::relations::RelationSet;
 use crate::replicas::ReplicaSnapshot;
+use crate::slots::{SlotName, SlotSnapshot, SlotStats};
 
-use super::Context;
+use super::{Caller, Context};
 
 /// One database in a statement's snapshot.
 #[derive(Debug)]
@@ -24,6 +25,21 @@ pub(super) struct DatabaseSnapshot {
 }
 
 impl DatabaseSnapshot {
+    /// Its slots that the caller sees.
+    pub(super) fn slots(&self, caller: &Caller) -> Vec<&SlotSnapshot> {
+        let slots = self.state.slots.iter();
+        slots.filter(|slot| caller.sees_slot(slot)).collect()
+    }
+
+    /// What was sent from each of them.
+    pub(super) fn slot_stats(&self, caller: &Caller) -> Vec<(SlotName, SlotStats)> {
+        let seen = self.slots(caller);
+        let is_seen = |name: &SlotName| seen.iter().any(|slot| slot.name == *name);
+        let mut stats = self.engine.slot_stats();
+        stats.retain(|(name, _)| is_seen(name));
+        stats
+    }
+
     /// Who reads.
     pub(super) fn replicas(&self) -> &[ReplicaSnapshot] {
         self.replicas
@@ -32,19 +48,19 @@ impl DatabaseSnapshot {
 }
 
 impl Context {
-    /// The databases that the session's role may see, by name, as this statement sees them: those
-    /// that it may use, and the one that it is in.
+    /// The databases that the session's role sees, by name, as this statement sees them: those that
+    /// it may use, all with MONITOR, and always the session's own. Their OIDs are those that they
+    /// have among all.
     pub(super) fn databases(&self) -> &[DatabaseSnapshot] {
         self.snapshot.databases.get_or_init(|| {
+            let caller = self.host.caller();
+            let own = self.host.engine().name();
             let engines = self.host.databases();
             let oids = database_oids(engines.iter().map(|engine| engine.name()));
-            let sees_all = self.rights().superuser || self.rights().monitor;
-            let own = self.host.engine().name().to_owned();
-            let may_use = |name: &str| self.own_role().is_some_and(|role| role.may_use(name));
             let found = engines.into_iter().zip(oids);
             let found = found.filter(|(engine, _)| {
                 let name = engine.name();
-                sees_all || name == own || may_use(name)
+                caller.is_monitor() || name == own || caller.may_use(name)
             });
             let taken = found.map(|(engine, oid)| DatabaseSnapshot {
                 oid,
@@ -55,6 +71,17 @@ impl Context {
             });
             taken.collect()
         })
+    }
+
+    /// Names and OIDs of all databases, also of those that the role may not use.
+    pub(super) fn all_database_oids(&self) -> Vec<(String, u32)> {
+        let engines = self.host.databases();
+        let names: Vec<String> = engines
+            .iter()
+            .map(|engine| engine.name().to_owned())
+            .collect();
+        let oids = database_oids(names.iter().map(String::as_str));
+        names.into_iter().zip(oids).collect()
     }
 
     /// The session's own database; always among [`Context::databases`].

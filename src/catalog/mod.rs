@@ -15,6 +15,7 @@ mod functions;
 mod fuzz;
 mod parse;
 mod prepare;
+pub(crate) mod rights;
 mod role_change;
 #[cfg(test)]
 mod test_host;
@@ -28,6 +29,7 @@ pub(crate) use context::{
 };
 pub(crate) use exec::{Executor, Sink};
 pub(crate) use prepare::{check_syntax, prepare, prepare_without_parameters};
+pub(crate) use rights::Caller;
 pub(crate) use role_change::role_change;
 
 #[cfg(any(test, fuzzing))]

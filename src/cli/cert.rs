@@ -197,9 +197,11 @@ mod tests {
         let names = certificate.subject_alternative_name().unwrap().unwrap();
         let dns = names.value.general_names.iter();
         let dns: Vec<_> = dns
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(*name),
-                _ => None,
+            .filter_map(|name| {
+                let GeneralName::DNSName(name) = name else {
+                    return None;
+                };
+                Some(*name)
             })
             .collect();
         assert_eq!(dns, ["localhost", "db.example.org"]);

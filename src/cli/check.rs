@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::disk::RealDisk;
 use crate::engine::{self, PRODUCERS_FILE, ProducerStoreError, check_producers};
 use crate::relations::{RELATIONS_FILE, RelationStore, RelationStoreError};
+use crate::roles::{ROLES_FILE, Roles};
 use crate::slots::{SLOTS_FILE, SlotSnapshot, SlotStoreError};
 use crate::spool::check::{Fault, SlotPosition, check};
 use crate::spool::read_manifest;
@@ -23,7 +24,7 @@ pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
     if names.is_empty() {
         println!("no databases");
     }
-    let mut sound = true;
+    let mut sound = check_roles(data.path());
     for name in names {
         let found = match data.database(&name) {
             Ok(folder) => look(&folder),
@@ -46,6 +47,21 @@ pub(super) fn run(args: CheckArgs) -> Result<ExitCode, DataDirError> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Reads the roles, which a data directory that was never started has none of.
+fn check_roles(data: &Path) -> bool {
+    match Roles::inspect(&RealDisk, data) {
+        Ok(None) => true,
+        Ok(Some(_)) => {
+            println!("{ROLES_FILE}: ok");
+            true
+        }
+        Err(error) => {
+            println!("{ROLES_FILE}: {}", error.reason);
+            false
+        }
+    }
 }
 
 /// What a look at a database found, in lines.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::roles::{NoRandomSalt, RoleChanges, RoleCommand, RoleError, Roles, Verifier};
+use crate::roles::{NoRandomness, RoleChanges, RoleCommand, RoleError, Roles, Verifier};
 
 /// The role that a first start makes.
 pub(super) const OWNER: &str = "pgspool";
@@ -36,7 +36,7 @@ pub(super) enum FirstStartError {
     #[error("the system gave no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
-    Salt(#[from] NoRandomSalt),
+    Salt(#[from] NoRandomness),
     #[error("cannot make the owner role: {0}")]
     Role(#[from] RoleError),
 }

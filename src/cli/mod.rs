@@ -12,9 +12,11 @@ mod export;
 mod first_start;
 mod import;
 mod inspect;
+mod log;
 mod offline;
 mod reload;
 mod repair;
+mod role;
 mod rule_files;
 mod serve;
 mod settings;
@@ -54,6 +56,9 @@ enum Command {
     Repair(RepairArgs),
     /// Make a certificate that signs itself, and its key, for encrypted connections.
     Cert(cert::CertArgs),
+    /// Make, list and drop roles, and give them passwords, without a server.
+    #[command(subcommand)]
+    Role(role::RoleArgs),
     /// Measure ratios against a bare file, the loopback and PostgreSQL.
     Bench(bench::BenchArgs),
 }
@@ -77,6 +82,10 @@ struct ServeArgs {
     /// [default: 127.0.0.1:5433].
     #[arg(long, value_name = "ADDR:PORT", value_parser = serve::address)]
     listen: Vec<SocketAddr>,
+    /// Where to answer for metrics and the status page: a loopback address [default: nowhere].
+    /// Others are for the setting admin_listen, since nobody is asked who he is there.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = serve::loopback_address)]
+    admin: Option<SocketAddr>,
     /// What to do about damage in the newest segment.
     #[arg(long, value_enum, default_value_t = Recovery::FailClosed)]
     recovery: Recovery,
@@ -188,6 +197,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
         Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
         Command::Cert(args) => report(cert::run(&args)).unwrap_or(ExitCode::FAILURE),
+        Command::Role(args) => report(role::run(args)).unwrap_or(ExitCode::FAILURE),
         Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),
     }
 }

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::engine::Databases;
 use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
 
+use super::log::Log;
 use super::rule_files::RuleFiles;
 use super::settings::{Loaded, Sources};
 use super::systemd;
@@ -28,6 +29,7 @@ pub(super) struct Configuration {
     pub(super) data: PathBuf,
     pub(super) databases: Arc<Databases>,
     pub(super) rule_files: RuleFiles,
+    pub(super) log: Log,
 }
 
 impl Configuration {
@@ -65,6 +67,7 @@ impl Configuration {
                 tracing::error!(database = engine.name(), %error, "not reconfigured");
             }
         }
+        self.log.set_levels(&loaded.settings.watching);
         self.reload_tls(&loaded.settings.tls);
         for name in waiting {
             tracing::warn!("parameter \"{name}\" cannot be changed without restarting the server");

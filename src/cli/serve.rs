@@ -9,19 +9,23 @@ use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
 
+use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
-use crate::server::{Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError};
+use crate::server::{
+    Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError,
+    raise_descriptor_limit,
+};
 
 use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
 use super::first_start::{self, FirstStartError, OWNER, OWNER_PASSWORD_FILE};
+use super::log::{Log, WatchingOptions};
 use super::reload::{Configuration, warn_of_trust};
 use super::rule_files::{RuleFiles, RulesError};
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Settings, Sources};
@@ -46,6 +50,8 @@ pub(super) enum ServeError {
     Rules(#[from] RulesError),
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
+    #[error(transparent)]
+    Admin(#[from] AdminBindError),
     #[error("not closed cleanly: {0}")]
     Close(String),
 }
@@ -62,12 +68,21 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "it has no address".to_owned())
 }
 
+/// The same, for what must not be reached from other machines.
+pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("not a loopback address: to let other machines read, use -c admin_listen".to_owned())
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
-    start_log();
-    systemd::status("recovering the databases");
     let sources = sources(&args);
     let loaded = sources.load()?;
+    let log = Log::start(&loaded.settings.watching);
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     Loaded::warn_of_unknown(variables);
     for (name, value) in loaded.settings.changed() {
@@ -82,21 +97,25 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let access = options.server.access.clone();
     let rule_files = load_rules(data.path(), &options, &access)?;
     access.replace_tls(TlsContext::load(&options.tls, data.path())?);
-    let disk = Arc::new(RealDisk);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
-    let (path, lock) = (data.path().to_owned(), data.into_lock());
-    let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
-    databases.all().for_each(|engine| log_recovery(engine));
-    let databases = Arc::new(databases);
-
+    raise_descriptor_limit();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(options.server.max_blocking_threads())
         .build()
         .map_err(ServeError::Runtime)?;
+    let (watch, admin) = watch(&runtime, &options.watching)?;
+    systemd::status("recovering the databases");
+    let disk = Arc::new(RealDisk);
+    let (path, lock) = (data.path().to_owned(), data.into_lock());
+    let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
+    databases.all().for_each(|engine| log_recovery(engine));
+    let databases = Arc::new(databases);
+
     runtime.block_on(async {
         let stop = stop_on_signals().map_err(ServeError::Runtime)?;
         let server = Server::bind(Arc::clone(&databases), options.server).await?;
+        watch.serving(Arc::clone(&databases), server.state());
         let configuration = Configuration {
             sources,
             loaded,
@@ -105,6 +124,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             data: path.clone(),
             databases: Arc::clone(&databases),
             rule_files,
+            log,
         };
         configuration
             .reload_on_hangup()
@@ -116,9 +136,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         if let Some(&first) = addresses.first() {
             first_start::make_owner(&path, databases.roles(), first)?;
         }
-        announce(&addresses, example_database(&databases), &path);
+        announce(&addresses, admin, example_database(&databases), &path);
         systemd::ready(databases.all().count(), &addresses);
         serve_until(server, stop).await;
+        watch.closing();
         Ok::<(), ServeError>(())
     })?;
     close(&databases)
@@ -136,6 +157,22 @@ fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFi
     Ok(rule_files)
 }
 
+/// Answers for metrics and the status page, if that was asked for: before the databases are open,
+/// and as long as they are being closed.
+fn watch(
+    runtime: &Runtime,
+    options: &WatchingOptions,
+) -> Result<(Watch, Option<SocketAddr>), ServeError> {
+    let watch = Watch::default();
+    let Some(address) = options.admin_listen else {
+        return Ok((watch, None));
+    };
+    let listener = runtime.block_on(AdminListener::bind(address, watch.clone()))?;
+    let address = listener.local_addr().map_err(ServeError::Runtime)?;
+    runtime.spawn(listener.run());
+    Ok((watch, Some(address)))
+}
+
 /// Where the settings are: the file, then the environment, then the flags.
 fn sources(args: &ServeArgs) -> Sources {
     let mut flags = args.settings.clone();
@@ -143,22 +180,15 @@ fn sources(args: &ServeArgs) -> Sources {
         let all: Vec<_> = args.listen.iter().map(ToString::to_string).collect();
         flags.push(format!("listen={}", all.join(",")));
     }
+    if let Some(admin) = args.admin {
+        flags.push(format!("admin_listen={admin}"));
+    }
     let in_data = || args.data.dir.join(CONFIG_FILE);
     Sources {
         file: args.config.clone().unwrap_or_else(in_data),
         file_named: args.config.is_some(),
         flags,
     }
-}
-
-/// The log goes to standard error; `RUST_LOG` sets what is in it.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
 }
 
 fn log_recovery(engine: &Engine) {
@@ -196,10 +226,13 @@ fn example_database(databases: &Databases) -> &str {
 }
 
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
-/// address, `listening on ADDR:PORT`.
-fn announce(addresses: &[SocketAddr], database: &str, data: &Path) {
+/// address, `listening on ADDR:PORT`, and `status on http://ADDR:PORT/`.
+fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str, data: &Path) {
     for address in addresses {
         println!("listening on {address}");
+    }
+    if let Some(admin) = admin {
+        println!("status on http://{admin}/");
     }
     let Some(first) = addresses.first() else {
         return;

@@ -14,6 +14,7 @@ use crate::engine::EngineOptions;
 use crate::replicas::{CommitPolicy, CommitSettingsError, QuorumMode};
 use crate::server::{ServerOptions, TlsOptions, unix_socket_fits};
 
+use super::log::WatchingOptions;
 use super::rule_files::RuleFileNames;
 use table::Setting;
 
@@ -24,6 +25,7 @@ pub(super) use layers::{CONFIG_FILE, Loaded, Sources};
 pub(super) struct Settings {
     pub(super) engine: EngineOptions,
     pub(super) server: ServerOptions,
+    pub(super) watching: WatchingOptions,
     pub(super) rule_files: RuleFileNames,
     pub(super) tls: TlsOptions,
     pub(super) socket_directories: SocketDirectories,
@@ -43,13 +45,14 @@ impl Default for SocketDirectories {
 }
 
 impl SocketDirectories {
-    /// Where they are. The data directory's path may be too long for a socket; where it was not
+    /// Where they are, as clients must name them. The data directory's path may be too long for a socket; where it was not
     /// asked for, the server does without.
     pub(super) fn in_data(&self, data: &Path) -> Vec<PathBuf> {
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
         let all = self.0.iter().map(|path| {
             let in_place = path.as_os_str() == ".";
             if in_place {
-                data.to_owned()
+                data.clone()
             } else {
                 data.join(path)
             }

@@ -1,6 +1,5 @@
 //! One database: a spool with its slots and replicas.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,8 +17,8 @@ use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
 use crate::slots::{
-    DropError, InvalidationCause, NewSlot, PersistError, SLOTS_FILE, SlotName, SlotSnapshot,
-    SlotStats, SlotStore, SlotStoreError, UnknownSlot,
+    DropError, InvalidationCause, NewSlot, OwnerError, PersistError, SLOTS_FILE, SlotName,
+    SlotSnapshot, SlotStats, SlotStore, SlotStoreError, SlotUser, UnknownSlot,
 };
 use crate::spool::{
     AppendError, Cursor, HeadWait, MANIFEST_FILE, NewSpool, ReadError, RecoveryReport, SegmentInfo,
@@ -54,6 +53,8 @@ pub struct SlotRequest {
     pub temporary: Option<u32>,
     /// TWO_PHASE.
     pub two_phase: bool,
+    /// OID of the role that it is to belong to; `None`: every role that may use slots.
+    pub owner: Option<u32>,
 }
 
 /// One database at one moment, for views and tools.
@@ -300,6 +301,7 @@ impl Engine {
             start,
             temporary: request.temporary,
             two_phase: request.two_phase,
+            owner: request.owner,
         };
         // The manifest vouches for the position before a slot relies on it.
         self.spool.persist_durable_point(start)?;
@@ -337,6 +339,16 @@ impl Engine {
     /// Blocking.
     pub fn drop_slot(&self, name: &SlotName, by_pid: Option<u32>) -> Result<(), DropError> {
         self.slots.drop_slot(name, by_pid)
+    }
+
+    /// The same for a role: refused where the slot is another's. Blocking.
+    pub fn drop_slot_as(&self, name: &SlotName, user: SlotUser) -> Result<(), DropError> {
+        self.slots.drop_slot_as(name, user)
+    }
+
+    /// Gives a slot to another role, or to nobody, durable before it returns. Blocking.
+    pub fn set_slot_owner(&self, name: &SlotName, owner: Option<u32>) -> Result<(), OwnerError> {
+        self.slots.set_owner(name, owner)
     }
 
     /// Drops the temporary slots of a session that ended.
@@ -383,10 +395,10 @@ impl Engine {
         &self,
         name: &SlotName,
         to: Lsn,
-        pid: u32,
+        user: impl Into<SlotUser>,
         now: Moment,
     ) -> Result<Lsn, AdvanceError> {
-        let _guard = self.slots.acquire(name, pid, now)?;
+        let _guard = self.slots.acquire(name, user, now)?;
         let to = to.min(self.head());
         if let Some(slot) = self.slots.slot(name) {
             if let Some(invalidation) = slot.invalidation {
@@ -420,11 +432,6 @@ impl Engine {
     /// Why slots are not written any more, once that failed.
     pub fn slots_failure(&self) -> Option<PersistError> {
         self.slots.failure()
-    }
-
-    /// Bytes that the database's files may still take. Blocking.
-    pub fn disk_free(&self) -> io::Result<u64> {
-        self.scratch.disk_free()
     }
 
     /// The writer's syncs since the start.

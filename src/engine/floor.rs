@@ -90,7 +90,8 @@ impl DiskSpace {
         if self.floor == 0 {
             return 0;
         }
-        self.floor.saturating_add(SLACK).saturating_sub(self.free)
+        let wanted = self.floor.saturating_add(SLACK + LOOK_EVERY);
+        wanted.saturating_sub(self.free)
     }
 
     /// Bytes that may be published when `taken` bytes are on their way already; `None` when
@@ -100,7 +101,9 @@ impl DiskSpace {
             return Some(u64::MAX);
         }
         let kept = self.floor.saturating_add(SLACK).saturating_add(taken);
-        self.free.checked_sub(kept)?.checked_sub(more)
+        let left = self.free.checked_sub(kept)?;
+        // So a disk that is not full takes whatever is small.
+        (left >= more.max(LOOK_EVERY)).then(|| left.saturating_sub(more))
     }
 }
 
@@ -293,6 +296,8 @@ mod tests {
             (100 * MIB, 10 * MIB, 0, 0, Some(90 * MIB - slack)),
             (100 * MIB, 10 * MIB, 80 * MIB, 2 * MIB, Some(0)),
             (100 * MIB, 10 * MIB, 80 * MIB, 2 * MIB + 1, None),
+            (100 * MIB, 10 * MIB, 81 * MIB, 0, Some(MIB)),
+            (100 * MIB, 10 * MIB, 81 * MIB + 1, 0, None),
             (100 * MIB, 10 * MIB, 200 * MIB, 0, None),
             (0, 0, 200 * MIB, 5, Some(u64::MAX)),
         ] {
@@ -303,7 +308,7 @@ mod tests {
             free: 10 * MIB,
             floor: 4 * MIB,
         };
-        assert_eq!(space.missing(), 2 * MIB);
+        assert_eq!(space.missing(), 3 * MIB);
         assert!(space.is_full());
     }
 
@@ -327,7 +332,7 @@ mod tests {
         assert!(fresh.space().is_full());
         disk.set_free_bytes(Some(100 * MIB));
         admit(1).unwrap();
-        let promise = fresh.promise(40 * MIB);
+        let promise = fresh.promise(41 * MIB);
         assert!(admit(2 * MIB).is_err());
         drop(promise);
         admit(2 * MIB).unwrap();

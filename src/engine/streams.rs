@@ -8,15 +8,17 @@ use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::replicas::{Confirmed, ReplicaState, Replicas};
 use crate::resume::{ResumePlan, ResumeRequest, plan_resume, start_at_most_head};
-use crate::slots::{InvalidationCause, SlotGuard, SlotName, SlotSnapshot, SlotStore, UnknownSlot};
+use crate::slots::{
+    InvalidationCause, SlotGuard, SlotName, SlotSnapshot, SlotStore, SlotUser, UnknownSlot,
+};
 use crate::spool::{Cursor, HeadWait, ReadError, Spool};
 use crate::wire::Progress;
 
 /// Who subscribes.
 #[derive(Debug, Clone)]
 pub struct Subscriber {
-    /// Process id of the session.
-    pub pid: u32,
+    /// The session, and the role that it must be allowed to.
+    pub user: SlotUser,
     /// application_name, or the slot's name when empty.
     pub application_name: String,
     /// Declared region, if any.
@@ -74,14 +76,14 @@ impl Engine {
         who: &Subscriber,
         now: Moment,
     ) -> Result<Subscription, SubscribeError> {
-        let taken = self.take_slot(name, from, who.pid, now)?;
+        let taken = self.take_slot(name, from, who.user, now)?;
         self.resumes.count(&taken.plan);
         self.slots.count_resync(name, false);
         let restart_lsn = taken.slot.restart_lsn;
         self.replicas
             .register(name.as_str(), who.region.as_deref(), restart_lsn, now);
         self.replicas
-            .note_session(name.as_str(), who.pid, &who.application_name);
+            .note_session(name.as_str(), who.user.pid, &who.application_name);
         Ok(Subscription {
             cursor: taken.cursor,
             start: taken.start,
@@ -98,10 +100,10 @@ impl Engine {
     pub fn read_slot(
         &self,
         name: &SlotName,
-        pid: u32,
+        user: impl Into<SlotUser>,
         now: Moment,
     ) -> Result<(SlotReader, Cursor), SubscribeError> {
-        let taken = self.take_slot(name, Lsn::ZERO, pid, now)?;
+        let taken = self.take_slot(name, Lsn::ZERO, user.into(), now)?;
         let reader = SlotReader {
             slot: taken.slot,
             slots: self.slots.clone(),
@@ -134,10 +136,10 @@ impl Engine {
         &self,
         name: &SlotName,
         from: Lsn,
-        pid: u32,
+        user: SlotUser,
         now: Moment,
     ) -> Result<Taken, SubscribeError> {
-        let guard = self.slots.acquire(name, pid, now)?;
+        let guard = self.slots.acquire(name, user, now)?;
         let slot = self.slots.slot(name).ok_or_else(|| unknown(name))?;
         let removed_through = self.spool.removed_through();
         let plan = plan_resume(ResumeRequest {
@@ -269,6 +271,11 @@ impl Subscription {
     /// The head.
     pub fn head(&self) -> Lsn {
         self.spool.head()
+    }
+
+    /// The slot as it is now; `None` when it is gone.
+    pub fn slot_now(&self) -> Option<SlotSnapshot> {
+        self.slots.slot(&self.slot.name)
     }
 
     /// Set when the slot was invalidated under the stream.

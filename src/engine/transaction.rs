@@ -76,11 +76,6 @@ impl Scratch {
         })
     }
 
-    /// Bytes that files beside the spool may still take.
-    pub(super) fn disk_free(&self) -> io::Result<u64> {
-        self.disk.free_bytes(&self.dir)
-    }
-
     /// Changes the limit, of open transactions too.
     pub(super) fn set_limit(&self, limit: Option<u64>) {
         let limit = limit.unwrap_or(u64::MAX);

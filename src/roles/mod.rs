@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 pub(crate) use file::fuzz_file;
 pub use set::RoleSet;
 pub use store::{ROLES_FILE, RoleOpenError, Roles};
-pub use verifier::{InvalidVerifier, NoRandomSalt, Verifier};
+pub use verifier::{InvalidVerifier, NoRandomness, Verifier, random_password};
 
 /// The first OID that a role may get: PostgreSQL's first for objects of users.
 pub const FIRST_ROLE_OID: u32 = 16_384;

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::{digest, hmac, pbkdf2};
 
 /// How often a new verifier's password is hashed: as PostgreSQL 15 does.
@@ -36,14 +36,21 @@ pub struct InvalidVerifier;
 
 /// The system gave no random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("could not generate random salt")]
-pub struct NoRandomSalt;
+#[error("the operating system gave no random bytes")]
+pub struct NoRandomness;
+
+/// A new password that nobody can guess: 24 letters, digits, `-` and `_`.
+pub fn random_password() -> Result<String, NoRandomness> {
+    let mut bytes = [0; 18];
+    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
 
 impl Verifier {
     /// What to check this password with from now on: a new one each time, since the salt is.
-    pub fn of_password(password: &str) -> Result<Self, NoRandomSalt> {
+    pub fn of_password(password: &str) -> Result<Self, NoRandomness> {
         let mut salt = [0; SALT_BYTES];
-        getrandom::fill(&mut salt).map_err(|_| NoRandomSalt)?;
+        getrandom::fill(&mut salt).map_err(|_| NoRandomness)?;
         Ok(Self::with_salt(password, &salt, ITERATIONS))
     }
 
@@ -176,6 +183,13 @@ mod tests {
         assert!(one.fits("secret") && two.fits("secret"));
         assert_ne!(one.salt, two.salt);
         assert_ne!(one.stored_key, two.stored_key);
+    }
+
+    #[test]
+    fn made_passwords_are_long_and_never_the_same() {
+        let [one, two] = [(); 2].map(|()| random_password().unwrap());
+        assert_eq!((one.len(), two.len()), (24, 24));
+        assert_ne!(one, two);
     }
 
     #[test]

@@ -3,14 +3,13 @@
 //! Each is known by its process id; a cancel request from outside needs its secret key too.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
 use super::lexer::{self, Spanned, Token};
+use crate::admin::SessionCount;
 use crate::catalog::SessionInfo;
 
 /// `track_activity_query_size`: most bytes of a statement that are shown.
@@ -25,15 +24,14 @@ pub(super) const HIDDEN: &str = "'********'";
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     last_pid: AtomicU32,
-    /// Keyed from the operating system's randomness; keys made with it cannot be foretold.
-    keys: RandomState,
     entries: Mutex<BTreeMap<u32, Arc<Entry>>>,
 }
 
 /// One session as others see it.
 #[derive(Debug)]
 struct Entry {
-    key: u32,
+    /// `None`: there was no randomness to make one of, and no key fits.
+    key: Option<u32>,
     cancelled: Arc<Notify>,
     terminated: watch::Sender<bool>,
     info: Mutex<SessionInfo>,
@@ -53,9 +51,8 @@ impl Sessions {
                 break next;
             }
         };
-        let key = u32::try_from(self.keys.hash_one(pid) & 0xFFFF_FFFF).unwrap_or_default();
         let entry = Arc::new(Entry {
-            key,
+            key: getrandom::u32().ok(),
             cancelled: Arc::default(),
             terminated: watch::Sender::new(false),
             info: Mutex::new(describe(pid)),
@@ -70,9 +67,14 @@ impl Sessions {
 
     /// Cancels what the session runs at this moment; nothing when pid and key do not match.
     pub(super) fn cancel_with_key(&self, pid: u32, key: u32) {
-        if let Some(entry) = self.entry(pid).filter(|entry| entry.key == key) {
+        if let Some(entry) = self.entry(pid).filter(|entry| entry.has_key(key)) {
             entry.cancelled.notify_waiters();
         }
+    }
+
+    /// OID of the role of a session; `None` when there is no such session.
+    pub(super) fn role_of(&self, pid: u32) -> Option<u32> {
+        self.entry(pid).map(|entry| lock(&entry.info).role)
     }
 
     /// Cancels what the session runs at this moment; false when there is no such session.
@@ -100,8 +102,41 @@ impl Sessions {
             .collect()
     }
 
+    /// How many there are of each kind in each state. What is usual is told also when there is
+    /// none.
+    pub(super) fn counted(&self) -> Vec<SessionCount> {
+        const USUAL: [(&str, &str); 6] = [
+            ("client backend", "active"),
+            ("client backend", "idle"),
+            ("client backend", "idle in transaction"),
+            ("client backend", "idle in transaction (aborted)"),
+            ("walsender", "active"),
+            ("walsender", "idle"),
+        ];
+        let mut counts: BTreeMap<(&'static str, &'static str), usize> =
+            USUAL.into_iter().map(|kind| (kind, 0)).collect();
+        for entry in lock(&self.entries).values() {
+            let info = lock(&entry.info);
+            *counts.entry((info.backend_type, info.state)).or_default() += 1;
+        }
+        let count = |((backend_type, state), count)| SessionCount {
+            backend_type,
+            state,
+            count,
+        };
+        counts.into_iter().map(count).collect()
+    }
+
     fn entry(&self, pid: u32) -> Option<Arc<Entry>> {
         lock(&self.entries).get(&pid).map(Arc::clone)
+    }
+}
+
+impl Entry {
+    /// All bits are looked at together, so that the time tells nothing of how many are right.
+    fn has_key(&self, shown: u32) -> bool {
+        self.key
+            .is_some_and(|key| std::hint::black_box(key ^ shown) == 0)
     }
 }
 
@@ -121,7 +156,7 @@ impl SessionGuard {
 
     /// The secret that a cancel request must show.
     pub(super) fn key(&self) -> u32 {
-        self.entry.key
+        self.entry.key.unwrap_or_default()
     }
 
     /// Completes at the next cancel request from now on, whenever it is looked at.

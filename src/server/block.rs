@@ -156,7 +156,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         } else {
             let engine = Arc::clone(&self.engine);
             let state = Arc::clone(&self.state);
-            let commit = move |_| work.commit(&engine, state.shared.databases.roles());
+            // Publishing happens here, and not when the statements came.
+            let checked = if work.is_beside_roles() {
+                let what = format!("database {}", engine.name());
+                state.caller().check_publish(&what)
+            } else {
+                Ok(())
+            };
+            let commit = move |_| {
+                checked?;
+                work.commit(&engine, state.shared.databases.roles())
+            };
             let committed = self.on_thread(commit).await;
             committed.inspect_err(|_| self.undo())?
         };

@@ -19,7 +19,6 @@ use pgwire::messages::copy::CopyInResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::activity::Appearance;
 use super::confirm::Confirmation;
 use super::conn::{Conn, CopyInput};
 use super::host::SessionState;
@@ -123,7 +122,7 @@ impl Published {
 /// One COPY.
 struct CopyIn {
     engine: Arc<Engine>,
-    appearance: Appearance,
+    state: Arc<SessionState>,
     /// What the end waits for.
     synchronous: SynchronousCommit,
     /// Read and not handed on yet.
@@ -176,7 +175,7 @@ struct Sent {
 }
 
 impl CopyIn {
-    fn new(state: &SessionState, synchronous: SynchronousCommit, target: &mut Target) -> Self {
+    fn new(state: &Arc<SessionState>, synchronous: SynchronousCommit, target: &mut Target) -> Self {
         let engine = Arc::clone(&state.engine);
         let block = target.block.take();
         let term = block
@@ -187,7 +186,7 @@ impl CopyIn {
         let decoder = RecordDecoder::new(term, max_line).of_producer(target.producer.clone());
         Self {
             engine,
-            appearance: state.appearance.clone(),
+            state: Arc::clone(state),
             synchronous,
             waiting: BytesMut::new(),
             in_block: block.is_some(),
@@ -255,6 +254,12 @@ impl CopyIn {
     /// Gives the decoder what is waiting, when it is free and not too much is in flight.
     fn hand_on(&mut self, done: bool) {
         if self.in_flight_bytes > MAX_IN_FLIGHT || (self.waiting.is_empty() && !done) {
+            return;
+        }
+        if matches!(self.decoder, Decoder::Here(_))
+            && let Err(error) = self.state.caller().check_copy()
+        {
+            self.failure = Some(error);
             return;
         }
         self.decoder = match std::mem::replace(&mut self.decoder, Decoder::Finished(None)) {
@@ -330,7 +335,7 @@ impl CopyIn {
             return Ok(());
         }
         let target = self.published.last_lsn;
-        let (engine, appearance) = (&self.engine, &self.appearance);
+        let (engine, appearance) = (&self.engine, &self.state.appearance);
         match Confirmation::begin(engine, appearance, target, self.synchronous) {
             Some(confirmation) => Ok(confirmation.wait(signal).await?),
             None => Ok(()),

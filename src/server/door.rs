@@ -12,6 +12,7 @@ use super::conn::Conn;
 use super::limits::{self, Admission, Seat};
 use super::negotiation::{self, Negotiated};
 use super::peer::Peer;
+use super::rights;
 use super::session::{Session, SessionEnd, database_of};
 use super::socket::Socket;
 use super::startup::Startup;
@@ -54,6 +55,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
             drop(seat);
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
             let address = peer.to_string();
+            shared.door.sessions.increment();
             let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
             let (pid, end) = session.run().await;
             tracing::info!(
@@ -126,9 +128,13 @@ async fn enter(
             ..Refusal::new(reason, error)
         }
     };
-    let admission =
-        limits::admit(&identity, startup, peer, shared).map_err(refused(RefusedLogin::Limit))?;
+    let entry = rights::check_entry(identity.role, startup, shared);
+    entry.map_err(refused(RefusedLogin::Right))?;
+    let admission = limits::admit(&identity, startup, peer, shared);
+    let admission = admission.map_err(refused(RefusedLogin::Limit))?;
     let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
+    let database = rights::check_database(identity.role, &engine, shared);
+    database.map_err(refused(RefusedLogin::Database))?;
     Ok((identity, engine, admission))
 }
 
@@ -154,9 +160,19 @@ async fn negotiate(
             return Err(format!("cancel request for {pid}"));
         }
         Some(Ok(Negotiated::Dropped(reason))) => return Err(reason),
+        Some(Ok(Negotiated::NotEncrypted(reason))) => {
+            shared.door.tls_failed.increment();
+            return Err(reason);
+        }
         Some(Err(error)) => return Err(error.to_string()),
-        Some(Ok(Negotiated::Refused(error))) => error,
-        None => too_late(),
+        Some(Ok(Negotiated::Refused(error))) => {
+            access.refusals().count(RefusedLogin::Protocol);
+            error
+        }
+        None => {
+            access.refusals().count(RefusedLogin::TimedOut);
+            too_late()
+        }
     };
     conn.send_error(&error);
     conn.close_after_last_words().await;

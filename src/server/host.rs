@@ -8,7 +8,8 @@ use super::activity::{Appearance, lock};
 use super::confirm::Confirmation;
 use super::settings::Settings;
 use super::work::{self, Work};
-use crate::catalog::{Host, SessionInfo, SettingRow};
+use crate::catalog::rights::is_hidden_setting;
+use crate::catalog::{Caller, Host, SessionInfo, SettingRow};
 use crate::change::ChangeRecord;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
@@ -19,6 +20,8 @@ use crate::roles::{OWNER_OID, Rights, RoleChanges, RoleCommand, RoleSet};
 #[derive(Debug)]
 pub(super) struct SessionState {
     pub(super) user: String,
+    /// OID of its role.
+    pub(super) role: u32,
     pub(super) appearance: Appearance,
     pub(super) engine: Arc<Engine>,
     pub(super) shared: Arc<Shared>,
@@ -38,6 +41,7 @@ impl SessionState {
     ) -> Self {
         Self {
             user: appearance.info().user,
+            role: appearance.info().role,
             appearance,
             engine,
             shared,
@@ -52,9 +56,23 @@ impl SessionState {
         look(&mut lock(&self.settings))
     }
 
+    /// All settings that the role may see.
+    pub(super) fn seen_settings(&self) -> Vec<SettingRow> {
+        let mut rows = self.settings(|settings| settings.rows());
+        if !self.caller().is_monitor() {
+            rows.retain(|row| !is_hidden_setting(&row.name));
+        }
+        rows
+    }
+
     /// Looks at or changes the open transaction's work.
     pub(super) fn work<T>(&self, look: impl FnOnce(&mut Work) -> T) -> T {
         look(&mut lock(&self.work))
+    }
+
+    /// The session's role as it is now.
+    pub(super) fn caller(&self) -> Caller {
+        self.shared.caller(self.role)
     }
 
     /// Leaves a warning for the client.
@@ -110,9 +128,17 @@ impl Host for StatementHost {
     }
 
     fn rights(&self) -> Rights {
-        self.state
-            .shared
-            .rights_of(self.state.appearance.info().role)
+        self.state.shared.rights_of(self.state.role)
+    }
+
+    fn caller(&self) -> Caller {
+        self.state.caller()
+    }
+
+    fn caller_of(&self, pid: u32) -> Option<Caller> {
+        let shared = &self.state.shared;
+        let role = shared.sessions.role_of(pid)?;
+        Some(shared.caller(role))
     }
 
     fn hba_text(&self) -> String {
@@ -128,6 +154,7 @@ impl Host for StatementHost {
     }
 
     fn setting(&self, name: &str) -> Result<String, PgError> {
+        self.caller().check_examine(name)?;
         let shown = self.state.settings(|settings| settings.show(name));
         shown.map(|(_, value)| value)
     }
@@ -138,7 +165,7 @@ impl Host for StatementHost {
     }
 
     fn settings(&self) -> Vec<SettingRow> {
-        self.state.settings(|settings| settings.rows())
+        self.state.seen_settings()
     }
 
     fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError> {

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::descriptors;
 use super::door;
 use super::peer::Peer;
 use super::socket::Socket;
@@ -25,6 +26,9 @@ use crate::engine::Engine;
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is logged at most that there is no room for another connection.
+const FULL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Serves until `shutdown` completes, then ends all connections.
 pub(super) async fn run(
@@ -95,9 +99,24 @@ struct Connections {
     tasks: JoinSet<()>,
     num_accepted: u64,
     num_panicked: u64,
+    /// Before that it is not logged again that there is no room for another one.
+    told_again_at: Option<Instant>,
 }
 
 impl Connections {
+    /// Logs that there is no room for another one, now and then.
+    fn note_full(&mut self) {
+        let now = Instant::now();
+        if self.told_again_at.is_none_or(|at| now >= at) {
+            self.told_again_at = Some(now + FULL_AGAIN);
+            let num_open = self.tasks.len();
+            tracing::error!(
+                num_open,
+                "too few open files are allowed for more connections"
+            );
+        }
+    }
+
     /// Waits for a connection to end; `None` when there is none. Cancel-safe.
     async fn next_end(&mut self) -> Option<()> {
         if let Err(error) = self.tasks.join_next().await? {
@@ -157,15 +176,22 @@ async fn accept_until(
     let mut shutdown = std::pin::pin!(shutdown);
     let mut turns = 0;
     let mut pause = Pause::default();
+    let max_sockets = descriptors::max_sockets(shared.databases.all().count());
+    tracing::debug!(max_sockets, "sockets that the limit of open files allows");
     loop {
+        let has_room = connections.tasks.len() < max_sockets;
+        if !has_room {
+            connections.note_full();
+        }
         tokio::select! {
             biased;
             shutdown = &mut shutdown => return shutdown,
             Some(()) = connections.next_end() => {}
-            accepted = accept(listeners, &mut turns), if pause.is_over() => match accepted {
+            accepted = accept(listeners, &mut turns), if has_room && pause.is_over() => match accepted {
                 Ok((socket, peer)) => {
                     pause.accepted();
                     connections.num_accepted += 1;
+                    shared.door.accepted.increment();
                     connections.tasks.spawn(open(socket, peer, shared));
                 }
                 Err(error) if is_of_one_connection(&error) => {

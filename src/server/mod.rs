@@ -12,6 +12,7 @@ mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod descriptors;
 mod door;
 mod extended;
 #[cfg(any(test, fuzzing))]
@@ -47,6 +48,7 @@ mod tls;
 mod transaction;
 pub(crate) mod units;
 mod unix_socket;
+mod watched;
 mod work;
 
 use std::io;
@@ -59,8 +61,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
+use crate::admin::ServerState;
 use crate::clock::Moment;
 use crate::engine::Databases;
+use crate::metrics::DoorCounters;
 use crate::roles::Rights;
 use activity::Sessions;
 use limits::{Census, WaitingRoom};
@@ -71,6 +75,7 @@ use unix_socket::UnixSocket;
 
 pub use access::{Access, AccessFiles};
 pub use auth::RefusedLogin;
+pub use descriptors::raise_descriptor_limit;
 pub use limits::Limits;
 pub use shown::{ShownSetting, ShownSettings};
 pub use tls::{TlsContext, TlsError, TlsOptions, TlsVersion};
@@ -202,6 +207,7 @@ struct Shared {
     /// When the server started, unix milliseconds.
     started_unix_ms: u64,
     sessions: Arc<Sessions>,
+    door: DoorCounters,
     queries: Arc<Queries>,
     /// One permit for each portal whose rows are not all taken.
     portals: Arc<Semaphore>,
@@ -271,6 +277,7 @@ impl Server {
             options,
             started_unix_ms: Moment::now().unix_ms,
             sessions: Arc::new(Sessions::default()),
+            door: DoorCounters::default(),
             queries: Arc::new(Queries::new(max_queries).map_err(BindError::Threads)?),
             portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
             census: Arc::default(),
@@ -283,6 +290,12 @@ impl Server {
             shared: Arc::new(shared),
             stop,
         })
+    }
+
+    /// How the server is, for metrics and the status page; stays with the asker.
+    pub fn state(&self) -> Arc<dyn ServerState> {
+        let shared: Arc<Shared> = Arc::clone(&self.shared);
+        shared
     }
 
     /// The addresses it listens on, with the ports that were chosen for port 0.

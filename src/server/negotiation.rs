@@ -35,6 +35,8 @@ pub(super) enum Negotiated {
     Cancel(u32, u32),
     /// Without either; why, for the log.
     Dropped(String),
+    /// Neither: the handshake failed; why, for the log.
+    NotEncrypted(String),
     /// With an error that the client is told before the connection ends.
     Refused(PgError),
 }
@@ -129,7 +131,7 @@ async fn encrypt(
             conn.put_back(Socket::Tcp(failed.stream));
             conn.close_after_last_words().await;
             let reason = format!("could not accept SSL connection: {}", failed.error);
-            Err(Negotiated::Dropped(reason))
+            Err(Negotiated::NotEncrypted(reason))
         }
     }
 }

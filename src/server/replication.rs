@@ -42,6 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                     start: SlotStart::Head,
                     temporary: temporary.then(|| self.pid()),
                     two_phase,
+                    owner: self.standing.caller().as_owner(),
                 };
                 self.create_slot(request, snapshot).await?;
             }
@@ -141,8 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         tokio::pin!(signal);
         loop {
             let (engine, slot) = (Arc::clone(&self.engine), name.clone());
-            let pid = self.pid();
-            let dropped = blocking(move || engine.drop_slot(&slot, Some(pid))).await?;
+            let user = self.standing.caller().slot_user(self.pid());
+            let dropped = blocking(move || engine.drop_slot_as(&slot, user)).await?;
             match dropped {
                 Ok(()) => break,
                 Err(DropError::Active { .. }) if wait => {}
@@ -163,7 +164,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let known = SlotName::parse(slot)
             .ok()
             .and_then(|name| self.engine.slot(&name));
-        if known.is_some() {
+        if let Some(known) = known {
+            self.standing.caller().check_slot(&known)?;
             let message = "cannot use READ_REPLICATION_SLOT with a logical replication slot";
             return Err(PgError::unsupported(message).into());
         }
@@ -197,7 +199,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             .state
             .settings(|settings| settings.wal_sender_timeout());
         let signal = self.signal();
-        let outcome = stream::run(&mut self.conn, subscription, renderer, timeout, signal).await;
+        let asked = stream::Asked {
+            renderer,
+            timeout,
+            standing: self.standing.clone(),
+        };
+        let outcome = stream::run(&mut self.conn, subscription, asked, signal).await;
         self.finish_stream(outcome)
     }
 
@@ -207,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             .settings(|settings| settings.value("application_name"));
         let region = self.state.settings(|settings| settings.value(REGION));
         let who = Subscriber {
-            pid: self.pid(),
+            user: self.standing.caller().slot_user(self.pid()),
             application_name: if application_name.is_empty() {
                 name.as_str().to_owned()
             } else {

@@ -24,6 +24,7 @@ use super::limits::Admission;
 use super::peer::Peer;
 use super::portal::Portals;
 use super::prepared::PreparedStatements;
+use super::rights::Standing;
 use super::startup::{Replication, Startup};
 use super::transaction::Transaction;
 use crate::catalog::{Context, SessionInfo, Snapshot};
@@ -157,6 +158,7 @@ pub(super) struct Session<S> {
     /// Set between an extended-query error and the Sync behind it.
     skip_to_sync: bool,
     temporary_slots: TemporarySlots,
+    pub(super) standing: Standing,
     guard: SessionGuard,
     _admission: Admission,
 }
@@ -234,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         } = startup;
         settings.stand_on(shared.options.shown.clone());
         conn.set_max_message(shared.options.limits.max_message_size);
+        settings.set_superuser(shared.rights_of(identity.role).superuser);
         let state = SessionState::new(
             guard.appearance(),
             Arc::clone(&engine),
@@ -247,6 +250,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 engine: Arc::clone(&engine),
                 pid: guard.pid(),
             },
+            standing: Standing::new(
+                Arc::clone(&shared),
+                Arc::clone(&engine),
+                identity.role,
+                replication != Replication::No,
+            ),
             engine,
             database: (replication != Replication::Physical).then_some(database),
             num_snapshots: 0,
@@ -328,6 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// One message and its answer.
     async fn step(&mut self) -> Result<(), SessionEnd> {
         let message = self.next_message().await?;
+        self.standing.check().map_err(SessionEnd::Fatal)?;
         self.answer(message).await
     }
 

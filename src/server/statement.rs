@@ -60,6 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     async fn copy(&mut self) -> Result<(), Stop> {
+        self.state.caller().check_copy()?;
         self.state.check_writable("COPY FROM")?;
         let mut target = copy_in::Target {
             producer: self.state.settings(|settings| settings.producer()),
@@ -72,6 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Makes a definition: at once, or at COMMIT when it is known now that it can be made.
     async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
+        let caller = self.state.caller();
+        caller.check_define(command, self.engine.name())?;
         self.state.check_writable(command.tag())?;
         self.check_memory(0)?;
         let state = Arc::clone(&self.state);
@@ -134,10 +137,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             describe(&columns, &[], &mut self.conn.out);
         }
         if let Statement::Show(name) = statement {
+            self.state.caller().check_examine(name)?;
             let (_, value) = self.state.settings(|settings| settings.show(name))?;
             return text_row(&[&value], &mut self.conn.out);
         }
-        for row in self.state.settings(|settings| settings.rows()) {
+        for row in self.state.seen_settings() {
             let value = self.state.settings(|settings| settings.value(&row.name));
             let values = [row.name.as_str(), &value, &row.short_desc];
             text_row(&values, &mut self.conn.out)?;
@@ -149,6 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     pub(super) fn columns_of(&self, statement: &Statement) -> Result<Option<Vec<Column>>, PgError> {
         let columns = match statement {
             Statement::Show(name) => {
+                self.state.caller().check_examine(name)?;
                 let (name, _) = self.state.settings(|settings| settings.show(name))?;
                 vec![text_column(&name)]
             }

@@ -19,6 +19,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, Sleep};
 
 use super::conn::{Conn, MAX_STANDBY};
+use super::rights::Standing;
 use super::session::Signal;
 use crate::clock::Moment;
 use crate::engine::{SubscribeError, Subscription};
@@ -34,7 +35,8 @@ use crate::wire::{Progress, StreamEnd, StreamSession, StreamState};
 const READ_BYTES: usize = 256 << 10;
 /// More frames are read ahead while fewer bytes than this wait to be rendered.
 const READ_AHEAD: usize = 128 << 10;
-/// How often a stream looks at what nobody wakes it for: whether its slot was invalidated.
+/// How often a stream looks at what nobody wakes it for: whether its slot was invalidated, and
+/// whether its role may still have it.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How a stream ended here.
@@ -56,13 +58,22 @@ pub(super) enum StreamOutcome {
     Broken(PgError),
 }
 
+/// How a stream is to be.
+pub(super) struct Asked {
+    /// Makes its messages.
+    pub(super) renderer: Renderer,
+    /// `wal_sender_timeout`
+    pub(super) timeout: Option<Duration>,
+    /// Whether its role may go on.
+    pub(super) standing: Standing,
+}
+
 /// Streams until an end. What was begun to be written is in the connection's out-buffer then,
 /// and what was read and not used stays in its read buffer.
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     conn: &mut Conn<S>,
     subscription: Box<Subscription>,
-    renderer: Renderer,
-    timeout: Option<Duration>,
+    asked: Asked,
     signal: impl Future<Output = Signal> + Send,
 ) -> StreamOutcome {
     if let Err(error) = conn.flush().await {
@@ -70,8 +81,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     }
     let now = Moment::now();
     let mut stream = Stream {
-        session: StreamSession::new(subscription.start(), timeout, now),
-        feed: Feed::new(subscription, renderer),
+        session: StreamSession::new(subscription.start(), asked.timeout, now),
+        feed: Feed::new(subscription, asked.renderer),
+        standing: asked.standing,
         conn,
         client_done: false,
         progress: None,
@@ -105,6 +117,7 @@ struct Stream<'a, S> {
     conn: &'a mut Conn<S>,
     session: StreamSession,
     feed: Feed,
+    standing: Standing,
     /// The client's CopyDone came: what follows in the read buffer are commands.
     client_done: bool,
     /// Acknowledged by the client, not yet handed to the engine.
@@ -171,6 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
         }
         if now.steady >= self.next_tick {
             self.next_tick = now.steady + TICK;
+            self.check_right()?;
         }
         if self
             .session
@@ -180,6 +194,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream<'_, S> {
             self.session.handle_timeout(now);
         }
         self.feed.fill(&mut self.session, now)?;
+        Ok(())
+    }
+
+    /// Ends the stream when its role was dropped, lost what streaming needs, or its slot was given
+    /// to another role.
+    fn check_right(&mut self) -> Result<(), StreamOutcome> {
+        self.standing.check().map_err(StreamOutcome::Broken)?;
+        if let Source::Here(subscription) = &self.feed.source
+            && let Some(slot) = subscription.slot_now()
+        {
+            let checked = self.standing.caller().check_slot(&slot);
+            checked.map_err(StreamOutcome::Broken)?;
+        }
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl Work {
     }
 
     /// Whether something that is no change of roles waits.
-    fn is_beside_roles(&self) -> bool {
+    pub(super) fn is_beside_roles(&self) -> bool {
         let has_records = |buffer: &TransactionBuffer| !buffer.is_empty();
         !self.definitions.is_empty() || self.buffer.as_ref().is_some_and(has_records)
     }

@@ -37,6 +37,8 @@ pub(super) struct StoredSlot {
     pub(super) name: SlotName,
     pub(super) plugin: Arc<str>,
     pub(super) two_phase: bool,
+    /// OID of the role it belongs to; a file from before there were owners says nothing.
+    pub(super) owner: Option<u32>,
     pub(super) restart_lsn: Lsn,
     pub(super) confirmed_lsn: Lsn,
     pub(super) created_at_unix_ms: u64,
@@ -63,6 +65,8 @@ struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     invalidation_reason: Option<String>,
     last_seen_at_unix_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<u32>,
     plugin: String,
     restart_lsn: Lsn,
     two_phase: bool,
@@ -108,6 +112,7 @@ fn entry(slot: &StoredSlot) -> Entry {
         invalidated_at_unix_ms: slot.invalidation.map(|i| i.at_unix_ms),
         invalidation_reason: slot.invalidation.map(|i| i.cause.as_str().to_owned()),
         last_seen_at_unix_ms: slot.last_seen_unix_ms,
+        owner: slot.owner,
         plugin: slot.plugin.as_ref().to_owned(),
         restart_lsn: slot.restart_lsn,
         two_phase: slot.two_phase,
@@ -134,6 +139,7 @@ fn stored(entry: Entry) -> Result<StoredSlot, String> {
         name,
         plugin: entry.plugin.into(),
         two_phase: entry.two_phase,
+        owner: entry.owner,
         restart_lsn: entry.restart_lsn,
         confirmed_lsn: entry.confirmed_lsn,
         created_at_unix_ms: entry.created_at_unix_ms,
@@ -162,6 +168,7 @@ mod tests {
             name: SlotName::parse(name).unwrap(),
             plugin: "json".into(),
             two_phase: false,
+            owner: (name == "a").then_some(16_385),
             restart_lsn: Lsn::new(restart),
             confirmed_lsn: Lsn::MAX,
             created_at_unix_ms: 7,
@@ -187,6 +194,8 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(value["slots"][0]["restart_lsn"], 9_007_199_254_740_993_u64);
         assert_eq!(value["slots"][1]["invalidation_reason"], "horizon");
+        assert_eq!(value["slots"][0]["owner"], 16_385);
+        assert!(value["slots"][1].get("owner").is_none());
     }
 
     #[test]

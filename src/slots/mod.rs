@@ -56,6 +56,8 @@ pub struct SlotSnapshot {
     pub temporary: bool,
     /// Created with TWO_PHASE.
     pub two_phase: bool,
+    /// OID of the role it belongs to; one without an owner is for every role that may use slots.
+    pub owner: Option<u32>,
     /// Process id of the stream or session that holds it.
     pub active_pid: Option<u32>,
 }
@@ -73,6 +75,34 @@ pub struct NewSlot {
     pub temporary: Option<u32>,
     /// TWO_PHASE.
     pub two_phase: bool,
+    /// OID of the role it belongs to.
+    pub owner: Option<u32>,
+}
+
+/// Who wants to use a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotUser {
+    /// Process id of the session.
+    pub pid: u32,
+    /// OID of the role; `None` may use every slot (superusers, an embedding engine).
+    pub role: Option<u32>,
+}
+
+impl SlotUser {
+    /// Whether a slot of that owner is for this user.
+    pub fn may_use(self, owner: Option<u32>) -> bool {
+        match (owner, self.role) {
+            (None, _) | (_, None) => true,
+            (Some(owner), Some(role)) => owner == role,
+        }
+    }
+}
+
+/// A session that may use every slot.
+impl From<u32> for SlotUser {
+    fn from(pid: u32) -> Self {
+        Self { pid, role: None }
+    }
 }
 
 /// A slot that lived elsewhere.
@@ -178,6 +208,9 @@ pub enum DropError {
         /// By whom.
         pid: u32,
     },
+    /// It belongs to another role.
+    #[error("permission denied for replication slot \"{0}\"")]
+    NotOwner(SlotName),
     /// Could not be made durable; it still exists.
     #[error(transparent)]
     Persist(#[from] PersistError),
@@ -197,6 +230,20 @@ pub enum AcquireError {
         /// By whom.
         pid: u32,
     },
+    /// It belongs to another role.
+    #[error("permission denied for replication slot \"{0}\"")]
+    NotOwner(SlotName),
+}
+
+/// Why a slot's owner was not changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OwnerError {
+    /// No such slot.
+    #[error(transparent)]
+    Unknown(#[from] UnknownSlot),
+    /// Could not be made durable; it has its old owner.
+    #[error(transparent)]
+    Persist(#[from] PersistError),
 }
 
 /// No such slot.

@@ -16,12 +16,12 @@ use super::file::StoredSlot;
 use super::guard::{self, SlotGuard};
 use super::retention::{self, RetentionInput, RetentionPositions};
 use super::stats::Invalidations;
-use super::table::{Phase, Slot, Table, with_invalidated};
+use super::table::{Phase, Slot, Table, with_invalidated, with_owner};
 use super::writer::{self, Writer};
 use super::{
     AcquireError, CreateError, DropError, ImportSlot, Invalidation, InvalidationCause, NewSlot,
-    PersistError, RetentionOutcome, SlotLimits, SlotName, SlotSnapshot, SlotStoreError,
-    UnknownSlot,
+    OwnerError, PersistError, RetentionOutcome, SlotLimits, SlotName, SlotSnapshot, SlotStoreError,
+    SlotUser, UnknownSlot,
 };
 
 /// The slots of one database. Clones share them.
@@ -129,6 +129,7 @@ impl SlotStore {
                     name: slot.name,
                     plugin: slot.plugin.into(),
                     two_phase: false,
+                    owner: None,
                     restart_lsn: slot.restart_lsn,
                     confirmed_lsn: slot.confirmed_lsn.max(slot.restart_lsn),
                     created_at_unix_ms: now.unix_ms,
@@ -191,13 +192,24 @@ impl SlotStore {
 
     /// Drops a slot, durably before it returns. Refused while in use (unless by `by_pid`).
     pub fn drop_slot(&self, name: &SlotName, by_pid: Option<u32>) -> Result<(), DropError> {
-        if self.drop_in_memory(name, by_pid)? {
+        self.drop(name, Dropper { by_pid, role: None })
+    }
+
+    /// The same for a role: refused where the slot is another's.
+    pub fn drop_slot_as(&self, name: &SlotName, user: SlotUser) -> Result<(), DropError> {
+        let by_pid = Some(user.pid);
+        let role = user.role;
+        self.drop(name, Dropper { by_pid, role })
+    }
+
+    fn drop(&self, name: &SlotName, by: Dropper) -> Result<(), DropError> {
+        if self.drop_in_memory(name, by)? {
             return Ok(());
         }
         let mut writer = self.writer()?;
         let image = {
             let mut table = self.shared.table();
-            let slot = droppable(&mut table, name, by_pid)?;
+            let slot = droppable(&mut table, name, by)?;
             slot.phase = Phase::Dropping;
             let mut image = table.image(Lsn::ZERO);
             image.retain(|slot| slot.name != *name);
@@ -221,9 +233,9 @@ impl SlotStore {
     }
 
     /// Drops a temporary slot; false for a permanent one.
-    fn drop_in_memory(&self, name: &SlotName, by_pid: Option<u32>) -> Result<bool, DropError> {
+    fn drop_in_memory(&self, name: &SlotName, by: Dropper) -> Result<bool, DropError> {
         let mut table = self.shared.table();
-        let temporary = droppable(&mut table, name, by_pid)?.is_temporary();
+        let temporary = droppable(&mut table, name, by)?.is_temporary();
         if temporary {
             table.remove(name);
         }
@@ -236,7 +248,7 @@ impl SlotStore {
         let gone: Vec<_> = table
             .slots
             .iter()
-            .filter(|(_, slot)| slot.owner() == Some(pid))
+            .filter(|(_, slot)| slot.session() == Some(pid))
             .map(|(name, _)| name.clone())
             .collect();
         gone.iter().for_each(|name| table.remove(name));
@@ -246,9 +258,10 @@ impl SlotStore {
     pub fn acquire(
         &self,
         name: &SlotName,
-        pid: u32,
+        user: impl Into<SlotUser>,
         now: Moment,
     ) -> Result<SlotGuard, AcquireError> {
+        let user = user.into();
         let mut table = self.shared.table();
         table.at(now);
         let hold = table.next_hold();
@@ -257,11 +270,14 @@ impl SlotStore {
             .get_mut(name)
             .filter(|slot| slot.phase == Phase::Live)
             .ok_or_else(|| AcquireError::Unknown(name.clone()))?;
-        if let Some(pid) = slot.held_against(pid) {
+        if !slot.is_for(user) {
+            return Err(AcquireError::NotOwner(name.clone()));
+        }
+        if let Some(pid) = slot.held_against(user.pid) {
             let name = name.clone();
             return Err(AcquireError::Active { name, pid });
         }
-        slot.take(pid, hold, now);
+        slot.take(user.pid, hold, now);
         Ok(SlotGuard::new(Arc::clone(&self.shared), name.clone(), hold))
     }
 
@@ -427,6 +443,28 @@ impl SlotStore {
         Ok(())
     }
 
+    /// Gives a slot to another role, or to nobody, durably before it returns (temporary ones in
+    /// memory).
+    pub fn set_owner(&self, name: &SlotName, owner: Option<u32>) -> Result<(), OwnerError> {
+        let mut writer = self.writer()?;
+        let image = {
+            let table = self.shared.table();
+            let slot = table
+                .visible(name)
+                .ok_or_else(|| UnknownSlot(name.clone()))?;
+            (!slot.is_temporary()).then(|| with_owner(table.image(Lsn::ZERO), name, owner))
+        };
+        let written = image.map(|image| writer.write(image)).transpose()?;
+        let mut table = self.shared.table();
+        if let Some(image) = written {
+            table.mark_written(&image);
+        }
+        let slot = table.visible_mut(name);
+        slot.ok_or_else(|| UnknownSlot(name.clone()))?
+            .set_owner(owner);
+        Ok(())
+    }
+
     /// The lowest persisted restart position of all valid slots; `None` without valid slots.
     pub fn retention_floor(&self) -> Option<Lsn> {
         let table = self.shared.table();
@@ -460,16 +498,32 @@ impl SlotStore {
     }
 }
 
+/// Who drops a slot.
+#[derive(Debug, Clone, Copy)]
+struct Dropper {
+    /// The session that may hold it meanwhile.
+    by_pid: Option<u32>,
+    /// As [`SlotUser::role`].
+    role: Option<u32>,
+}
+
 fn droppable<'a>(
     table: &'a mut Table,
     name: &SlotName,
-    by_pid: Option<u32>,
+    by: Dropper,
 ) -> Result<&'a mut Slot, DropError> {
     let slot = table
         .visible_mut(name)
         .ok_or_else(|| DropError::Unknown(name.clone()))?;
+    let user = SlotUser {
+        pid: by.by_pid.unwrap_or_default(),
+        role: by.role,
+    };
+    if !slot.is_for(user) {
+        return Err(DropError::NotOwner(name.clone()));
+    }
     match slot.active_pid() {
-        Some(pid) if by_pid != Some(pid) => Err(DropError::Active {
+        Some(pid) if by.by_pid != Some(pid) => Err(DropError::Active {
             name: name.clone(),
             pid,
         }),

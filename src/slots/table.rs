@@ -14,7 +14,7 @@ use crate::lsn::Lsn;
 use super::file::StoredSlot;
 use super::retention::SlotHold;
 use super::stats::SlotStats;
-use super::{Invalidation, InvalidationCause, NewSlot, SlotName, SlotSnapshot};
+use super::{Invalidation, InvalidationCause, NewSlot, SlotName, SlotSnapshot, SlotUser};
 
 /// A `last_seen` stamp alone is written only when the disk's is older by more than this.
 const STAMP_MAY_LAG_MS: u64 = 60_000;
@@ -59,7 +59,7 @@ pub(super) struct Slot {
     stored: StoredSlot,
     on_disk: Option<OnDisk>,
     /// The session a temporary slot belongs to.
-    owner: Option<u32>,
+    session: Option<u32>,
     hold: Option<Hold>,
     last_used: Duration,
     inactive_since_unix_ms: u64,
@@ -103,7 +103,7 @@ impl Table {
     pub(super) fn image(&self, limit: Lsn) -> Vec<StoredSlot> {
         self.slots
             .values()
-            .filter(|slot| slot.owner.is_none())
+            .filter(|slot| slot.session.is_none())
             .map(|slot| slot.image(limit))
             .collect()
     }
@@ -157,6 +157,7 @@ impl Slot {
             name: new.name.clone(),
             plugin: new.plugin.as_str().into(),
             two_phase: new.two_phase,
+            owner: new.owner,
             restart_lsn: new.start,
             confirmed_lsn: new.start,
             created_at_unix_ms: now.unix_ms,
@@ -172,7 +173,7 @@ impl Slot {
 
     pub(super) fn from_stored(
         stored: StoredSlot,
-        owner: Option<u32>,
+        session: Option<u32>,
         phase: Phase,
         now: Moment,
     ) -> Self {
@@ -180,7 +181,7 @@ impl Slot {
             phase,
             stored,
             on_disk: None,
-            owner,
+            session,
             hold: None,
             last_used: now.steady,
             inactive_since_unix_ms: now.unix_ms,
@@ -203,8 +204,9 @@ impl Slot {
                 None => Some(self.inactive_since_unix_ms),
             },
             invalidation: self.stored.invalidation,
-            temporary: self.owner.is_some(),
+            temporary: self.session.is_some(),
             two_phase: self.stored.two_phase,
+            owner: self.stored.owner,
             active_pid,
         }
     }
@@ -218,24 +220,34 @@ impl Slot {
     }
 
     pub(super) fn is_temporary(&self) -> bool {
-        self.owner.is_some()
+        self.session.is_some()
     }
 
     /// The session a temporary slot belongs to.
-    pub(super) fn owner(&self) -> Option<u32> {
-        self.owner
+    pub(super) fn session(&self) -> Option<u32> {
+        self.session
+    }
+
+    /// Whether that role may use it.
+    pub(super) fn is_for(&self, user: SlotUser) -> bool {
+        user.may_use(self.stored.owner)
+    }
+
+    /// Gives it to another role.
+    pub(super) fn set_owner(&mut self, owner: Option<u32>) {
+        self.stored.owner = owner;
     }
 
     /// Who streams from it; a temporary slot is its session's all the time.
     pub(super) fn active_pid(&self) -> Option<u32> {
-        self.hold.map(|hold| hold.pid).or(self.owner)
+        self.hold.map(|hold| hold.pid).or(self.session)
     }
 
     /// Who keeps `pid` from taking it.
     pub(super) fn held_against(&self, pid: u32) -> Option<u32> {
         match self.hold {
             Some(hold) => Some(hold.pid),
-            None => self.owner.filter(|owner| *owner != pid),
+            None => self.session.filter(|session| *session != pid),
         }
     }
 
@@ -309,6 +321,20 @@ impl Slot {
         }
         image
     }
+}
+
+/// `image` with the named slot given to `owner`.
+pub(super) fn with_owner(
+    mut image: Vec<StoredSlot>,
+    name: &SlotName,
+    owner: Option<u32>,
+) -> Vec<StoredSlot> {
+    for slot in &mut image {
+        if slot.name == *name {
+            slot.owner = owner;
+        }
+    }
+    image
 }
 
 /// `image` with the named slots invalidated.

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -45,8 +45,12 @@ impl ServerProcess {
 
     /// Starts a server on a free port and waits for nothing.
     pub fn launch(data: &Path, settings: &[&str]) -> Self {
+        Self::launch_by(Command::new(env!("CARGO_BIN_EXE_pgspool")), data, settings)
+    }
+
+    /// The same by a command that takes the server's arguments.
+    pub fn launch_by(mut command: Command, data: &Path, settings: &[&str]) -> Self {
         trust_loopback(data);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgspool"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data);
@@ -93,6 +97,30 @@ impl ServerProcess {
     /// `kill -9`: no warning, no goodbye. Returns when that was.
     pub fn kill(self) -> Instant {
         kill(&self.child)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(self) -> ExitStatus {
+        self.child.lock().unwrap().wait().unwrap()
+    }
+
+    /// Bytes of memory that it has now.
+    pub fn memory(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
     }
 
     /// SIGTERM; true when the server left with exit code 0.

@@ -67,7 +67,7 @@ impl Home {
         from: Lsn,
     ) -> Result<Subscription, SubscribeError> {
         let who = Subscriber {
-            pid: 1,
+            user: 1.into(),
             application_name: "test".to_owned(),
             region: None,
         };
@@ -102,6 +102,7 @@ pub fn slot_at(engine: &Engine, name: &str, start: SlotStart) -> SlotSnapshot {
         start,
         temporary: None,
         two_phase: false,
+        owner: None,
     };
     engine.create_slot(request, Moment::at_ms(0)).unwrap()
 }

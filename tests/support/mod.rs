@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use pgspool::admin::ServerState;
 use pgspool::change::ChangeRecord;
 use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
@@ -55,6 +56,7 @@ pub struct TestServer {
     pub address: SocketAddr,
     pub databases: Arc<Databases>,
     pub data: Arc<TempDir>,
+    pub state: Arc<dyn ServerState>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<ShutdownReport>>,
 }
@@ -98,12 +100,16 @@ impl TestServer {
                 .unwrap();
             runtime.block_on(async {
                 let server = Server::bind(shared, options).await.unwrap();
-                bound.send(server.local_addrs()[0]).unwrap();
+                bound
+                    .send((server.local_addrs()[0], server.state()))
+                    .unwrap();
                 server.run(async { drop(stopped.await) }).await
             })
         });
+        let (address, state) = address.recv().unwrap();
         Self {
-            address: address.recv().unwrap(),
+            address,
+            state,
             databases,
             data,
             stop: Some(stop),

@@ -136,7 +136,8 @@ impl Handshake {
         }
     }
 
-    fn config(&self) -> ClientConfig {
+    /// The same for a client that does its handshake itself.
+    pub fn config(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(self.root.as_bytes()).unwrap();
         roots.add(root).unwrap();

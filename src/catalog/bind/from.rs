@@ -267,6 +267,10 @@ impl Binder<'_> {
     }
 
     fn view(&self, view: &views::View, alias: Option<&TableAlias>) -> Result<Source, PgError> {
+        // Also where not a row of it is read.
+        if matches!(view.source, views::Source::Changes) {
+            self.context.host.caller().check_read_changes()?;
+        }
         let sql_alias = self.fresh("t");
         let columns = (1i16..).zip(&view.columns).map(|(attnum, (name, ty))| {
             let mut column = ScopeColumn::new(*name, format!("{sql_alias}.{}", quoted(name)), *ty);

@@ -34,7 +34,10 @@ pub(super) fn register(
                 if function.strict && args.contains(&Datum::Null) {
                     return Ok(Value::Null);
                 }
-                let answer = seat.call(|context| body(&Call { context }, &args))?;
+                let answer = seat.call(|context| {
+                    function.check_right(context)?;
+                    body(&Call { context }, &args)
+                })?;
                 Ok(value::into_sqlite(answer))
             };
             connection.create_scalar_function(name.as_str(), any, flags(function), call)

@@ -109,6 +109,7 @@ impl FunctionScan {
         self.args = None;
         let call = Call { context };
         let null = self.function.strict && args.contains(&Datum::Null);
+        self.function.check_right(context)?;
         self.rows = match self.function.body {
             _ if null => Made::All(Vec::new()),
             Body::Table { rows, .. } => Made::All(rows(&call, &args)?),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::given::{int, lsn, position, slot, stored, text};
 use super::{Body, Call, Function, Row, RowStream};
 use crate::catalog::Context;
+use crate::catalog::rights::Needs;
 use crate::change::{final_lsn, xid};
 use crate::datum::{Datum, PgType, parse_array};
 use crate::engine::SlotReader;
@@ -49,7 +50,7 @@ pub(super) const ALL: &[Function] = &[
             Wanted::new(true, Some("pg_logical_slot_get_changes")),
         )
     })
-    .acts(),
+    .acts(Needs::Replication),
     decoding(3784, "pg_logical_slot_peek_changes", TEXT, |call, args| {
         changes(
             call,
@@ -63,7 +64,7 @@ pub(super) const ALL: &[Function] = &[
         BINARY,
         |call, args| changes(call, args, Wanted::new(true, None)),
     )
-    .acts(),
+    .acts(Needs::Replication),
     decoding(
         3785,
         "pg_logical_slot_peek_binary_changes",
@@ -85,6 +86,7 @@ const fn decoding(
         .variadic()
         .lax()
         .volatile()
+        .needs(Needs::Replication)
 }
 
 /// Which of the four functions it is.
@@ -106,9 +108,9 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
     let context = call.context;
     let name = slot(args, 0)?;
     let options = options(text(args, 3))?;
-    let pid = context.host.session().pid;
+    let user = context.host.slot_user();
     let engine = context.host.engine();
-    let (reader, cursor) = engine.read_slot(&name, pid, context.now)?;
+    let (reader, cursor) = engine.read_slot(&name, user, context.now)?;
     let plugin = Plugin::parse(&reader.slot().plugin)?;
     let binary = |(name, value): &(String, Option<String>)| {
         name == "force-binary" && value.as_deref().is_none_or(|v| parse_bool(v) == Some(true))

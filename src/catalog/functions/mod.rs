@@ -32,6 +32,7 @@ use crate::datum::{Datum, PgType, Style};
 use crate::pgerror::PgError;
 
 use super::Context;
+use super::rights::Needs;
 
 pub(super) use names::CatalogNames;
 pub(super) use registry::{all, by_oid, find};
@@ -76,6 +77,8 @@ pub(super) struct Function {
     /// Changes something that others see or the session keeps: a query with it must not run ahead
     /// of who takes its rows.
     pub(super) acts: bool,
+    /// The right that is looked for before each call.
+    pub(super) needs: Needs,
     pub(super) body: Body,
 }
 
@@ -128,6 +131,7 @@ impl Function {
             strict: true,
             volatile: false,
             acts: false,
+            needs: Needs::Nothing,
             body,
         }
     }
@@ -144,11 +148,25 @@ impl Function {
         self
     }
 
-    /// The same, as one that acts: called once for each row.
-    pub(super) const fn acts(mut self) -> Self {
+    /// The same, as one that acts: called once for each row, by who has the right.
+    pub(super) const fn acts(mut self, needs: Needs) -> Self {
         self.volatile = true;
         self.acts = true;
+        self.needs(needs)
+    }
+
+    /// The same, called by who has the right.
+    pub(super) const fn needs(mut self, needs: Needs) -> Self {
+        self.needs = needs;
         self
+    }
+
+    /// The error for a caller without the right that it needs.
+    pub(super) fn check_right(&self, context: &Context) -> Result<(), PgError> {
+        if self.needs == Needs::Nothing {
+            return Ok(());
+        }
+        context.host.caller().check_call(self.name, self.needs)
     }
 
     /// The same, with its last argument collecting the rest.

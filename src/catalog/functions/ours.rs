@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::given::{boolean, int, lsn, no_slot, position, slot, stored, text, void};
 use super::slots::{self, Request, existing};
 use super::{Body, Call, Function, Row, wal};
+use crate::catalog::rights::Needs;
 use crate::datum::{Datum, Interval, PgType, text_in};
 use crate::engine::SlotStart;
 use crate::lsn::Lsn;
@@ -44,7 +45,8 @@ pub(super) const ALL: &[Function] = &[
         },
     )
     .named(&["slot", "lsn"])
-    .defaults(&["'0/0'"]),
+    .defaults(&["'0/0'"])
+    .needs(Needs::Replication),
     ours(
         9103,
         "publish",
@@ -53,7 +55,7 @@ pub(super) const ALL: &[Function] = &[
         Body::Scalar(publish),
     )
     .named(&["record"])
-    .acts(),
+    .acts(Needs::Publish),
     emit(9104, &[PgType::BOOL, PgType::TEXT, PgType::TEXT]),
     emit(9105, &[PgType::BOOL, PgType::TEXT, PgType::BYTEA]),
     ours(
@@ -64,7 +66,7 @@ pub(super) const ALL: &[Function] = &[
         Body::Scalar(terminate),
     )
     .named(&["slot"])
-    .acts(),
+    .acts(Needs::Nothing),
     ours(
         9107,
         "report",
@@ -73,7 +75,7 @@ pub(super) const ALL: &[Function] = &[
         Body::Scalar(report),
     )
     .named(&["slot", "apply_errors", "divergences"])
-    .acts(),
+    .acts(Needs::Replication),
     ours(
         9108,
         "bookmark",
@@ -93,6 +95,16 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["bookmark", "timeout"])
     .defaults(&["'5 s'"]),
+    ours(
+        9112,
+        "set_slot_owner",
+        &[PgType::NAME, PgType::NAME],
+        PgType::VOID,
+        Body::Scalar(set_slot_owner),
+    )
+    .named(&["slot", "role"])
+    .lax()
+    .acts(Needs::Superuser),
 ];
 
 /// All of them do something or look at what moves.
@@ -122,7 +134,7 @@ const fn creating(oid: u32, args: &'static [PgType]) -> Function {
     ours(oid, "create_slot", args, PgType::RECORD, body)
         .named(&["name", "plugin", "start", "temporary", "two_phase"])
         .lax()
-        .acts()
+        .acts(Needs::Replication)
 }
 
 const fn emit(oid: u32, args: &'static [PgType]) -> Function {
@@ -134,7 +146,7 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
         Body::Scalar(wal::emit_message),
     )
     .named(&["transactional", "prefix", "content"])
-    .acts()
+    .acts(Needs::Publish)
 }
 
 /// A slot that may start elsewhere than at the head.
@@ -290,20 +302,44 @@ fn publish(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
 
 /// Ends the session that uses the slot; false when nobody does.
 fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
-    let slot = existing(call, args)?;
-    let ended = slot
-        .active_pid
-        .is_some_and(|pid| call.context.host.terminate(pid));
-    Ok(Datum::Int(i64::from(ended)))
+    let name = slot(args, 0)?;
+    let host = &call.context.host;
+    let known = host.engine().slot(&name);
+    let known = known.ok_or_else(|| no_slot(name.as_str()))?;
+    let Some(pid) = known.active_pid else {
+        host.caller().check_slot(&known)?;
+        return Ok(Datum::Int(0));
+    };
+    if let Some(target) = host.caller_of(pid) {
+        host.caller().check_terminate(&target)?;
+    }
+    Ok(Datum::Int(i64::from(host.terminate(pid))))
+}
+
+/// Gives a slot to a role; NULL: to nobody.
+fn set_slot_owner(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
+    let host = &call.context.host;
+    if text(args, 0).is_none() {
+        return Err(PgError::error("22004", "slot name must not be null"));
+    }
+    let name = slot(args, 0)?;
+    let owner = match text(args, 1) {
+        None => None,
+        Some(role) => {
+            let roles = host.roles();
+            let missing = || PgError::error("42704", format!("role \"{role}\" does not exist"));
+            Some(roles.find(role).ok_or_else(missing)?.oid)
+        }
+    };
+    host.engine().set_slot_owner(&name, owner)?;
+    Ok(void())
 }
 
 /// What RedDB's acknowledgements carry beside positions.
 fn report(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let name = slot(args, 0)?;
+    existing(call, args)?;
     let engine = call.context.host.engine();
-    if engine.slot(&name).is_none() {
-        return Err(no_slot(name.as_str()));
-    }
     let count = |index, what: &str| {
         let given = int(args, index).unwrap_or_default();
         u64::try_from(given)

@@ -6,6 +6,7 @@ use super::args::{
 use super::given::void;
 use super::{Body, Call, Function as F};
 use crate::catalog::databases::DatabaseSnapshot;
+use crate::catalog::rights::Needs;
 use crate::datum::{Datum, Numeric, PgType as T};
 use crate::pgerror::PgError;
 use crate::relations::schemas_searched;
@@ -81,7 +82,7 @@ pub(super) const FUNCTIONS: &[F] = &[
         Body::Scalar(set_config),
     )
     .lax()
-    .acts(),
+    .acts(Needs::Nothing),
     F::new(
         2026,
         "pg_backend_pid",

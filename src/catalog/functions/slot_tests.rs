@@ -436,7 +436,7 @@ fn reports_are_kept_with_the_replica() {
         "nobody streams"
     );
     let who = crate::engine::Subscriber {
-        pid: 8,
+        user: 8.into(),
         application_name: "sub".to_owned(),
         region: None,
     };

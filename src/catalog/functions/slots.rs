@@ -2,6 +2,7 @@
 
 use super::given::{boolean, lsn, no_slot, no_slot_text, position, slot, stored, text, void};
 use super::{Body, Call, Function, Row};
+use crate::catalog::rights::Needs;
 use crate::catalog::views;
 use crate::datum::{Datum, PgType};
 use crate::engine::{SlotRequest, SlotStart};
@@ -25,7 +26,7 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["slot_name", "plugin", "temporary", "twophase"])
     .defaults(&["false", "false"])
-    .acts(),
+    .acts(Needs::Replication),
     Function::new(
         3779,
         "pg_create_physical_replication_slot",
@@ -38,7 +39,7 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["slot_name", "immediately_reserve", "temporary"])
     .defaults(&["false", "false"])
-    .acts(),
+    .acts(Needs::Replication),
     Function::new(
         3780,
         "pg_drop_replication_slot",
@@ -46,7 +47,7 @@ pub(super) const ALL: &[Function] = &[
         PgType::VOID,
         Body::Scalar(drop_slot),
     )
-    .acts(),
+    .acts(Needs::Replication),
     Function::new(
         3878,
         "pg_replication_slot_advance",
@@ -58,7 +59,7 @@ pub(super) const ALL: &[Function] = &[
         },
     )
     .named(&["slot_name", "upto_lsn"])
-    .acts(),
+    .acts(Needs::Replication),
     copying(
         4222,
         &[PgType::NAME, PgType::NAME, PgType::BOOL, PgType::NAME],
@@ -96,7 +97,7 @@ pub(super) const ALL: &[Function] = &[
         Body::Scalar(reset_statistics),
     )
     .lax()
-    .acts(),
+    .acts(Needs::Superuser),
 ];
 
 /// `pg_copy_logical_replication_slot` with some of its arguments.
@@ -113,7 +114,7 @@ const fn copying(oid: u32, args: &'static [PgType]) -> Function {
     };
     Function::new(oid, name, args, PgType::RECORD, body)
         .named(names)
-        .acts()
+        .acts(Needs::Replication)
 }
 
 const fn copying_physical(oid: u32, args: &'static [PgType]) -> Function {
@@ -122,7 +123,7 @@ const fn copying_physical(oid: u32, args: &'static [PgType]) -> Function {
         rows: |_, _| Err(physical()),
     };
     let name = "pg_copy_physical_replication_slot";
-    Function::new(oid, name, args, PgType::RECORD, body).acts()
+    Function::new(oid, name, args, PgType::RECORD, body).acts(Needs::Replication)
 }
 
 fn physical() -> PgError {
@@ -165,6 +166,7 @@ pub(super) fn create(call: &Call<'_>, request: &Request<'_>) -> Result<Row, PgEr
             start: request.start,
             temporary: request.temporary.then(|| host.session().pid),
             two_phase: request.two_phase,
+            owner: host.caller().as_owner(),
         },
         call.context.now,
     )?;
@@ -174,7 +176,7 @@ pub(super) fn create(call: &Call<'_>, request: &Request<'_>) -> Result<Row, PgEr
 fn drop_slot(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     let host = &call.context.host;
     let name = slot(args, 0)?;
-    host.engine().drop_slot(&name, Some(host.session().pid))?;
+    host.engine().drop_slot_as(&name, host.slot_user())?;
     Ok(void())
 }
 
@@ -185,10 +187,10 @@ fn advance(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
     if upto == crate::lsn::Lsn::ZERO {
         return Err(PgError::error("XX000", "invalid target WAL LSN"));
     }
-    let pid = host.session().pid;
+    let user = host.slot_user();
     let end = host
         .engine()
-        .advance_slot(&name, upto, pid, call.context.now)?;
+        .advance_slot(&name, upto, user, call.context.now)?;
     Ok(vec![vec![stored(name.as_str()), position(end)]])
 }
 
@@ -216,11 +218,14 @@ fn copy(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
     Ok(vec![create(call, &request)?])
 }
 
-/// The slot that the first argument names.
+/// The slot that the first argument names, if the caller may use it.
 pub(super) fn existing(call: &Call<'_>, args: &[Datum]) -> Result<SlotSnapshot, PgError> {
     let name = slot(args, 0)?;
-    let known = call.context.host.engine().slot(&name);
-    known.ok_or_else(|| no_slot(name.as_str()))
+    let host = &call.context.host;
+    let known = host.engine().slot(&name);
+    let known = known.ok_or_else(|| no_slot(name.as_str()))?;
+    host.caller().check_slot(&known)?;
+    Ok(known)
 }
 
 /// The columns of `pg_replication_slots` without the database's name.
@@ -274,11 +279,13 @@ const STATISTICS: &[(&str, PgType)] = &[
     ("stats_reset", PgType::TIMESTAMPTZ),
 ];
 
-/// Zeros for a slot that is not there. Nothing is ever spilled, or streamed before its commit.
+/// Zeros for a slot that is not there, or that the caller does not see. Nothing is ever spilled, or streamed before its commit.
 fn statistics(call: &Call<'_>, args: &[Datum]) -> Result<Vec<Row>, PgError> {
     let name = text(args, 0).unwrap_or_default();
-    let all = call.context.host.engine().slot_stats();
-    let found = all.into_iter().find(|(slot, _)| slot.as_str() == name);
+    let database = call.context.database();
+    let all = database.map(|database| database.slot_stats(&call.context.host.caller()));
+    let mut all = all.into_iter().flatten();
+    let found = all.find(|(slot, _)| slot.as_str() == name);
     let stats = found.map(|(_, stats)| stats).unwrap_or_default();
     let count = |number: u64| Datum::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let reset = stats.stats_reset_unix_ms.map(|ms| ms.saturating_mul(1000));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::given::{at, boolean, bytes, int, lsn, position, stored, text};
 use super::{Body, Call, Function, Row};
+use crate::catalog::rights::Needs;
 use crate::change::ChangeRecord;
 use crate::datum::{Datum, PgType};
 use crate::lsn::Lsn;
@@ -23,8 +24,8 @@ pub(super) const ALL: &[Function] = &[
     of_recovery(3820, "pg_last_wal_receive_lsn", PgType::PG_LSN),
     of_recovery(3821, "pg_last_wal_replay_lsn", PgType::PG_LSN),
     of_recovery(3830, "pg_last_xact_replay_timestamp", PgType::TIMESTAMPTZ),
-    only_in_recovery(3071, "pg_wal_replay_pause", PgType::VOID),
-    only_in_recovery(3072, "pg_wal_replay_resume", PgType::VOID),
+    only_in_recovery(3071, "pg_wal_replay_pause", PgType::VOID).needs(Needs::Superuser),
+    only_in_recovery(3072, "pg_wal_replay_resume", PgType::VOID).needs(Needs::Superuser),
     only_in_recovery(3073, "pg_is_wal_replay_paused", PgType::BOOL),
     only_in_recovery(1137, "pg_get_wal_replay_pause_state", PgType::TEXT),
     Function::new(
@@ -36,7 +37,8 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["wait", "wait_seconds"])
     .defaults(&["true", "60"])
-    .volatile(),
+    .volatile()
+    .needs(Needs::Superuser),
     Function::new(
         3165,
         "pg_wal_lsn_diff",
@@ -80,7 +82,8 @@ pub(super) const ALL: &[Function] = &[
             )
         }),
     )
-    .volatile(),
+    .volatile()
+    .needs(Needs::Superuser),
     emit(3577, &[PgType::BOOL, PgType::TEXT, PgType::TEXT]),
     emit(3578, &[PgType::BOOL, PgType::TEXT, PgType::BYTEA]),
     Function::new(
@@ -92,21 +95,24 @@ pub(super) const ALL: &[Function] = &[
     )
     .named(&["pid", "timeout"])
     .defaults(&["0"])
-    .acts(),
+    .acts(Needs::Nothing),
     Function::new(
         2171,
         "pg_cancel_backend",
         &[PgType::INT4],
         PgType::BOOL,
         Body::Scalar(|call, args| {
-            let cancelled = pid(args).is_some_and(|pid| call.context.host.cancel(pid));
-            if !cancelled {
+            let host = &call.context.host;
+            let target = pid(args).and_then(|pid| Some((pid, host.caller_of(pid)?)));
+            let Some((pid, target)) = target else {
                 no_session(call, args);
-            }
-            Ok(Datum::Int(i64::from(cancelled)))
+                return Ok(Datum::Int(0));
+            };
+            host.caller().check_cancel(&target)?;
+            Ok(Datum::Int(i64::from(host.cancel(pid))))
         }),
     )
-    .acts(),
+    .acts(Needs::Nothing),
     Function::new(
         2621,
         "pg_reload_conf",
@@ -117,7 +123,7 @@ pub(super) const ALL: &[Function] = &[
             Ok(Datum::Int(i64::from(reloaded)))
         }),
     )
-    .acts(),
+    .acts(Needs::Superuser),
 ];
 
 const fn head(oid: u32, name: &'static str) -> Function {
@@ -161,7 +167,7 @@ const fn emit(oid: u32, args: &'static [PgType]) -> Function {
         PgType::PG_LSN,
         Body::Scalar(emit_message),
     )
-    .acts()
+    .acts(Needs::Publish)
 }
 
 /// Publishes a message; returns where it ends.
@@ -212,10 +218,16 @@ fn terminate(call: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
         Datum::Null | Datum::Float(_) | Datum::Text(_) | Datum::Bytes(_) => 0,
     };
     let host = &call.context.host;
-    let Some(pid) = pid(args).filter(|pid| host.terminate(*pid)) else {
+    let target = pid(args).and_then(|pid| Some((pid, host.caller_of(pid)?)));
+    let Some((pid, target)) = target else {
         no_session(call, args);
         return Ok(Datum::Int(0));
     };
+    host.caller().check_terminate(&target)?;
+    if !host.terminate(pid) {
+        no_session(call, args);
+        return Ok(Datum::Int(0));
+    }
     let mut gone = true;
     if timeout > 0 {
         let begun = Instant::now();

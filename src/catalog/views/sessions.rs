@@ -12,15 +12,38 @@ use super::cell::{Cell, NULL, row, time_ms};
 /// `pg_stat_activity`
 pub(super) fn activity(context: &Arc<Context>) -> Rows {
     let sessions = context.host.sessions();
-    let rows = sessions
-        .iter()
-        .map(|session| activity_row(context, session));
+    let caller = context.host.caller();
+    // Which database somebody is connected to is seen by all, as on PostgreSQL.
+    let oids = context.all_database_oids();
+    let rows = sessions.iter().map(|session| {
+        let database = oids.iter().find(|(name, _)| *name == session.database);
+        if caller.sees_session_of(session.role) {
+            activity_row(database, session)
+        } else {
+            hidden_row(database, session)
+        }
+    });
     rows.collect::<Vec<Row>>().into()
 }
 
-fn activity_row(context: &Context, session: &SessionInfo) -> Row {
-    let mut databases = context.databases().iter();
-    let database = databases.find(|database| database.state.database == session.database);
+/// What everybody sees of a session.
+fn hidden_row(database: Option<&(String, u32)>, session: &SessionInfo) -> Row {
+    let mut row = row![
+        database.map(|(_, oid)| *oid),
+        database.map(|(name, _)| name.as_str()),
+        session.pid,
+        NULL,
+        session.role,
+        session.user.as_str(),
+        session.application_name.as_str(),
+    ];
+    // client_addr up to query_id
+    row.extend(std::iter::repeat_n(NULL, 13));
+    row.extend(["<insufficient privilege>".cell(), NULL]);
+    row
+}
+
+fn activity_row(database: Option<&(String, u32)>, session: &SessionInfo) -> Row {
     let waits = session
         .wait_event
         .or(match (session.state, session.backend_type) {
@@ -30,8 +53,8 @@ fn activity_row(context: &Context, session: &SessionInfo) -> Row {
         });
     let (client_addr, client_port) = client(session);
     row![
-        database.map(|database| database.oid),
-        database.map(|database| database.state.database.as_str()),
+        database.map(|(_, oid)| *oid),
+        database.map(|(name, _)| name.as_str()),
         session.pid,
         // leader_pid
         NULL,
@@ -69,9 +92,17 @@ pub(super) fn client(session: &SessionInfo) -> (Datum, Datum) {
     }
 }
 
+/// The sessions of which the caller sees all.
+fn seen(context: &Context) -> Vec<SessionInfo> {
+    let caller = context.host.caller();
+    let mut sessions = context.host.sessions();
+    sessions.retain(|session| caller.sees_session_of(session.role));
+    sessions
+}
+
 /// `pg_stat_ssl`
 pub(super) fn ssl(context: &Arc<Context>) -> Rows {
-    let sessions = context.host.sessions();
+    let sessions = seen(context);
     let rows = sessions.iter().map(ssl_row);
     rows.collect::<Vec<Row>>().into()
 }
@@ -94,7 +125,7 @@ fn ssl_row(session: &SessionInfo) -> Row {
 
 /// `pg_stat_gssapi`
 pub(super) fn gssapi(context: &Arc<Context>) -> Rows {
-    let sessions = context.host.sessions();
+    let sessions = seen(context);
     let rows = sessions
         .iter()
         .map(|session| row![session.pid, false, NULL, false]);

@@ -9,22 +9,23 @@ use crate::datum::Datum;
 use crate::engine::Retained;
 use crate::lsn::Lsn;
 use crate::resume::{ResumePlan, ResumeRequest, plan_resume};
+use crate::roles::RoleSet;
 use crate::slots::wal_status::Availability;
 use crate::slots::{InvalidationCause, SlotSnapshot};
 
 use super::Rows;
 use super::cell::{Cell, NULL, row, time_ms};
 
-/// `pg_replication_slots`: the slots of all databases.
+/// `pg_replication_slots`: the slots of all databases that the caller sees.
 pub(super) fn replication_slots(context: &Arc<Context>) -> Rows {
-    let databases = context.databases();
-    let num_slots = databases.iter().map(|database| database.state.slots.len());
-    let mut rows = Vec::with_capacity(num_slots.sum());
-    for database in databases {
+    let caller = context.host.caller();
+    let mut rows = Vec::new();
+    for database in context.databases() {
         let slots = &database.state.slots;
         let safe = database.engine.availability(slots);
         let slots = slots.iter().zip(safe);
-        rows.extend(slots.map(|(slot, safe)| replication_slot(database, slot, safe)));
+        let seen = slots.filter(|(slot, _)| caller.sees_slot(slot));
+        rows.extend(seen.map(|(slot, safe)| replication_slot(database, slot, safe)));
     }
     rows.into()
 }
@@ -69,16 +70,31 @@ const fn reason(cause: InvalidationCause) -> &'static str {
 
 /// `pgspool.slots`.
 pub(super) fn own_slots(context: &Arc<Context>) -> Rows {
+    let caller = context.host.caller();
+    let roles = context.host.roles();
     let mut rows = Vec::new();
     for database in context.databases() {
         let retained = Retained::new(&database.state.segments);
-        let slots = database.state.slots.iter();
-        rows.extend(slots.map(|slot| own_slot(database, &retained, slot)));
+        let slots = database.slots(&caller).into_iter();
+        let row = |slot| own_slot(database, &retained, &roles, slot);
+        rows.extend(slots.map(row));
     }
     rows.into()
 }
 
-fn own_slot(database: &DatabaseSnapshot, retained: &Retained, slot: &SlotSnapshot) -> Row {
+/// The owner's name; of a role that is gone its OID, in PostgreSQL's words.
+fn owner(slot: &SlotSnapshot, roles: &RoleSet) -> Option<String> {
+    let oid = slot.owner?;
+    let name = roles.find_oid(oid).map(|role| role.name.clone());
+    Some(name.unwrap_or_else(|| format!("unknown (OID={oid})")))
+}
+
+fn own_slot(
+    database: &DatabaseSnapshot,
+    retained: &Retained,
+    roles: &RoleSet,
+    slot: &SlotSnapshot,
+) -> Row {
     let spool = &database.state.spool;
     let plan = plan_resume(ResumeRequest {
         slot: Some(slot),
@@ -107,6 +123,7 @@ fn own_slot(database: &DatabaseSnapshot, retained: &Retained, slot: &SlotSnapsho
         why,
         resume_lsn,
         spool.removed_through,
+        owner(slot, roles),
     ]
 }
 

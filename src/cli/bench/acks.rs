@@ -26,6 +26,7 @@ pub(super) fn run(scratch: &Path) -> Result<Vec<Row>, BenchError> {
             start: SlotStart::Earliest,
             temporary: None,
             two_phase: false,
+            owner: None,
         };
         engine.create_slot(request, Moment::now())?;
         names.push(name);

@@ -199,7 +199,7 @@ impl Loaded {
             Kind::Mode => (None, "integer"),
             Kind::Enum(_) => (None, "enum"),
         };
-        let (least, most) = range(setting);
+        let (least, most) = bounds(setting);
         ShownSetting {
             name: setting.name.to_owned(),
             setting: in_unit(setting.kind, &value),
@@ -275,8 +275,8 @@ impl Loaded {
     }
 }
 
-/// The least and the greatest value of a setting, in its unit.
-fn range(setting: &Setting) -> (Option<&'static str>, Option<&'static str>) {
+/// The least and the greatest number that a setting takes, in its unit.
+fn bounds(setting: &Setting) -> (Option<&'static str>, Option<&'static str>) {
     let least = match setting.kind {
         Kind::Kilobytes => Some("-1"),
         Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),

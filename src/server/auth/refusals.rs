@@ -36,13 +36,15 @@ pub enum RefusedLogin {
     TimedOut,
     /// There is no such database, or it is not for that role.
     Database,
+    /// The role lacks the right that such a connection needs.
+    Right,
     /// Too many are here already.
     Limit,
 }
 
 impl RefusedLogin {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoRule,
         Self::Rejected,
         Self::Password,
@@ -53,6 +55,7 @@ impl RefusedLogin {
         Self::Protocol,
         Self::TimedOut,
         Self::Database,
+        Self::Right,
         Self::Limit,
     ];
 
@@ -69,6 +72,7 @@ impl RefusedLogin {
             Self::Protocol => "protocol",
             Self::TimedOut => "timeout",
             Self::Database => "database",
+            Self::Right => "right",
             Self::Limit => "limit",
         }
     }

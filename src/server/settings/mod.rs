@@ -82,6 +82,13 @@ impl Settings {
         self.of_server = of_server;
     }
 
+    /// Says whether the session's role is a superuser.
+    pub(super) fn set_superuser(&mut self, is_superuser: bool) {
+        let value = if is_superuser { "on" } else { "off" };
+        let name = "is_superuser".to_owned();
+        self.start.insert(name, value.to_owned());
+    }
+
     /// Sets `name` at the start of a session: what is set here is what RESET would go back to.
     pub(super) fn set_at_start(&mut self, name: &str, value: &str) -> Result<(), PgError> {
         let (name, value) = checked(name, value)?;

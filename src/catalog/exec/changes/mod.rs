@@ -60,6 +60,7 @@ impl Scan for ChangesScan {
         plan: &str,
         args: Vec<Datum>,
     ) -> Result<(), PgError> {
+        context.host.caller().check_read_changes()?;
         let engine = context.host.engine();
         self.search = search::of(plan, &args, engine)?;
         let seen = context

@@ -231,6 +231,7 @@ fn create_slot(engine: &Engine, name: &str) {
         start: SlotStart::Head,
         temporary: None,
         two_phase: false,
+        owner: None,
     };
     engine.create_slot(request, Moment::at_ms(NOW_MS)).unwrap();
 }

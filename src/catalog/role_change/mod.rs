@@ -413,3 +413,6 @@ fn notice(message: String) -> Notice {
         detail: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

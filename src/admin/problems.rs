@@ -1,0 +1,145 @@
+//! What is wrong, the worst first. Pure.
+
+use super::snapshot::{Database, Slot, Snapshot};
+use super::units::{bytes, span};
+use crate::slots::wal_status::WalStatus;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// The server is not ready: it cannot do all that it is there for.
+    NotReady,
+    /// Somebody has lost something, or is about to.
+    Alarm,
+    /// To be looked at.
+    Notice,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Problem {
+    pub(super) severity: Severity,
+    pub(super) words: String,
+}
+
+impl Problem {
+    pub(super) fn not_ready(words: impl Into<String>) -> Self {
+        Self::new(Severity::NotReady, words)
+    }
+
+    fn new(severity: Severity, words: impl Into<String>) -> Self {
+        Self {
+            severity,
+            words: words.into(),
+        }
+    }
+}
+
+/// All that is wrong in a running server.
+pub(super) fn find(snapshot: &Snapshot) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if snapshot.server.stopping {
+        found.push(Problem::not_ready("the server is stopping"));
+    }
+    for database in &snapshot.databases {
+        of_database(database, &mut found);
+        of_slots(database, snapshot.now.unix_ms, &mut found);
+    }
+    let sessions: usize = snapshot.server.sessions.iter().map(|kind| kind.count).sum();
+    let max = snapshot.server.max_connections;
+    if max > 0 && sessions.saturating_mul(10) >= max.saturating_mul(9) {
+        let words = format!("{sessions} of max_connections = {max} are in use");
+        found.push(Problem::new(Severity::Notice, words));
+    }
+    found.sort_by_key(|problem| problem.severity);
+    found
+}
+
+/// What keeps the server from being ready.
+pub(super) fn unready(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
+    let not_ready = |problem: &&Problem| problem.severity == Severity::NotReady;
+    problems.iter().filter(not_ready)
+}
+
+fn of_database(database: &Database, found: &mut Vec<Problem>) {
+    let name = &database.name;
+    if let Some(failure) = &database.spool.failure {
+        let words = format!(
+            "database \"{name}\": the writer has stopped and refuses publishes: {failure}; mend \
+             the disk and restart"
+        );
+        found.push(Problem::not_ready(words));
+    }
+    if let Some(failure) = &database.slots_failure {
+        let words = format!(
+            "database \"{name}\": slot positions are not written any more: {failure}; mend the \
+             disk and restart"
+        );
+        found.push(Problem::not_ready(words));
+    }
+    if database.disk_full {
+        let free = database.disk_free.map_or_else(String::new, bytes);
+        let words = format!(
+            "database \"{name}\": the disk is full: {free} left, and {} stay free (disk_floor); \
+             publishes are refused, reading goes on",
+            bytes(database.disk_floor)
+        );
+        found.push(Problem::not_ready(words));
+    }
+    if database.flow.is_throttled() {
+        let words = format!(
+            "database \"{name}\": publishes are refused while a subscriber of the quorum is {} \
+             behind (flow_control_soft_target_lsn)",
+            bytes(database.flow.lag())
+        );
+        found.push(Problem::new(Severity::Alarm, words));
+    }
+    if database.set_aside > 0 {
+        let words = format!(
+            "database \"{name}\": the last recovery set {} aside; see the log of the start",
+            bytes(database.set_aside)
+        );
+        found.push(Problem::new(Severity::Notice, words));
+    }
+}
+
+fn of_slots(database: &Database, now_unix_ms: u64, found: &mut Vec<Problem>) {
+    let with = |status| {
+        let slots = database.slots.iter();
+        let mut slots: Vec<&Slot> = slots
+            .filter(|slot| slot.availability.status == status)
+            .collect();
+        slots.sort_by_key(|slot| slot.slot.invalidation.map(|lost| lost.at_unix_ms));
+        slots
+    };
+    // The newest says most; a count stands for the rest.
+    if let [earlier @ .., newest] = with(WalStatus::Lost).as_slice() {
+        let lost = newest.slot.invalidation.map_or_else(String::new, |lost| {
+            let ago = span(now_unix_ms.saturating_sub(lost.at_unix_ms));
+            format!(" ({}, {ago} ago)", lost.cause)
+        });
+        let more = more(earlier.len());
+        let words = format!(
+            "database \"{}\": slot \"{}\"{more} was invalidated{lost}: drop it, create it again \
+             and load its subscriber anew",
+            database.name, newest.slot.name
+        );
+        found.push(Problem::new(Severity::Alarm, words));
+    }
+    if let [others @ .., first] = with(WalStatus::Unreserved).as_slice() {
+        let words = format!(
+            "database \"{}\": slot \"{}\"{} is past a limit and is lost unless it catches up now",
+            database.name,
+            first.slot.name,
+            more(others.len())
+        );
+        found.push(Problem::new(Severity::Alarm, words));
+    }
+}
+
+fn more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    }
+}

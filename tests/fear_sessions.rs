@@ -1,0 +1,153 @@
+//! The real binary and clients that take too much: descriptors, memory, time. Others do not
+//! notice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs
+)]
+
+mod crash_support;
+mod fear_support;
+
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crash_support::{Connection, PATIENCE, ServerProcess};
+use fear_support::{Reader, create_slot, eventually, lines, value};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn without_descriptors_accepting_pauses_and_all_else_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    command.arg(env!("CARGO_BIN_EXE_pgspool"));
+    let settings = ["spool_segment_size=64kB", "wal_keep_size=0"];
+    let mut server = ServerProcess::launch_by(command, home.path(), &settings);
+    assert!(server.listens());
+    let port = server.port;
+    create_slot(port, "reader");
+    let mut reader = Reader::start(port, "reader");
+    let mut producer = Connection::plain(port).unwrap();
+    let idle: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+
+    // Segments are made and removed, slots are written.
+    for round in 0..20 {
+        let ids = round * 100..round * 100 + 100;
+        producer.copy(&lines(ids.start, 100, 1000)).unwrap();
+        reader.read_all(&ids.collect());
+        reader.confirm();
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    producer.copy(&lines(9000, 10, 10)).unwrap();
+    reader.read_all(&(9000..9010).collect());
+
+    drop(idle);
+    let failure = "SELECT coalesce(failure, '') FROM pgspool.databases WHERE name = 'pgspool'";
+    assert_eq!(value(port, failure), "");
+    drop((reader, producer));
+    assert!(server.terminate());
+}
+
+#[test]
+fn a_subscriber_that_never_reads_costs_no_memory_and_is_dropped() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = ["wal_sender_timeout=5s", "spool_segment_size=4MB"];
+    let server = ServerProcess::start(home.path(), &settings);
+    let port = server.port;
+    create_slot(port, "silent");
+    create_slot(port, "reader");
+    let _silent = Reader::start(port, "silent");
+    let mut reader = Reader::start(port, "reader");
+    let mut producer = Connection::plain(port).unwrap();
+    let mut before = 0;
+    for round in 0..20 {
+        let first = round * 5000;
+        producer.copy(&lines(first, 5000, 1000)).unwrap();
+        reader.read_all(&(first..first + 5000).collect());
+        reader.confirm();
+        if round == 5 {
+            before = server.memory();
+        }
+    }
+    let grew = server.memory().saturating_sub(before);
+    assert!(grew < 24 * MIB, "{} MiB more", grew / MIB);
+    let active = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'silent' AND active";
+    drop(reader);
+    eventually("it is dropped", || value(port, active) == "0");
+    // Its slot kept everything.
+    let mut again = Reader::start(port, "silent");
+    again.read_all(&(0..100_000).collect());
+    drop(again);
+    assert!(server.terminate());
+}
+
+#[test]
+fn a_producer_that_never_finishes_holds_up_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = [
+        "spool_segment_size=1MB",
+        "wal_keep_size=0",
+        "idle_in_transaction_session_timeout=6s",
+    ];
+    let server = ServerProcess::start(home.path(), &settings);
+    let port = server.port;
+    create_slot(port, "reader");
+    let mut reader = Reader::start(port, "reader");
+    let copy = b"COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)\0";
+    let mut endless = Connection::plain(port).unwrap();
+    endless.query("BEGIN").unwrap();
+    endless.send(b'Q', copy).unwrap();
+    let mut block = Connection::plain(port).unwrap();
+    block.query("BEGIN").unwrap();
+    block.copy(&lines(1, 10, 100)).unwrap();
+    let idle_since = Instant::now();
+
+    let mut before = 0;
+    let mut producer = Connection::plain(port).unwrap();
+    for round in 0..20_u64 {
+        if round == 5 {
+            before = server.memory();
+        }
+        // The endless one goes on, and stays out of memory: into a file, up to temp_file_limit.
+        for line in lines(1_000_000 + round * 1000, 1000, 1000) {
+            endless
+                .send(b'd', &[line.as_bytes(), b"\n"].concat())
+                .unwrap();
+        }
+        let ids = 1000 * (round + 1)..1000 * (round + 1) + 500;
+        producer.copy(&lines(ids.start, 500, 1000)).unwrap();
+        reader.read_all(&ids.collect());
+        reader.confirm();
+    }
+    let grew = server.memory().saturating_sub(before);
+    assert!(grew < 24 * MIB, "{} MiB more", grew / MIB);
+    // Retention is not held up.
+    let segments = "SELECT count(*) FROM pgspool.segments";
+    eventually("old segments go", || {
+        value(port, segments).parse::<u64>().unwrap() < 5
+    });
+    // Who idles in a block is ended; what it had goes, its records were never seen.
+    let ended = loop {
+        match block.read() {
+            Ok(message) if message.tag == b'E' => break message,
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(String::from_utf8_lossy(&ended.body).contains("C25P03"));
+    assert!(idle_since.elapsed() < PATIENCE);
+    endless.close();
+    producer.copy(&lines(5_000_000, 1, 10)).unwrap();
+    reader.read_all(&BTreeSet::from([5_000_000]));
+    let strange = |id: &&u64| **id < 1000 || (1_000_000..5_000_000).contains(*id);
+    assert_eq!(reader.seen.iter().filter(strange).count(), 0);
+    drop((reader, producer));
+    assert!(server.terminate());
+}
