@@ -86,157 +86,159 @@ fn an_ipv4_client_is_one_also_on_a_socket_for_both() {
     assert_eq!(on("fd00::1"), Some(2));
 }
 
+/// A line, and the beginning of what is wrong with it.
+const MISTAKES: &[(&str, &str)] = &[
+    ("locals all all trust", "invalid connection type \"locals\""),
+    (
+        "hostgssenc all all all trust",
+        "connection type \"hostgssenc\" is not supported",
+    ),
+    ("local", "end-of-line before database specification"),
+    ("local all", "end-of-line before role specification"),
+    (
+        "host all all",
+        "end-of-line before IP address specification",
+    ),
+    (
+        "host all all 10.0.0.1",
+        "end-of-line before netmask specification",
+    ),
+    ("local all all", "end-of-line before authentication method"),
+    (
+        "local,host all all trust",
+        "multiple values specified for connection type",
+    ),
+    (
+        "host all all 10.0.0.0/8,all trust",
+        "multiple values specified for host address",
+    ),
+    (
+        "host all all 10.0.0.0 255.0.0.0,x trust",
+        "multiple values specified for netmask",
+    ),
+    (
+        "local all all trust,peer",
+        "multiple values specified for authentication type",
+    ),
+    (
+        "host all all 10.0.0.0/33 trust",
+        "invalid CIDR mask in address \"10.0.0.0/33\"",
+    ),
+    (
+        "host all all 10.0.0.0/ trust",
+        "invalid CIDR mask in address \"10.0.0.0/\"",
+    ),
+    (
+        "host all all 10.0.0.0/+8 trust",
+        "invalid CIDR mask in address \"10.0.0.0/+8\"",
+    ),
+    (
+        "host all all db/8 trust",
+        "specifying both host name and CIDR mask is invalid: \"db/8\"",
+    ),
+    (
+        "host all all db.example.com trust",
+        "host name \"db.example.com\" is not supported",
+    ),
+    (
+        "host all all .example.com trust",
+        "host name \".example.com\" is not supported",
+    ),
+    (
+        "host all all samenet trust",
+        "address \"samenet\" is not supported",
+    ),
+    (
+        "host all all 10.0.0.0 255.0.255.0 trust",
+        "invalid IP mask \"255.0.255.0\"",
+    ),
+    (
+        "host all all 10.0.0.0 ffff:: trust",
+        "IP address and mask do not match",
+    ),
+    (
+        "host all all all md5",
+        "authentication method \"md5\" is not supported",
+    ),
+    (
+        "host all all all password",
+        "authentication method \"password\" is not supported",
+    ),
+    (
+        "host all all all ldap",
+        "authentication method \"ldap\" is not supported",
+    ),
+    (
+        "local all all ident",
+        "authentication method \"ident\" is not supported",
+    ),
+    (
+        "host all all all trusted",
+        "invalid authentication method \"trusted\"",
+    ),
+    (
+        "host all all all peer",
+        "peer authentication is only supported on local sockets",
+    ),
+    (
+        "host all all all cert",
+        "cert authentication is only supported on hostssl connections",
+    ),
+    (
+        "local samerole all trust",
+        "database \"samerole\" is not supported",
+    ),
+    ("local all +staff trust", "user \"+staff\" is not supported"),
+    (
+        "local all @staff trust",
+        "names from another file (@file) are not supported",
+    ),
+    ("local all \"staff trust", "unterminated quoted string"),
+    (
+        "local all all peer os",
+        "authentication option not in name=value format: os",
+    ),
+    (
+        "local all all peer x=1",
+        "unrecognized authentication option name: \"x\"",
+    ),
+    (
+        "local all all trust map=os",
+        "authentication option \"map\" is only valid for",
+    ),
+    (
+        "local all all peer clientcert=verify-ca",
+        "clientcert can only be configured for \"hostssl\" rows",
+    ),
+    (
+        "host all all all trust clientname=CN",
+        "clientname can only be configured for \"hostssl\" rows",
+    ),
+    (
+        "hostssl all all all trust clientcert=1",
+        "invalid value for clientcert: \"1\"",
+    ),
+    (
+        "hostssl all all all cert clientname=XX",
+        "invalid value for clientname: \"XX\"",
+    ),
+    (
+        "hostssl all all all cert clientcert=verify-ca",
+        "clientcert only accepts \"verify-full\"",
+    ),
+];
+
 #[test]
 fn every_mistake_is_told_with_its_line_and_all_at_once() {
-    let rows = [
-        ("locals all all trust", "invalid connection type \"locals\""),
-        (
-            "hostgssenc all all all trust",
-            "connection type \"hostgssenc\" is not supported",
-        ),
-        ("local", "end-of-line before database specification"),
-        ("local all", "end-of-line before role specification"),
-        (
-            "host all all",
-            "end-of-line before IP address specification",
-        ),
-        (
-            "host all all 10.0.0.1",
-            "end-of-line before netmask specification",
-        ),
-        ("local all all", "end-of-line before authentication method"),
-        (
-            "local,host all all trust",
-            "multiple values specified for connection type",
-        ),
-        (
-            "host all all 10.0.0.0/8,all trust",
-            "multiple values specified for host address",
-        ),
-        (
-            "host all all 10.0.0.0 255.0.0.0,x trust",
-            "multiple values specified for netmask",
-        ),
-        (
-            "local all all trust,peer",
-            "multiple values specified for authentication type",
-        ),
-        (
-            "host all all 10.0.0.0/33 trust",
-            "invalid CIDR mask in address \"10.0.0.0/33\"",
-        ),
-        (
-            "host all all 10.0.0.0/ trust",
-            "invalid CIDR mask in address \"10.0.0.0/\"",
-        ),
-        (
-            "host all all 10.0.0.0/+8 trust",
-            "invalid CIDR mask in address \"10.0.0.0/+8\"",
-        ),
-        (
-            "host all all db/8 trust",
-            "specifying both host name and CIDR mask is invalid: \"db/8\"",
-        ),
-        (
-            "host all all db.example.com trust",
-            "host name \"db.example.com\" is not supported",
-        ),
-        (
-            "host all all .example.com trust",
-            "host name \".example.com\" is not supported",
-        ),
-        (
-            "host all all samenet trust",
-            "address \"samenet\" is not supported",
-        ),
-        (
-            "host all all 10.0.0.0 255.0.255.0 trust",
-            "invalid IP mask \"255.0.255.0\"",
-        ),
-        (
-            "host all all 10.0.0.0 ffff:: trust",
-            "IP address and mask do not match",
-        ),
-        (
-            "host all all all md5",
-            "authentication method \"md5\" is not supported",
-        ),
-        (
-            "host all all all password",
-            "authentication method \"password\" is not supported",
-        ),
-        (
-            "host all all all ldap",
-            "authentication method \"ldap\" is not supported",
-        ),
-        (
-            "local all all ident",
-            "authentication method \"ident\" is not supported",
-        ),
-        (
-            "host all all all trusted",
-            "invalid authentication method \"trusted\"",
-        ),
-        (
-            "host all all all peer",
-            "peer authentication is only supported on local sockets",
-        ),
-        (
-            "host all all all cert",
-            "cert authentication is only supported on hostssl connections",
-        ),
-        (
-            "local samerole all trust",
-            "database \"samerole\" is not supported",
-        ),
-        ("local all +staff trust", "user \"+staff\" is not supported"),
-        (
-            "local all @staff trust",
-            "names from another file (@file) are not supported",
-        ),
-        ("local all \"staff trust", "unterminated quoted string"),
-        (
-            "local all all peer os",
-            "authentication option not in name=value format: os",
-        ),
-        (
-            "local all all peer x=1",
-            "unrecognized authentication option name: \"x\"",
-        ),
-        (
-            "local all all trust map=os",
-            "authentication option \"map\" is only valid for",
-        ),
-        (
-            "local all all peer clientcert=verify-ca",
-            "clientcert can only be configured for \"hostssl\" rows",
-        ),
-        (
-            "host all all all trust clientname=CN",
-            "clientname can only be configured for \"hostssl\" rows",
-        ),
-        (
-            "hostssl all all all trust clientcert=1",
-            "invalid value for clientcert: \"1\"",
-        ),
-        (
-            "hostssl all all all cert clientname=XX",
-            "invalid value for clientname: \"XX\"",
-        ),
-        (
-            "hostssl all all all cert clientcert=verify-ca",
-            "clientcert only accepts \"verify-full\"",
-        ),
-    ];
-    let text: String = rows
+    let text: String = MISTAKES
         .iter()
         .map(|(line, _)| format!("# x\n{line}\n"))
         .collect();
     let errors = HbaRules::parse(&text).unwrap_err();
-    assert_eq!(errors.len(), rows.len());
-    for ((number, (line, words)), error) in (1..).zip(rows).zip(errors) {
+    assert_eq!(errors.len(), MISTAKES.len());
+    for ((number, (line, words)), error) in (1..).zip(MISTAKES).zip(errors) {
         assert_eq!(error.line, number * 2, "{line}");
-        assert!(error.message.starts_with(words), "{line}: {error}");
+        assert!(error.message.starts_with(*words), "{line}: {error}");
     }
     let empty = HbaRules::parse("# nothing\n").unwrap_err();
     assert_eq!(empty[0].message, "the file contains no entries");

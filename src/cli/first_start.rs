@@ -124,9 +124,9 @@ fn password_file(path: &Path, password: &str, address: SocketAddr) -> String {
 /// An address that a client on this machine can name.
 pub(super) const fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        named => named,
+        IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        IpAddr::V4(_) | IpAddr::V6(_) => ip,
     }
 }
 

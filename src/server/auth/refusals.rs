@@ -125,7 +125,7 @@ pub(in crate::server) struct Refusal {
     pub(in crate::server) reason: RefusedLogin,
     /// How the client was to be known, where a rule says it.
     pub(in crate::server) method: Option<&'static str>,
-    pub(in crate::server) error: PgError,
+    pub(in crate::server) error: Box<PgError>,
     /// What the client must not learn.
     pub(in crate::server) detail: Option<String>,
 }
@@ -135,7 +135,7 @@ impl Refusal {
         Self {
             reason,
             method: None,
-            error,
+            error: Box::new(error),
             detail: None,
         }
     }
