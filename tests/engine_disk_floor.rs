@@ -20,7 +20,7 @@ use pgspool::engine::{
 };
 use pgspool::lsn::Lsn;
 use pgspool::relations::{Command, CreateTable, TableName};
-use pgspool::slots::{InvalidationCause, SlotName};
+use pgspool::slots::{InvalidationCause, SlotName, SlotUser};
 
 const MIB: u64 = 1 << 20;
 const PLENTY: Option<u64> = Some(1000 * MIB);
@@ -90,7 +90,7 @@ fn below_the_floor_nothing_is_published_and_all_else_goes_on() {
 
     assert_eq!(read_all(&engine).len(), 2);
     let who = Subscriber {
-        pid: 1,
+        user: SlotUser { pid: 1, role: None },
         application_name: String::new(),
         region: None,
     };
@@ -152,7 +152,7 @@ fn invalidate_takes_the_inactive_slot_furthest_behind_first_until_there_is_space
     slot_at(&engine, "idle", SlotStart::Head);
     publish(&engine, 4).unwrap();
     let who = Subscriber {
-        pid: 1,
+        user: SlotUser { pid: 1, role: None },
         application_name: String::new(),
         region: None,
     };

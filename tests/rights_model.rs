@@ -34,6 +34,10 @@ impl Role {
         self.rights.contains('S') || self.databases.contains(&database)
     }
 
+    fn sees_database(&self, database: &str) -> bool {
+        self.rights.contains('M') || self.may_use(database)
+    }
+
     fn sees(&self, owner: Option<u32>) -> bool {
         self.rights.contains(['S', 'M'])
             || owner == Some(self.oid)
@@ -136,7 +140,7 @@ impl Model {
         let Ok(mut client) = client else {
             return;
         };
-        let mine = |name: &&&str| role.may_use(name);
+        let mine = |name: &&&str| role.sees_database(name);
         let seen: BTreeSet<String> = DATABASES.iter().filter(mine).map(|d| (*d).into()).collect();
         assert_eq!(
             column(&mut client, "SELECT datname FROM pg_database"),
@@ -146,7 +150,7 @@ impl Model {
         let seen: BTreeSet<String> = self
             .slots
             .iter()
-            .filter(|((database, _), owner)| role.may_use(database) && role.sees(**owner))
+            .filter(|((database, _), owner)| role.sees_database(database) && role.sees(**owner))
             .map(|((database, slot), _)| format!("{database} {slot}"))
             .collect();
         for view in ["pg_replication_slots", "pgspool.slots"] {

@@ -247,7 +247,8 @@ fn a_block_whose_role_lost_publish_does_not_commit() {
 #[test]
 fn a_role_sees_and_uses_its_databases_only() {
     let server = server_with(&["shop", "closed"]);
-    role(&server, "amy", "RM", &["pgspool", "shop"]);
+    role(&server, "amy", "R", &["pgspool", "shop"]);
+    role(&server, "guard", "M", &["shop"]);
     role(&server, "ben", "R", &["shop"]);
     role(&server, "chief", "S", &[]);
     for database in ["pgspool", "shop", "closed"] {
@@ -263,6 +264,8 @@ fn a_role_sees_and_uses_its_databases_only() {
         // What it would be told is that of the default database.
         ("ben", "shop", Some("true"), "42501"),
         ("ben", "pgspool", None, "42501"),
+        // MONITOR looks at all databases and uses its own.
+        ("guard", "closed", None, "42501"),
         ("chief", "closed", Some("database"), ""),
     ] {
         let outcome = login(&server, user, database, kind)
@@ -273,6 +276,7 @@ fn a_role_sees_and_uses_its_databases_only() {
     for (user, seen) in [
         ("amy", names(&["pgspool", "shop"])),
         ("ben", names(&["shop"])),
+        ("guard", names(&["closed", "pgspool", "shop"])),
         ("chief", names(&["closed", "pgspool", "shop"])),
     ] {
         for query in [

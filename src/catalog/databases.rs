@@ -48,8 +48,9 @@ impl DatabaseSnapshot {
 }
 
 impl Context {
-    /// The databases that the session's role may use, by name, as this statement sees them. The
-    /// session's own is always among them. Their OIDs are those that they have among all.
+    /// The databases that the session's role sees, by name, as this statement sees them: those that
+    /// it may use, all with MONITOR, and always the session's own. Their OIDs are those that they
+    /// have among all.
     pub(super) fn databases(&self) -> &[DatabaseSnapshot] {
         self.snapshot.databases.get_or_init(|| {
             let caller = self.host.caller();
@@ -57,8 +58,10 @@ impl Context {
             let engines = self.host.databases();
             let oids = database_oids(engines.iter().map(|engine| engine.name()));
             let found = engines.into_iter().zip(oids);
-            let found =
-                found.filter(|(engine, _)| engine.name() == own || caller.may_use(engine.name()));
+            let found = found.filter(|(engine, _)| {
+                let name = engine.name();
+                caller.is_monitor() || name == own || caller.may_use(name)
+            });
             let taken = found.map(|(engine, oid)| DatabaseSnapshot {
                 oid,
                 state: engine.snapshot(),
