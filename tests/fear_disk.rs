@@ -77,6 +77,8 @@ fn a_full_disk_refuses_publishes_and_nothing_else_and_recovers_by_itself() {
 
     // Somebody else fills the disk to its end, and frees it again.
     let filling = disk.fill(64);
+    // A look at the file system counts for 10 ms.
+    std::thread::sleep(std::time::Duration::from_millis(50));
     let refusal = publish_until_refused(port, &mut next, &mut acknowledged, (10, 1000));
     assert!(refusal.contains("C53100"), "{refusal}");
     reader.read_all(&acknowledged);

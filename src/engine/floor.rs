@@ -1,14 +1,14 @@
 //! How much of the file system stays free for slots, manifests and other programs: below that
 //! floor nothing is published, while reading and slots go on.
 //!
-//! A publish asks before its records are queued. Between two looks at the file system only
-//! [`LOOK_EVERY`] bytes are let through, and what is queued or promised counts as written, so
+//! A publish asks before its records are queued. A look at the file system counts for
+//! [`LOOK_EVERY`] bytes and [`LOOK_AGAIN`], and what is queued or promised counts as written, so
 //! the floor is reached from above and never by a failed write.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::PublishError;
 use super::transaction::size;
@@ -17,6 +17,9 @@ use crate::disk::{Disk, RESERVE_BYTES, give_up_reserve, keep_reserve};
 
 /// Bytes that are published at most between two looks at the file system.
 const LOOK_EVERY: u64 = 1 << 20;
+
+/// How long a look at the file system counts: others may fill it.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the writer may hold of a file beside what is queued: unsynced bytes, zeros ahead of them,
 /// an index, a manifest.
@@ -113,8 +116,6 @@ pub(super) struct Floor {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     state: Mutex<State>,
-    /// Bytes that may be published before the next look.
-    room: AtomicU64,
     promised: Arc<AtomicU64>,
 }
 
@@ -122,8 +123,21 @@ pub(super) struct Floor {
 struct State {
     setting: DiskFloor,
     space: DiskSpace,
+    /// Bytes that may be published before the next look, and until when.
+    room: (u64, Option<Instant>),
     /// Until then (steady time) more may become free than is yet.
     settling_until: Duration,
+}
+
+impl State {
+    /// Whether `more` bytes are within what the last look allowed; takes them.
+    fn take(&mut self, more: u64, now: Instant) -> bool {
+        let (room, until) = self.room;
+        let left = room.checked_sub(more.max(1));
+        let left = left.filter(|_| until.is_some_and(|until| now < until));
+        self.room.0 = left.unwrap_or(room);
+        left.is_some()
+    }
 }
 
 impl Floor {
@@ -139,9 +153,9 @@ impl Floor {
             state: Mutex::new(State {
                 setting,
                 space,
+                room: (0, None),
                 settling_until: Duration::ZERO,
             }),
-            room: AtomicU64::new(0),
             promised: Arc::default(),
         };
         floor.look();
@@ -161,10 +175,10 @@ impl Floor {
 
     /// Looks at the file system, and has the next publish look again. Blocking.
     pub(super) fn look(&self) -> DiskSpace {
-        self.room.store(0, Ordering::Relaxed);
         let free = self.disk.free_bytes(&self.dir);
         let total = self.disk.total_bytes(&self.dir);
         let mut state = self.state();
+        state.room = (0, None);
         // A file system that does not tell has no floor; what was seen before stands.
         if let (Ok(free), Ok(total)) = (free, total) {
             let floor = state.setting.bytes(total);
@@ -191,11 +205,7 @@ impl Floor {
     /// Whether `more` bytes may be published while `queued` wait to be written. May look at the
     /// file system.
     pub(super) fn admit(&self, more: u64, queued: impl Fn() -> u64) -> Result<(), PublishError> {
-        let take = |room: u64| room.checked_sub(more.max(1));
-        let taken = self
-            .room
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        if taken.is_ok() {
+        if self.state().take(more, Instant::now()) {
             return Ok(());
         }
         let space = self.look();
@@ -204,7 +214,8 @@ impl Floor {
             let DiskSpace { free, floor } = space;
             return Err(PublishError::DiskFull { free, floor });
         };
-        self.room.store(room.min(LOOK_EVERY), Ordering::Relaxed);
+        let until = Instant::now().checked_add(LOOK_AGAIN);
+        self.state().room = (room.min(LOOK_EVERY), until);
         Ok(())
     }
 
@@ -324,11 +335,10 @@ mod tests {
         let admit = |more: u64| fresh.admit(more, || 0);
         admit(1).unwrap();
         disk.set_free_bytes(Some(20 * MIB));
-        // Whoever comes within the next megabyte is let through.
-        admit(MIB / 2).unwrap();
+        // Whoever comes with little within 10 ms may be let through.
         let refused = admit(MIB).unwrap_err();
         assert!(matches!(refused, PublishError::DiskFull { .. }));
-        assert!(admit(0).is_err());
+        assert!(admit(0).is_err(), "a refusal leaves no room");
         assert!(fresh.space().is_full());
         disk.set_free_bytes(Some(100 * MIB));
         admit(1).unwrap();
