@@ -30,14 +30,13 @@ pub const USERS: [&str; 8] = [
     "ann", "bob", "watcher", "postgres", "pgspool", "spool", "u", "x",
 ];
 
-/// What makes somebody a superuser that can log in, with all rights as PostgreSQL's first one.
+/// What makes somebody a superuser that can log in, as PostgreSQL's first one is.
 pub fn superuser() -> RoleChanges {
     RoleChanges {
         login: Some(true),
         superuser: Some(true),
         replication: Some(true),
         publish: Some(true),
-        monitor: Some(true),
         ..RoleChanges::default()
     }
 }
