@@ -15,6 +15,7 @@ use pgspool::clock::Moment;
 use pgspool::disk::RealDisk;
 use pgspool::engine::{Databases, Engine, EngineOptions};
 use pgspool::lsn::Lsn;
+use pgspool::roles::{RoleCommand, Roles};
 use pgspool::spool::{FIRST_LSN, NewSpool};
 use serde::Deserialize;
 use support::{Message, RawClient, TestServer};
@@ -98,6 +99,11 @@ fn prepared() -> (TestServer, RawClient) {
         let engine = Engine::open_new(disk, &dir, name, options, new, Moment::now()).unwrap();
         engine.close().unwrap();
     }
+    let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
+    let name = "postgres".to_owned();
+    let changes = support::superuser();
+    roles.apply(&RoleCommand::Create { name, changes }).unwrap();
+    drop(roles);
     let server = TestServer::start_on(data, EngineOptions::default(), |_| {});
     let mut client = session(&server, "postgres");
     for sql in [

@@ -7,6 +7,8 @@ use super::{
     PublicationTarget, SchemaName, TableName,
 };
 
+/// Our own schema, in which nobody makes anything.
+const OWN: &str = "pgspool";
 /// The schema of a name that no schema of the path has: no schema is called so.
 const NOWHERE: &str = "";
 
@@ -17,7 +19,8 @@ pub fn schemas_searched(setting: &str, user: &str) -> Vec<String> {
     while !rest.is_empty() {
         let (name, after) = first_name(rest);
         if name == "$user" {
-            schemas.push(user.to_owned());
+            // As a role cannot be called like a schema of PostgreSQL's, so its schema cannot be ours.
+            schemas.extend((user != OWN).then(|| user.to_owned()));
         } else if !name.is_empty() {
             schemas.push(name);
         }

@@ -30,11 +30,13 @@ pub const USERS: [&str; 8] = [
     "ann", "bob", "watcher", "postgres", "pgspool", "spool", "u", "x",
 ];
 
-/// What makes somebody a superuser that can log in.
+/// What makes somebody a superuser that can log in, as PostgreSQL's first one is.
 pub fn superuser() -> RoleChanges {
     RoleChanges {
         login: Some(true),
         superuser: Some(true),
+        replication: Some(true),
+        publish: Some(true),
         ..RoleChanges::default()
     }
 }
@@ -79,8 +81,11 @@ impl TestServer {
         let disk = Arc::new(RealDisk);
         let now = Moment::now();
         let databases = Arc::new(Databases::open(disk, data.path(), engine, now).unwrap());
-        for user in USERS {
-            create_role(&databases, user, superuser());
+        // A data directory may come with its own.
+        if databases.roles().current().is_empty() {
+            for user in USERS {
+                create_role(&databases, user, superuser());
+            }
         }
         let mut options = ServerOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
