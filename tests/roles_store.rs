@@ -113,6 +113,7 @@ struct Model {
 }
 
 impl Model {
+    #[expect(clippy::too_many_lines, reason = "a case for each command")]
     fn after(&self, command: &RoleCommand) -> Result<Self, RoleError> {
         let mut next = self.clone();
         let usable = |name: &str| match name {

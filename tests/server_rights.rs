@@ -337,6 +337,7 @@ fn walsenders_need_replication_and_say_so_before_all_else() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refusals_read_as_in_postgresql() {
     let server = server();
     slot(&server, "pgspool", "s", None);

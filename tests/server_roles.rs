@@ -56,6 +56,7 @@ fn role(server: &TestServer, name: &str) -> Role {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_form_answers_as_postgresql_does() {
     let server = TestServer::start();
     let mut client = server.session();
@@ -198,6 +199,7 @@ fn every_form_answers_as_postgresql_does() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn grants_answer_as_postgresql_does() {
     let server = TestServer::start();
     let mut client = server.session();

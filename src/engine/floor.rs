@@ -335,8 +335,8 @@ mod tests {
         let admit = |more: u64| fresh.admit(more, || 0);
         admit(1).unwrap();
         disk.set_free_bytes(Some(20 * MIB));
-        // Whoever comes with little within 10 ms may be let through.
-        let refused = admit(MIB).unwrap_err();
+        // Who comes with no more than a megabyte within 10 ms may be let through.
+        let refused = admit(MIB + 1).unwrap_err();
         assert!(matches!(refused, PublishError::DiskFull { .. }));
         assert!(admit(0).is_err(), "a refusal leaves no room");
         assert!(fresh.space().is_full());
