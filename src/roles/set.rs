@@ -49,7 +49,7 @@ impl RoleSet {
     }
 
     /// One superuser, for tests.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn with_owner(name: &str) -> Self {
         let owner = RoleChanges {
             login: Some(true),
