@@ -34,7 +34,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
         negotiated = negotiate(&mut conn, &mut peer, &shared, deadline) => negotiated,
         () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),
     };
-    let startup = match negotiated {
+    let mut startup = match negotiated {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -44,7 +44,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
     let entered = tokio::select! {
-        entered = enter_in_time(&mut conn, &startup, &peer, &shared, deadline) => entered,
+        entered = enter_in_time(&mut conn, &mut startup, &peer, &shared, deadline) => entered,
         () = seat.lost() => {
             let error = PgError::fatal("53300", TOO_MANY_WAIT);
             Err(Refusal::new(RefusedLogin::Limit, error))
@@ -100,7 +100,7 @@ fn too_late() -> PgError {
 /// From the startup packet to the right to a session, or the reason why there is none.
 async fn enter_in_time(
     conn: &mut Conn<Socket>,
-    startup: &Startup,
+    startup: &mut Startup,
     peer: &Peer,
     shared: &Shared,
     deadline: Option<Instant>,
@@ -116,7 +116,7 @@ async fn enter_in_time(
 
 async fn enter(
     conn: &mut Conn<Socket>,
-    startup: &Startup,
+    startup: &mut Startup,
     peer: &Peer,
     shared: &Shared,
 ) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
@@ -135,6 +135,8 @@ async fn enter(
     let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
     let database = rights::check_database(identity.role, &engine, shared);
     database.map_err(refused(RefusedLogin::Database))?;
+    let settings = startup.apply_settings().map_err(PgError::into_fatal);
+    settings.map_err(refused(RefusedLogin::Protocol))?;
     Ok((identity, engine, admission))
 }
 
