@@ -71,7 +71,8 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
             shared.options.access.refusals().count(reason);
             let reason = reason.name();
             tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
-            conn.send_error(&refusal.error);
+            // Nobody is known: whatever it was, there is nothing behind it.
+            conn.send_error(&refusal.error.into_fatal());
             // Who was refused still has his place, which another may need.
             tokio::select! {
                 () = conn.close_after_last_words() => {}
@@ -199,5 +200,87 @@ impl std::fmt::Display for SessionEnd {
             }
             Self::Malformed(words) => write!(f, "malformed standby message: {words}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::disk::RealDisk;
+    use crate::engine::{Databases, EngineOptions};
+    use crate::hba::HbaRules;
+    use crate::server::{Access, Server, ServerOptions};
+
+    /// A startup packet of `user` with a query behind it, in one piece; all that is answered.
+    async fn answer(address: SocketAddr, user: &str) -> Vec<u8> {
+        let text = format!("user\0{user}\0database\0pgspool\0\0");
+        let mut bytes = u32::try_from(text.len() + 8)
+            .unwrap()
+            .to_be_bytes()
+            .to_vec();
+        bytes.extend((3_u32 << 16).to_be_bytes());
+        bytes.extend(text.bytes());
+        for _ in 0..2 {
+            bytes.extend(b"Q\0\0\0\x16SELECT 'answered'\0");
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        let mut answer = vec![];
+        match stream.read_to_end(&mut answer).await {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+        answer
+    }
+
+    #[tokio::test]
+    async fn an_authentication_that_goes_wrong_is_fatal_and_answers_nothing_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let databases = Databases::open(
+            Arc::new(RealDisk),
+            folder.path(),
+            EngineOptions::default(),
+            Moment::now(),
+        );
+        let options = ServerOptions {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            access: Access::new(HbaRules::trust_all()),
+            authentication_timeout: Duration::from_millis(300),
+            auth_delay: Duration::ZERO,
+            ..ServerOptions::default()
+        };
+        let databases = Arc::new(databases.unwrap());
+        let server = Server::bind(Arc::clone(&databases), options).await.unwrap();
+        let address = *server.local_addrs().first().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let clients = async move {
+            for (user, code) in [(auth::FAILS, "58030"), (auth::HANGS, "57014")] {
+                let answer = answer(address, user).await;
+                let len = u32::from_be_bytes(*answer.get(1..).unwrap().first_chunk().unwrap());
+                assert_eq!(
+                    usize::try_from(len).unwrap() + 1,
+                    answer.len(),
+                    "one message"
+                );
+                let error = String::from_utf8(answer).unwrap();
+                let beginning = format!("SFATAL\0VFATAL\0C{code}\0M");
+                assert!(
+                    error.starts_with('E') && error.contains(&beginning),
+                    "{error:?}"
+                );
+            }
+            // A fault of this program: the connection is gone, in a release with all of it.
+            assert_eq!(answer(address, auth::PANICS).await, b"");
+            drop(stop);
+        };
+        let (report, ()) = tokio::join!(server.run(async { drop(stopped.await) }), clients);
+        assert_eq!((report.num_accepted, report.num_panicked), (3, 1));
+        assert!(databases.close().is_empty());
     }
 }
