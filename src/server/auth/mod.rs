@@ -125,6 +125,23 @@ async fn go_wrong(user: &str) -> Result<(), Refusal> {
     }
 }
 
+/// A proof of somebody who does not exist, for fuzzing; bound to the
+/// certificate where there is one.
+#[cfg(any(test, fuzzing))]
+pub(super) async fn prove_stranger<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+    certificate_pem: Option<&str>,
+) {
+    let tls = certificate_pem.map(|pem| super::peer::TlsPeer {
+        server_certificate_pem: pem.as_bytes().to_vec(),
+        ..super::peer::TlsPeer::default()
+    });
+    let mocks = MockVerifiers::new(b"secret");
+    let candidate = Candidate::new("stranger", &crate::roles::RoleSet::default(), &mocks, 0);
+    let proven = scram::prove(conn, "stranger", tls.as_ref(), candidate).await;
+    assert!(proven.is_err(), "nothing proves a stranger");
+}
+
 /// The role that was proven, if it is there and may log in.
 fn admitted(user: &str, rule: &HbaRule, shared: &Shared) -> Result<Identity, Refusal> {
     let roles = shared.databases.roles().current();
