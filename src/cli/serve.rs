@@ -81,19 +81,20 @@ pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let sources = sources(&args);
-    let loaded = sources.load()?;
+    let mut loaded = sources.load()?;
     let log = Log::start(&loaded.settings.watching);
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     Loaded::warn_of_unknown(variables);
     for (name, value) in loaded.settings.changed() {
         tracing::info!("{name} = {value}");
     }
+    let data = DataDir::create(&args.data.dir)?;
+    loaded.data_directory_mode = Some(data.check_mode()?);
     let shown = ShownSettings::new(loaded.shown());
     let mut options = loaded.settings.clone();
     options.server.shown = shown.clone();
     options.engine.recovery = args.recovery.into();
 
-    let data = DataDir::create(&args.data.dir)?;
     let access = options.server.access.clone();
     let rule_files = load_rules(data.path(), &options, &access)?;
     access.replace_tls(TlsContext::load(&options.tls, data.path())?);
