@@ -26,7 +26,50 @@ const TOO_MANY_WAIT: &str = "too many connections wait to log in";
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// One connection, from its first byte to its last.
-pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, seat: Seat) {
+pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>, seat: Seat) {
+    let login = log_in(socket, peer, Arc::clone(&shared), seat);
+    let Some(Some(entrant)) = shared.door_threads.run(login).await else {
+        return;
+    };
+    let Entrant {
+        conn,
+        peer,
+        startup,
+        identity,
+        engine,
+        admission,
+    } = *entrant;
+    let (user, database) = (startup.user.clone(), startup.database.clone());
+    let address = peer.to_string();
+    shared.door.sessions.increment();
+    let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
+    let (pid, end) = session.run().await;
+    tracing::info!(
+        peer = address,
+        pid,
+        user,
+        database,
+        "connection ended: {end}"
+    );
+}
+
+/// Who came in, with all that a session begins with.
+struct Entrant {
+    conn: Conn<Socket>,
+    peer: Peer,
+    startup: Startup,
+    identity: Identity,
+    engine: Arc<Engine>,
+    admission: Admission,
+}
+
+/// From the first byte to the right to a session. `None`: the connection has ended.
+async fn log_in(
+    socket: Socket,
+    mut peer: Peer,
+    shared: Arc<Shared>,
+    seat: Seat,
+) -> Option<Box<Entrant>> {
     let mut conn = Conn::new(socket);
     conn.set_max_message(shared.options.limits.max_startup_message_size);
     let deadline = deadline(&shared);
@@ -39,10 +82,10 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
         Err(reason) => {
             conn.close().await;
             tracing::info!(%peer, "connection ended before a session: {reason}");
-            return;
+            return None;
         }
     };
-    let (user, database) = (startup.user.clone(), startup.database.clone());
+    let (user, database) = (&startup.user, &startup.database);
     let entered = tokio::select! {
         entered = enter_in_time(&mut conn, &mut startup, &peer, &shared, deadline) => entered,
         () = seat.lost() => {
@@ -52,19 +95,15 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     };
     match entered {
         Ok((identity, engine, admission)) => {
-            drop(seat);
             tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
-            let address = peer.to_string();
-            shared.door.sessions.increment();
-            let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
-            let (pid, end) = session.run().await;
-            tracing::info!(
-                peer = address,
-                pid,
-                user,
-                database,
-                "connection ended: {end}"
-            );
+            Some(Box::new(Entrant {
+                conn,
+                peer,
+                startup,
+                identity,
+                engine,
+                admission,
+            }))
         }
         Err(refusal) => {
             let (reason, method) = (refusal.reason, refusal.method);
@@ -78,6 +117,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
                 () = conn.close_after_last_words() => {}
                 () = seat.lost() => {}
             }
+            None
         }
     }
 }

@@ -14,6 +14,7 @@ mod conn;
 mod copy_in;
 mod descriptors;
 mod door;
+mod door_threads;
 mod extended;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -67,6 +68,7 @@ use crate::engine::Databases;
 use crate::metrics::DoorCounters;
 use crate::roles::Rights;
 use activity::Sessions;
+use door_threads::DoorThreads;
 use limits::{Census, WaitingRoom};
 use listener::Listener;
 use portal::MAX_RUNNING_OF_ALL;
@@ -154,8 +156,8 @@ pub enum BindError {
     /// There is no Unix socket.
     #[error(transparent)]
     UnixSocket(#[from] UnixSocketError),
-    /// No threads for queries.
-    #[error("cannot make threads for queries")]
+    /// No threads for queries or logins.
+    #[error("cannot make threads for queries and logins")]
     Threads(#[source] io::Error),
     /// The operating system refused.
     #[error("cannot listen on {address}")]
@@ -208,6 +210,7 @@ struct Shared {
     started_unix_ms: u64,
     sessions: Arc<Sessions>,
     door: DoorCounters,
+    door_threads: DoorThreads,
     queries: Arc<Queries>,
     /// One permit for each portal whose rows are not all taken.
     portals: Arc<Semaphore>,
@@ -278,6 +281,7 @@ impl Server {
             started_unix_ms: Moment::now().unix_ms,
             sessions: Arc::new(Sessions::default()),
             door: DoorCounters::default(),
+            door_threads: DoorThreads::new().map_err(BindError::Threads)?,
             queries: Arc::new(Queries::new(max_queries).map_err(BindError::Threads)?),
             portals: Arc::new(Semaphore::new(MAX_RUNNING_OF_ALL)),
             census: Arc::default(),

@@ -21,7 +21,7 @@ impl QueryThreads {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(num_threads.max(1))
             .thread_name("query")
-            .on_thread_start(step_back)
+            .on_thread_start(|| step_back(NICE))
             .build()?;
         Ok(Self {
             runtime: Some(runtime),
@@ -40,10 +40,10 @@ impl QueryThreads {
     }
 }
 
-/// On Linux this is about the calling thread alone.
-fn step_back() {
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "a query's thread keeps its priority");
+/// Lowers the priority. On Linux this is about the calling thread alone.
+pub(super) fn step_back(by: i32) {
+    if let Err(error) = rustix::process::nice(by) {
+        tracing::debug!(%error, "a thread keeps its priority");
     }
 }
 
