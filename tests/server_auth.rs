@@ -318,6 +318,90 @@ fn broken_last_messages_are_refused() {
 }
 
 #[test]
+fn which_settings_there_are_is_told_behind_the_proof_only() {
+    let (server, access) = server(&format!("host all ann all reject\n{SCRAM}"));
+    let told = [
+        (("options", "-cnosuch=1"), "42704"),
+        (("nosuch", "1"), "42704"),
+        (("options", "-x"), "42601"),
+        (("client_encoding", "LATIN1"), "0A000"),
+    ];
+    for (asked, code) in told {
+        let knock_as = |user| knock(&server, &[("user", user), ("database", "pgspool"), asked]);
+        let refused = only_error(&knock_as("ann").until_end());
+        assert_eq!(refused.0, "28000", "{asked:?}");
+        for user in ["carol", "nobody"] {
+            let refused = log_in(&mut knock_as(user), "wrong");
+            assert_eq!(only_error(&refused).0, "28P01", "{asked:?}");
+        }
+        let answer = log_in(&mut knock_as("carol"), "secret");
+        let (proven, refused) = answer.split_first().unwrap();
+        assert_eq!(proven.body[..4], [0, 0, 0, 12]);
+        assert_eq!(only_error(refused).0, code, "{asked:?}");
+    }
+    assert_eq!(count(&access, RefusedLogin::Protocol), told.len() as u64);
+}
+
+#[test]
+fn a_refusal_of_settings_by_a_stranger_is_late_as_any_other() {
+    let delay = Duration::from_millis(200);
+    let (server, _) = server_with("host all ann all reject\n", delay);
+    let begin = Instant::now();
+    let user = [("user", "ann"), ("options", "-cnosuch=1")];
+    assert_eq!(only_error(&knock(&server, &user).until_end()).0, "28000");
+    assert!(begin.elapsed() >= delay);
+}
+
+/// What is left when a query stands behind a login that comes to nothing.
+#[test]
+fn the_authentication_timeout_answers_no_query_that_waits() {
+    let access = Access::new(HbaRules::parse(SCRAM).unwrap());
+    let server = TestServer::start_with(EngineOptions::default(), |options| {
+        options.access = access;
+        options.authentication_timeout = Duration::from_millis(200);
+        // The query comes while the refused proof waits.
+        options.auth_delay = Duration::from_secs(60);
+    });
+    let mut client = knock_as(&server, "ann");
+    let last = exchange(&mut client, "wrong").last;
+    client.raw(&[last, message(b'Q', b"SELECT 1\0")].concat());
+    assert_eq!(only_error(&client.until_end()).0, "57014");
+}
+
+/// How long the server thinks about a wrong proof, the middle of many.
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[test]
+fn who_does_not_exist_costs_as_much_time_as_a_wrong_password() {
+    let (server, _) = server(SCRAM);
+    let (mut unknown, mut wrong) = (vec![], vec![]);
+    for _ in 0..60 {
+        // By turns, so that what else the machine does meets both.
+        for (user, times) in [("nobody", &mut unknown), ("carol", &mut wrong)] {
+            let begin = Instant::now();
+            let mut client = knock_as(&server, user);
+            assert_eq!(client.read().unwrap().tag, 'R');
+            client.raw(&initial("SCRAM-SHA-256", "n,,n=,r=abcdefghijklmnop"));
+            let first = client.read().unwrap();
+            let nonce = String::from_utf8_lossy(&first.body[4..]).into_owned();
+            let nonce = nonce.split(',').next().unwrap();
+            let proof = STANDARD.encode([7; 32]);
+            let last = format!("c=biws,{nonce},p={proof}");
+            client.raw(&message(b'p', last.as_bytes()));
+            assert_eq!(only_error(&client.until_end()).0, "28P01");
+            times.push(begin.elapsed());
+        }
+    }
+    let (unknown, wrong) = (middle(unknown), middle(wrong));
+    let slack = Duration::from_millis(1);
+    assert!(unknown < wrong * 2 + slack, "{unknown:?} {wrong:?}");
+    assert!(wrong < unknown * 2 + slack, "{unknown:?} {wrong:?}");
+}
+
+#[test]
 fn who_may_not_log_in_hears_it_behind_the_proof_only() {
     let (server, access) = server(SCRAM);
     let refused = log_in(&mut knock_as(&server, "nologin"), "secret");

@@ -34,7 +34,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
         negotiated = negotiate(&mut conn, &mut peer, &shared, deadline) => negotiated,
         () = seat.lost() => Err(TOO_MANY_WAIT.to_owned()),
     };
-    let startup = match negotiated {
+    let mut startup = match negotiated {
         Ok(startup) => startup,
         Err(reason) => {
             conn.close().await;
@@ -44,7 +44,7 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     };
     let (user, database) = (startup.user.clone(), startup.database.clone());
     let entered = tokio::select! {
-        entered = enter_in_time(&mut conn, &startup, &peer, &shared, deadline) => entered,
+        entered = enter_in_time(&mut conn, &mut startup, &peer, &shared, deadline) => entered,
         () = seat.lost() => {
             let error = PgError::fatal("53300", TOO_MANY_WAIT);
             Err(Refusal::new(RefusedLogin::Limit, error))
@@ -71,7 +71,8 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
             shared.options.access.refusals().count(reason);
             let reason = reason.name();
             tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
-            conn.send_error(&refusal.error);
+            // Nobody is known: whatever it was, there is nothing behind it.
+            conn.send_error(&refusal.error.into_fatal());
             // Who was refused still has his place, which another may need.
             tokio::select! {
                 () = conn.close_after_last_words() => {}
@@ -100,7 +101,7 @@ fn too_late() -> PgError {
 /// From the startup packet to the right to a session, or the reason why there is none.
 async fn enter_in_time(
     conn: &mut Conn<Socket>,
-    startup: &Startup,
+    startup: &mut Startup,
     peer: &Peer,
     shared: &Shared,
     deadline: Option<Instant>,
@@ -116,7 +117,7 @@ async fn enter_in_time(
 
 async fn enter(
     conn: &mut Conn<Socket>,
-    startup: &Startup,
+    startup: &mut Startup,
     peer: &Peer,
     shared: &Shared,
 ) -> Result<(Identity, Arc<Engine>, Admission), Refusal> {
@@ -135,6 +136,8 @@ async fn enter(
     let engine = database_of(startup, shared).map_err(refused(RefusedLogin::Database))?;
     let database = rights::check_database(identity.role, &engine, shared);
     database.map_err(refused(RefusedLogin::Database))?;
+    let settings = startup.apply_settings().map_err(PgError::into_fatal);
+    settings.map_err(refused(RefusedLogin::Protocol))?;
     Ok((identity, engine, admission))
 }
 
@@ -197,5 +200,87 @@ impl std::fmt::Display for SessionEnd {
             }
             Self::Malformed(words) => write!(f, "malformed standby message: {words}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::clock::Moment;
+    use crate::disk::RealDisk;
+    use crate::engine::{Databases, EngineOptions};
+    use crate::hba::HbaRules;
+    use crate::server::{Access, Server, ServerOptions};
+
+    /// A startup packet of `user` with a query behind it, in one piece; all that is answered.
+    async fn answer(address: SocketAddr, user: &str) -> Vec<u8> {
+        let text = format!("user\0{user}\0database\0pgspool\0\0");
+        let mut bytes = u32::try_from(text.len() + 8)
+            .unwrap()
+            .to_be_bytes()
+            .to_vec();
+        bytes.extend((3_u32 << 16).to_be_bytes());
+        bytes.extend(text.bytes());
+        for _ in 0..2 {
+            bytes.extend(b"Q\0\0\0\x16SELECT 'answered'\0");
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        let mut answer = vec![];
+        match stream.read_to_end(&mut answer).await {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+        answer
+    }
+
+    #[tokio::test]
+    async fn an_authentication_that_goes_wrong_is_fatal_and_answers_nothing_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let databases = Databases::open(
+            Arc::new(RealDisk),
+            folder.path(),
+            EngineOptions::default(),
+            Moment::now(),
+        );
+        let options = ServerOptions {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            access: Access::new(HbaRules::trust_all()),
+            authentication_timeout: Duration::from_millis(300),
+            auth_delay: Duration::ZERO,
+            ..ServerOptions::default()
+        };
+        let databases = Arc::new(databases.unwrap());
+        let server = Server::bind(Arc::clone(&databases), options).await.unwrap();
+        let address = *server.local_addrs().first().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let clients = async move {
+            for (user, code) in [(auth::FAILS, "58030"), (auth::HANGS, "57014")] {
+                let answer = answer(address, user).await;
+                let len = u32::from_be_bytes(*answer.get(1..).unwrap().first_chunk().unwrap());
+                assert_eq!(
+                    usize::try_from(len).unwrap() + 1,
+                    answer.len(),
+                    "one message"
+                );
+                let error = String::from_utf8(answer).unwrap();
+                let beginning = format!("SFATAL\0VFATAL\0C{code}\0M");
+                assert!(
+                    error.starts_with('E') && error.contains(&beginning),
+                    "{error:?}"
+                );
+            }
+            // A fault of this program: the connection is gone, in a release with all of it.
+            assert_eq!(answer(address, auth::PANICS).await, b"");
+            drop(stop);
+        };
+        let (report, ()) = tokio::join!(server.run(async { drop(stopped.await) }), clients);
+        assert_eq!((report.num_accepted, report.num_panicked), (3, 1));
+        assert!(databases.close().is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! What a peer may send, fed from memory.
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::UnixStream;
@@ -9,12 +10,18 @@ use tokio::runtime::{Builder, Runtime};
 use super::conn::{Broken, Conn, CopyInput, Phase};
 use super::peer::Peer;
 use super::socket::Socket;
-use super::{Access, extended, lexer, negotiation};
+use super::{Access, auth, extended, lexer, negotiation};
 
 /// More than any input; answers fit too.
 const ROOM: usize = 1 << 20;
 /// More than any startup packet, less than a socket holds.
 const SOCKET_ROOM: usize = 32 << 10;
+
+/// What SCRAM is bound to.
+static CERTIFICATE: LazyLock<String> = LazyLock::new(|| {
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+    own.expect("a certificate").cert.pem()
+});
 
 thread_local! {
     static RUNTIME: RefCell<Runtime> = RefCell::new(
@@ -46,23 +53,31 @@ pub(crate) fn startup(bytes: &[u8]) {
     });
 }
 
-/// Messages behind the startup, in the phase that the first byte picks.
+/// Messages behind the startup, in the phase that the first byte picks; its third bit says whether
+/// the connection is encrypted.
 pub(crate) fn frontend(bytes: &[u8]) {
     let Some((phase, messages)) = bytes.split_first() else {
         return;
     };
-    let phase = match phase % 3 {
+    let is_encrypted = phase & 4 != 0;
+    let phase = match phase % 4 {
         0 => Phase::Command,
         1 => Phase::ReplicationCommand,
-        _ => Phase::CopyIn,
+        2 => Phase::CopyIn,
+        _ => Phase::Authentication,
     };
     RUNTIME.with_borrow(|runtime| {
         runtime.block_on(async {
             let (mut conn, _client) = conn_of(messages).await;
-            if phase == Phase::CopyIn {
-                copy(&mut conn).await;
-            } else {
-                while read(&mut conn, phase).await.is_ok() {}
+            match phase {
+                Phase::Authentication => {
+                    let pem = is_encrypted.then(|| CERTIFICATE.as_str());
+                    auth::prove_stranger(&mut conn, pem).await;
+                }
+                Phase::CopyIn => copy(&mut conn).await,
+                Phase::Command | Phase::ReplicationCommand => {
+                    while read(&mut conn, phase).await.is_ok() {}
+                }
             }
         });
     });

@@ -33,8 +33,24 @@ pub(super) struct Startup {
     pub(super) database: String,
     /// Kind of connection.
     pub(super) replication: Replication,
-    /// Settings with all that the packet sets.
+    /// Settings; those that the packet sets are in it after [`Startup::apply_settings`].
     pub(super) settings: Settings,
+    /// `options`, as it came.
+    options: String,
+    /// The names that are settings, if they are any, with their values.
+    asked: Vec<(String, String)>,
+}
+
+impl Startup {
+    /// Sets what the packet asks to set. Which settings there are, and with what values, is for
+    /// those only who may have a session: this comes behind the proof.
+    pub(super) fn apply_settings(&mut self) -> Result<(), PgError> {
+        let of_options = parse_options(&self.options)?;
+        for (name, value) in of_options.iter().chain(&self.asked) {
+            self.settings.set_at_start(name, value)?;
+        }
+        Ok(())
+    }
 }
 
 /// The error for a protocol version that is not spoken.
@@ -68,7 +84,7 @@ pub(super) fn parse_packet<S: AsyncRead + AsyncWrite + Unpin>(
         let newest = i32::try_from(PROTOCOL).unwrap_or_default();
         conn.send(&NegotiateProtocolVersion::new(newest, extensions));
     }
-    build(parameters, wal_sender_timeout).map_err(PgError::into_fatal)
+    build(&parameters, wal_sender_timeout).map_err(PgError::into_fatal)
 }
 
 fn parse_parameters(body: &[u8]) -> Result<Vec<(String, String)>, PgError> {
@@ -102,7 +118,7 @@ fn cstring(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn build(
-    parameters: Vec<(String, String)>,
+    parameters: &[(String, String)],
     wal_sender_timeout: Option<Duration>,
 ) -> Result<Startup, PgError> {
     let value_of = |wanted: &str| {
@@ -119,22 +135,18 @@ fn build(
         )
     })?;
     let replication = parse_replication(value_of("replication"))?;
-    let mut settings = Settings::new(user, wal_sender_timeout);
-    for (name, value) in parse_options(value_of("options").unwrap_or_default())? {
-        settings.set_at_start(&name, &value)?;
-    }
-    for (name, value) in &parameters {
-        match name.as_str() {
-            "user" | "database" | "replication" | "options" => {}
-            extension if extension.starts_with("_pq_.") => {}
-            name => settings.set_at_start(name, value)?,
-        }
-    }
+    let is_setting = |name: &str| {
+        !matches!(name, "user" | "database" | "replication" | "options")
+            && !name.starts_with("_pq_.")
+    };
+    let asked = parameters.iter().filter(|(name, _)| is_setting(name));
     Ok(Startup {
         user: user.to_owned(),
         database: value_of("database").unwrap_or(user).to_owned(),
         replication,
-        settings,
+        settings: Settings::new(user, wal_sender_timeout),
+        options: value_of("options").unwrap_or_default().to_owned(),
+        asked: asked.cloned().collect(),
     })
 }
 
@@ -233,11 +245,18 @@ mod tests {
 
     #[test]
     fn packet_defaults_are_postgresqls() {
-        let startup = build(packet(&[("user", "ann")]), None).unwrap();
+        let startup = build(&packet(&[("user", "ann")]), None).unwrap();
         assert_eq!(startup.database, "ann");
         assert_eq!(startup.replication, Replication::No);
-        assert!(build(packet(&[("database", "x")]), None).is_err());
-        assert!(build(packet(&[("user", "x"), ("nosuch", "1")]), None).is_err());
+        assert!(build(&packet(&[("database", "x")]), None).is_err());
+        for wrong in [
+            ("nosuch", "1"),
+            ("options", "-x"),
+            ("options", "-cnosuch=1"),
+        ] {
+            let mut startup = build(&packet(&[("user", "x"), wrong]), None).unwrap();
+            assert!(startup.apply_settings().is_err(), "{wrong:?}");
+        }
         for (value, replication) in [
             ("database", Some(Replication::Logical)),
             ("true", Some(Replication::Physical)),

@@ -74,6 +74,8 @@ async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
 ) -> Result<Identity, Refusal> {
     let user = attempt.user;
+    #[cfg(test)]
+    go_wrong(user).await?;
     let certificate = match rule.client_cert {
         ClientCert::No => None,
         ClientCert::VerifyCa | ClientCert::VerifyFull => Some(client_certificate(peer)?),
@@ -99,6 +101,45 @@ async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     admitted(user, rule, shared)
+}
+
+/// Users of the door's tests whose proof goes wrong in this way.
+#[cfg(test)]
+pub(super) const FAILS: &str = "proof_fails";
+#[cfg(test)]
+pub(super) const HANGS: &str = "proof_hangs";
+#[cfg(test)]
+pub(super) const PANICS: &str = "proof_panics";
+
+/// Stands for a part of the proof that is out of order, and says so as a statement would.
+#[cfg(test)]
+async fn go_wrong(user: &str) -> Result<(), Refusal> {
+    match user {
+        FAILS => {
+            let error = PgError::error("58030", "could not read roles");
+            Err(Refusal::new(RefusedLogin::Password, error))
+        }
+        HANGS => std::future::pending().await,
+        PANICS => panic!("as a test asked"),
+        _ => Ok(()),
+    }
+}
+
+/// A proof of somebody who does not exist, for fuzzing; bound to the
+/// certificate where there is one.
+#[cfg(any(test, fuzzing))]
+pub(super) async fn prove_stranger<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<S>,
+    certificate_pem: Option<&str>,
+) {
+    let tls = certificate_pem.map(|pem| super::peer::TlsPeer {
+        server_certificate_pem: pem.as_bytes().to_vec(),
+        ..super::peer::TlsPeer::default()
+    });
+    let mocks = MockVerifiers::new(b"secret");
+    let candidate = Candidate::new("stranger", &crate::roles::RoleSet::default(), &mocks, 0);
+    let proven = scram::prove(conn, "stranger", tls.as_ref(), candidate).await;
+    assert!(proven.is_err(), "nothing proves a stranger");
 }
 
 /// The role that was proven, if it is there and may log in.
