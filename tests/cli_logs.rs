@@ -14,10 +14,12 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use cli_support::{Home, pgspool};
-use support::{RawClient, startup};
+use cli_support::{Home, pgspool, refuse};
+use support::{PATIENCE, RawClient, startup};
 
 /// A server whose log is a file.
 struct Serve {
@@ -83,14 +85,24 @@ impl Serve {
     }
 
     fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-HUP", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begin.elapsed() < PATIENCE, "it runs on: {}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -99,6 +111,30 @@ impl Drop for Serve {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A stream in the middle of a transaction that nobody reads: a server that stops waits for it.
+fn in_a_transaction(address: SocketAddr) -> RawClient {
+    let user = [("user", "pgspool"), ("database", "pgspool")];
+    let mut client = RawClient::connect(address);
+    client.start(&[user[0], user[1], ("replication", "database")]);
+    client.create_slot("slow", "json");
+    let mut producer = RawClient::connect(address);
+    producer.start(&user);
+    producer.query("BEGIN");
+    producer.begin_copy();
+    let filling = "x".repeat(100_000);
+    for id in 0..300 {
+        producer.copy_data(&format!(
+            "{{\"operation\":\"insert\",\"collection\":\"orders\",\"rid\":{id},\
+             \"kind\":\"row\",\"timestamp\":1,\"metadata\":{{\"x\":\"{filling}\"}}}}\n"
+        ));
+    }
+    producer.end_copy();
+    assert_eq!(producer.query("COMMIT")[0].tag, 'C');
+    client.stream("slow");
+    client.data();
+    client
 }
 
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z  INFO pgspool: forged\u{1b}[2J\r";
@@ -170,10 +206,11 @@ fn log_levels_change_at_a_reload_unless_rust_log_says_them() {
 #[test]
 fn admin_is_off_unless_asked_for_and_ends_with_the_server() {
     let home = Home::new();
+    home.trust_loopback();
     let server = Serve::start(&home, None, &[]);
     assert!(!server.said.contains("status on"), "{}", server.said);
     drop(server);
-    let server = Serve::start(&home, None, &["--admin", "127.0.0.1:0"]);
+    let mut server = Serve::start(&home, None, &["--admin", "127.0.0.1:0"]);
     let status = server
         .said
         .lines()
@@ -183,12 +220,27 @@ fn admin_is_off_unless_asked_for_and_ends_with_the_server() {
         admin_support::get(admin, "/readyz"),
         (200, "ready\n".to_owned())
     );
-    drop(server);
+    let stream = in_a_transaction(server.address);
+    server.signal("-TERM");
+    support::eventually("it says that it stops", || {
+        admin_support::get(admin, "/readyz").0 == 503
+    });
+    // Nobody waits for it any more.
+    drop(stream);
+    assert!(server.ended().success());
     assert!(std::net::TcpStream::connect(admin).is_err());
-    let refused = pgspool(&["serve", "--data", &home.data(), "--admin", "0.0.0.0:0"]);
+}
+
+#[test]
+fn admin_for_other_machines_is_a_setting_and_is_warned_of() {
+    // An address for documents: no machine has it, so that nothing listens.
+    let (home, nowhere) = (Home::new(), "192.0.2.1:0");
+    let refused = pgspool(&["serve", "--data", &home.data(), "--admin", nowhere]);
     assert_eq!(refused.status.code(), Some(2));
     let words = String::from_utf8(refused.stderr).unwrap();
     assert!(words.contains("-c admin_listen"), "{words}");
-    let server = Serve::start(&home, None, &["-c", "admin_listen=0.0.0.0:0"]);
-    server.until_logged("ask nobody who they are");
+    let setting = format!("admin_listen={nowhere}");
+    let words = refuse(&["serve", "--data", &home.data(), "-c", &setting]);
+    assert!(words.contains("ask nobody who they are"), "{words}");
+    assert!(words.contains("192.0.2.1"), "{words}");
 }

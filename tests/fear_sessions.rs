@@ -12,8 +12,10 @@ mod fear_support;
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Instant;
 
 use crash_support::{Connection, PATIENCE, ServerProcess};
 use fear_support::{Reader, create_slot, eventually, lines, value};
@@ -36,6 +38,9 @@ fn without_descriptors_accepting_pauses_and_all_else_goes_on() {
     let idle: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
         .collect();
+    let waiting = thread::spawn(move || value(port, "SELECT 1"));
+    let words = "too few open files are allowed for more connections";
+    eventually("accepting pauses", || server.log().contains(words));
 
     // Segments are made and removed, slots are written.
     for round in 0..20 {
@@ -44,13 +49,46 @@ fn without_descriptors_accepting_pauses_and_all_else_goes_on() {
         reader.read_all(&ids.collect());
         reader.confirm();
     }
-    std::thread::sleep(Duration::from_millis(1500));
-    producer.copy(&lines(9000, 10, 10)).unwrap();
-    reader.read_all(&(9000..9010).collect());
+    assert!(!waiting.is_finished(), "there was room for another one");
 
     drop(idle);
+    assert_eq!(waiting.join().unwrap(), "1");
     let failure = "SELECT coalesce(failure, '') FROM pgspool.databases WHERE name = 'pgspool'";
     assert_eq!(value(port, failure), "");
+    drop((reader, producer));
+    assert!(server.terminate());
+}
+
+/// Sets the limit of open files of a process, the one that it may raise itself.
+fn limit_descriptors(pid: u32, limit: u32) {
+    let mut command = Command::new("prlimit");
+    command.args(["--pid", &pid.to_string(), &format!("--nofile={limit}:")]);
+    assert!(command.status().unwrap().success());
+}
+
+#[test]
+fn when_accepting_fails_those_who_wait_are_served_later() {
+    let home = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(home.path(), &[]);
+    let (port, pid) = (server.port, server.pid());
+    create_slot(port, "reader");
+    let mut reader = Reader::start(port, "reader");
+    let mut producer = Connection::plain(port).unwrap();
+    // Makes the files that publishing needs.
+    producer.copy(&lines(0, 1, 10)).unwrap();
+    // From here on there is none left.
+    let open = |number: &u32| Path::new(&format!("/proc/{pid}/fd/{number}")).is_symlink();
+    limit_descriptors(pid, (0..).find(|number| !open(number)).unwrap());
+    let waiting = thread::spawn(move || value(port, "SELECT 1"));
+    let words = "cannot accept connections; trying again and again";
+    eventually("accepting pauses", || server.log().contains(words));
+
+    producer.copy(&lines(1, 10, 10)).unwrap();
+    reader.read_all(&(0..11).collect());
+    assert!(!waiting.is_finished(), "it was accepted");
+
+    limit_descriptors(pid, 1024);
+    assert_eq!(waiting.join().unwrap(), "1");
     drop((reader, producer));
     assert!(server.terminate());
 }
@@ -76,7 +114,7 @@ fn a_subscriber_that_never_reads_costs_no_memory_and_is_dropped() {
             before = server.memory();
         }
     }
-    // It sent 40 MiB since.
+    // 70 MiB were published since, which the silent one did not take.
     let grew = server.memory().saturating_sub(before);
     assert!(grew < 24 * MIB, "{} MiB more", grew / MIB);
     let active = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'silent' AND active";

@@ -50,8 +50,6 @@ pub struct AdminListener {
 impl AdminListener {
     /// Listens on `address`.
     pub async fn bind(address: SocketAddr, watch: Watch) -> Result<Self, AdminBindError> {
-        let bound = TcpListener::bind(address).await;
-        let socket = bound.map_err(|source| AdminBindError { address, source })?;
         if !address.ip().is_loopback() {
             tracing::warn!(
                 %address,
@@ -59,6 +57,8 @@ impl AdminListener {
                  who they are"
             );
         }
+        let bound = TcpListener::bind(address).await;
+        let socket = bound.map_err(|source| AdminBindError { address, source })?;
         Ok(Self { socket, watch })
     }
 
