@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(clippy::as_conversions, clippy::panic, missing_docs, unreachable_pub)]
 
+pub mod scram;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
