@@ -377,7 +377,11 @@ impl<S: Read + Write> RawClient<S> {
         let mut byte = [0];
         match self.socket.read(&mut byte) {
             Ok(1) => Some(byte[0]),
-            _ => None,
+            Err(error) => {
+                assert!(is_end(&error), "no answer: {error}");
+                None
+            }
+            Ok(_) => None,
         }
     }
 
@@ -492,6 +496,21 @@ impl<S: Read + Write> RawClient<S> {
         self.message(b'c', b"");
         self.until_ready()
     }
+}
+
+/// Whether a failed read means that the connection is over: that nothing came for long is no end.
+fn is_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    !matches!(error.kind(), WouldBlock | TimedOut)
+}
+
+/// Everything that still comes, to the end, which must come too.
+pub fn ends(stream: &mut impl Read) -> Vec<u8> {
+    let mut bytes = vec![];
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert!(is_end(&error), "no end behind {bytes:?}: {error}");
+    }
+    bytes
 }
 
 /// The id in a record's JSON.
