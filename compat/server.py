@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
+import queue
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 import zlib
 
@@ -17,6 +19,8 @@ BIN = os.environ.get("PGSPOOL_BIN", str(ROOT / "target/release/pgspool"))
 PG_BIN = pathlib.Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
 FIXTURES = ROOT / "tests/fixtures/reddb"
 USER = "pgspool"
+# Seconds, longer than anything that is not broken takes.
+PATIENCE = 60
 LISTENING = re.compile(r"^listening on 127\.0\.0\.1:(\d+)$")
 
 
@@ -47,19 +51,36 @@ class Server(Clients):
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.log, text=True, stdin=subprocess.DEVNULL
         )
+        # Read by a thread of its own, which goes on when nobody asks: it may print more.
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read_lines, daemon=True).start()
         self.port = self._read_port()
         self.password_file = self.data / "owner.pgpass"
         # All clients are libpq's and look there, those that tests start and those in this process.
         os.environ["PGPASSFILE"] = str(self.password_file)
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def _read_lines(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
 
     def _read_port(self):
-        for line in self.process.stdout:
-            found = LISTENING.match(line)
-            if found:
-                return int(found.group(1))
+        return int(self._said(LISTENING))
+
+    def _said(self, wanted):
+        """What a line that it prints holds; a server that never prints it is killed."""
+        deadline = time.monotonic() + PATIENCE
+        trouble = "the server did not start"
+        try:
+            while (line := self.lines.get(timeout=max(deadline - time.monotonic(), 0))) is not None:
+                found = wanted.match(line)
+                if found:
+                    return found.group(1)
+        except queue.Empty:
+            trouble = f"not said within {PATIENCE} s: {wanted.pattern}"
+        self.process.kill()
         self.process.wait()
-        raise AssertionError(f"the server did not start:\n{self.log_text()}")
+        raise AssertionError(f"{trouble}:\n{self.log_text()}")
 
     def password(self):
         """The owner's password, as the first start wrote it."""
@@ -80,7 +101,6 @@ class Server(Clients):
         finally:
             self.process.kill()
             self.process.wait()
-            self.process.stdout.close()
             self.log.close()
         return code
 

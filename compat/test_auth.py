@@ -1,5 +1,6 @@
 """Who comes in with PostgreSQL's own clients: passwords, rules, rights, the first start's files."""
 
+import getpass
 import os
 import re
 import stat
@@ -134,17 +135,18 @@ class Auth(ServerTest):
     def test_a_unix_socket_knows_its_user_by_a_map(self):
         self.server.stop()
         (self.data / "pg_hba.conf").write_text("local all all peer map=os\n", encoding="utf-8")
-        (self.data / "pg_ident.conf").write_text("os root pgspool\n", encoding="utf-8")
+        me = getpass.getuser()
+        (self.data / "pg_ident.conf").write_text(f"os {me} pgspool\n", encoding="utf-8")
         self.start()
         port = self.server.port
         address = ["-h", self.data, "-p", str(port), "-d", "pgspool", "-w", "-Atc"]
         done = run([PG_BIN / "psql", "-X", "-U", "pgspool", *address, "SELECT current_user"])
         self.assertEqual((done.stdout.strip(), done.stderr), ("pgspool", ""))
-        done = run([PG_BIN / "psql", "-X", "-U", "root", *address, "SELECT 1"])
-        self.assertIn('Peer authentication failed for user "root"', done.stderr)
+        done = run([PG_BIN / "psql", "-X", "-U", "somebody", *address, "SELECT 1"])
+        self.assertIn('Peer authentication failed for user "somebody"', done.stderr)
         done = run([PG_BIN / "psql", "-X", "-U", "pgspool", *address,
                     "SELECT map_name, sys_name, pg_username FROM pg_ident_file_mappings"])
-        self.assertEqual(done.stdout.strip(), "os|root|pgspool")
+        self.assertEqual(done.stdout.strip(), f"os|{me}|pgspool")
 
     def until_logged(self, words):
         for _ in range(200):

@@ -1,13 +1,19 @@
 """/metrics as the parser of Prometheus's own Python client reads it, against the SQL views."""
 
+import operator
+import os
 import re
+import subprocess
+import threading
+import time
 import unittest
 import urllib.error
 import urllib.request
 
+import psycopg2
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import Server, ServerTest, record
+from server import PG_BIN, USER, Server, ServerTest, record
 
 STATUS = re.compile(r"^status on (http://127\.0\.0\.1:\d+)/$")
 COUNTED = 500
@@ -18,12 +24,8 @@ class WatchedServer(Server):
 
     def _read_port(self):
         port = super()._read_port()
-        for line in self.process.stdout:
-            found = STATUS.match(line)
-            if found:
-                self.admin = found.group(1)
-                return port
-        raise AssertionError(f"it does not say where its metrics are:\n{self.log_text()}")
+        self.admin = self._said(STATUS)
+        return port
 
     def get(self, path, **headers):
         request = urllib.request.Request(self.admin + path, headers=headers)
@@ -96,6 +98,57 @@ class Metrics(ServerTest):
         ]:
             told = float(self.value(query))
             self.assertEqual(self.sample(families, name, **labels), told, name)
+
+    def test_metrics_hold_while_a_copy_and_a_stream_run(self):
+        self.value("SELECT pg_create_logical_replication_slot('warehouse', 'json')")
+        reader = subprocess.Popen(
+            [str(PG_BIN / "pg_recvlogical"), *self.server._address("pgspool"), "--slot",
+             "warehouse", "--start", "--status-interval", "1", "--file", os.devnull],
+        )
+        self.addCleanup(reader.wait)
+        self.addCleanup(reader.kill)
+        connection = psycopg2.connect(host="127.0.0.1", port=self.server.port, user=USER,
+                                      dbname="pgspool")
+        self.addCleanup(connection.close)
+        connection.autocommit = True
+        cursor = connection.cursor()
+
+        def told():
+            cursor.execute(
+                "SELECT pg_current_wal_lsn() - '0/0', restart_lsn - '0/0', total_bytes "
+                "FROM pg_replication_slots JOIN pg_stat_replication_slots USING (slot_name)"
+            )
+            return [float(value) for value in cursor.fetchone()]
+
+        first, seen = told(), []
+        ended = threading.Event()
+        producer = threading.Thread(target=self.produce, args=(ended,))
+        producer.start()
+        self.addCleanup(producer.join)
+        self.addCleanup(ended.set)
+        deadline = time.monotonic() + 60
+        # Until all three have moved, and often enough.
+        while len(seen) < 20 or not all(map(operator.gt, seen[-1], first)):
+            self.assertLess(time.monotonic(), deadline, f"{first} {seen[-1:]}")
+            low, families, high = told(), self.families(), told()
+            slot = {"database": "pgspool", "slot": "warehouse"}
+            seen.append([
+                self.sample(families, "pgspool_head_lsn_bytes", database="pgspool"),
+                self.sample(families, "pgspool_slot_restart_lsn_bytes", **slot),
+                self.sample(families, "pgspool_slot_sent_bytes_total", **slot),
+            ])
+            for least, metric, most in zip(low, seen[-1], high):
+                self.assertTrue(least <= metric <= most, f"{low} {seen[-1]} {high}")
+
+    def produce(self, ended):
+        """COPYs until told to end."""
+        rid = 0
+        while not ended.is_set():
+            lines = "".join(record(rid + n) + "\n" for n in range(COUNTED))
+            rid += COUNTED
+            self.server.psql(
+                "-c", "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)", input=lines
+            )
 
     def test_buckets_rise_to_the_count(self):
         copied = self.server.psql(

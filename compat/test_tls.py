@@ -12,6 +12,7 @@ import unittest
 
 import psycopg
 import psycopg2
+from psycopg2.extras import LogicalReplicationConnection
 
 from server import PG_BIN, ServerTest, USER, pgspool, record, run
 
@@ -22,6 +23,10 @@ hostssl   all twofold  all scram-sha-256 clientcert=verify-full
 hostssl   all all      all scram-sha-256
 local     all all          scram-sha-256
 """
+# What a client that is refused says, by variant; one that comes in says nothing.
+WRONG_PASSWORD = 'password authentication failed for user "{}"'
+EXPIRED = "alert certificate expired|certificate verify failed|reset|closed"
+NO_WALSENDER = "must be superuser or replication role to start walsender"
 MINE = "SELECT version, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
 
@@ -154,6 +159,69 @@ class Tls(ServerTest):
         self.refused("alert|expired|reset|closed", *expired, user="certified")
         foreign = self.with_certificate(self.theirs.client("certified"))
         self.refused("alert|unknown ca|reset|closed", *foreign, user="certified")
+
+    def publish(self, dsn):
+        """psql's \\copy of one record."""
+        path = self.folder / "one.ndjson"
+        path.write_text(record(1) + "\n", encoding="utf-8")
+        copy = f"\\copy pgspool.changes from '{path}' with (format ndjson)"
+        done = run([PG_BIN / "psql", "-XAt", "-v", "VERBOSITY=verbose", dsn, "-c", copy])
+        return done.returncode == 0, done.stdout + done.stderr
+
+    def receive(self, dsn):
+        """pg_recvlogical makes a slot and drops it."""
+        program = [PG_BIN / "pg_recvlogical", "-d", dsn, "--slot", "received"]
+        made = run([*program, "--create-slot", "-P", "json"])
+        if made.returncode:
+            return False, made.stdout + made.stderr
+        dropped = run([*program, "--drop-slot"])
+        return dropped.returncode == 0, dropped.stdout + dropped.stderr
+
+    def replicate(self, dsn):
+        """psycopg2's logical replication connection makes a slot and drops it."""
+        try:
+            connection = psycopg2.connect(dsn, connection_factory=LogicalReplicationConnection)
+            self.addCleanup(connection.close)
+            cursor = connection.cursor()
+            cursor.create_replication_slot("replicated", output_plugin="json")
+            cursor.drop_replication_slot("replicated")
+        except psycopg2.Error as error:
+            return False, f"{error.pgcode}: {error}"
+        return True, ""
+
+    def test_every_client_in_every_variant(self):
+        for statement in [
+            "CREATE ROLE powerless LOGIN PASSWORD 'of somebody'",
+            "GRANT CONNECT ON DATABASE pgspool TO powerless",
+            "CREATE ROLE outside LOGIN REPLICATION PUBLISH PASSWORD 'of somebody'",
+        ]:
+            made = self.psql(statement, "sslmode=require")
+            self.assertEqual(made.returncode, 0, made.stderr)
+        good = self.with_certificate(self.ours.client("certified"))
+        expired = self.with_certificate(self.ours.client("certified", days="-1"))
+        secure, theirs = "sslmode=require", "password='of somebody'"
+        clients = self.publish, self.receive, self.replicate
+        for variant, user, options, *words in [
+            ("wrong password", USER, [secure, "password=wrong"], WRONG_PASSWORD.format(USER)),
+            ("unknown role", "nobody", [secure], WRONG_PASSWORD.format("nobody")),
+            ("right is missing", "powerless", [secure, theirs],
+             "ERROR:  42501: permission denied for ", NO_WALSENDER, NO_WALSENDER),
+            ("database is not granted", "outside", [secure, theirs],
+             'permission denied for database "pgspool"'),
+            ("expired certificate", "certified", expired, EXPIRED),
+            ("plain where hostssl", USER, ["sslmode=disable"],
+             f'no pg_hba.conf entry for .*, user "{USER}", .*no encryption'),
+            ("good certificate", "certified", good, None),
+            ("sslmode=require", USER, [secure], None),
+        ]:
+            # One for all, or one for each.
+            words = words * len(clients) if len(words) == 1 else words
+            for client, expected in zip(clients, words, strict=True):
+                with self.subTest(variant=variant, client=client.__name__):
+                    comes_in, said = client(self.dsn(*options, user=user))
+                    self.assertEqual(comes_in, expected is None, said)
+                    if expected is not None:
+                        self.assertRegex(said, expected)
 
     def test_direct_tls_and_psycopg(self):
         self.assertGreaterEqual(psycopg.pq.version(), 170000)

@@ -12,6 +12,7 @@ mod dice;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -99,4 +100,55 @@ fn nobody_is_trusted_after_a_first_start() {
     assert!(refused.is_err());
     let refused = config(port, "guess").connect(NoTls).err().unwrap();
     assert_eq!(refused.code().unwrap().code(), "28P01");
+}
+
+fn refused_start(home: &Home) -> String {
+    cli_support::refuse(&["serve", "--data", &home.data(), "--listen", "127.0.0.1:0"])
+}
+
+#[test]
+fn lost_rules_are_not_replaced_where_there_are_roles() {
+    let home = Home::new();
+    drop({
+        let mut server = Server::launch(&home);
+        server.port();
+        server
+    });
+    let rules = home.path("data").join("pg_hba.conf");
+    fs::remove_file(&rules).unwrap();
+    let said = refused_start(&home);
+    assert!(said.contains(rules.to_str().unwrap()), "{said}");
+    assert!(said.contains("pgspool role rules --data"), "{said}");
+    assert!(!rules.exists());
+    cli_support::succeed(&["role", "rules", "--data", &home.data()]);
+    Server::launch(&home).port();
+}
+
+#[test]
+fn roles_that_are_made_before_the_first_start_come_with_rules() {
+    let home = Home::new();
+    cli_support::succeed(&["role", "add", "ann", "--superuser", "--data", &home.data()]);
+    assert!(home.path("data").join("pg_hba.conf").exists());
+    Server::launch(&home).port();
+}
+
+#[test]
+fn a_data_directory_that_others_may_write_to_is_refused() {
+    let home = Home::new();
+    Server::launch(&home).port();
+    let data = home.path("data");
+    let mode = fs::metadata(&data).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o750)).unwrap();
+    let mut server = Server::launch(&home);
+    let mut client = config(server.port(), &password(&home))
+        .connect(NoTls)
+        .unwrap();
+    let row = client.query_one("SELECT current_setting('data_directory_mode')", &[]);
+    assert_eq!(row.unwrap().get::<_, String>(0), "0750");
+    drop((client, server));
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o770)).unwrap();
+    let said = refused_start(&home);
+    assert!(said.contains("has invalid permissions"), "{said}");
+    assert!(said.contains("u=rwx (0700) or u=rwx,g=rx (0750)"), "{said}");
 }

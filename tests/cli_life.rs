@@ -12,11 +12,10 @@ mod dice;
 mod fear_support;
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use pgspool::lsn::Lsn;
@@ -24,6 +23,8 @@ use pgspool::lsn::Lsn;
 use crash_support::{Connection, PATIENCE, ServerProcess};
 use fear_support::{Reader, create_slot, eventually, lines, value};
 
+/// On a busy machine, and less than any timeout that would have to pass first.
+const AT_ONCE: Duration = Duration::from_secs(30);
 const RESTART_LSN: &str = "SELECT restart_lsn FROM pg_replication_slots";
 
 fn serve_and_wait(data: &Path) -> Output {
@@ -105,7 +106,7 @@ fn shutdown_timeout_ends_streams_that_do_not_get_to_a_boundary() {
     assert!(server.ended().success());
     let took = begin.elapsed();
     assert!(
-        (Duration::from_millis(900)..Duration::from_secs(10)).contains(&took),
+        (Duration::from_millis(900)..AT_ONCE).contains(&took),
         "{took:?}"
     );
     drop(reader);
@@ -122,11 +123,7 @@ fn sigint_ends_streams_where_they_are_and_closes_cleanly() {
     assert!(words.contains("C57P01"), "{words}");
     drop(idle);
     assert!(server.ended().success());
-    assert!(
-        begin.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < AT_ONCE, "{:?}", begin.elapsed());
     drop(reader);
 }
 
@@ -134,12 +131,14 @@ fn sigint_ends_streams_where_they_are_and_closes_cleanly() {
 fn a_second_signal_ends_it_at_once_and_the_next_start_recovers() {
     let home = tempfile::tempdir().unwrap();
     let (server, reader) = busy(home.path(), &["shutdown_timeout=60s"]);
-    server.signal("-TERM");
-    thread::sleep(Duration::from_millis(300));
+    let mut idle = Connection::plain(server.port).unwrap();
     let begin = Instant::now();
     server.signal("-TERM");
+    // It has begun to stop.
+    assert_eq!(idle.read().unwrap().tag, b'E');
+    server.signal("-TERM");
     assert_eq!(server.ended().code(), Some(1));
-    assert!(begin.elapsed() < Duration::from_secs(2));
+    assert!(begin.elapsed() < AT_ONCE);
     drop(reader);
     let server = ServerProcess::start(home.path(), &[]);
     let mut reader = Reader::start(server.port, "slow");
@@ -181,6 +180,18 @@ fn a_service_manager_is_told_of_readiness_reloads_and_the_stop() {
     assert!(server.ended().success());
 }
 
+/// Whether a server that was killed ends a client like this.
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+    )
+}
+
 /// What a client that makes and drops slots and publications knows to be there or gone.
 #[derive(Default)]
 struct Known {
@@ -193,8 +204,9 @@ struct Known {
 impl Known {
     /// Makes and drops until the server is gone.
     fn work(&mut self, port: u16, dice: &mut dice::Dice, round: u64) {
-        let Ok(mut session) = Connection::plain(port) else {
-            return;
+        let mut session = match Connection::plain(port) {
+            Ok(session) => session,
+            Err(error) => return assert!(is_gone(&error), "{error}"),
         };
         for n in 0.. {
             let name = format!("r{round}_{n}");
@@ -213,7 +225,12 @@ impl Known {
                 }
                 (None, false) => format!("CREATE PUBLICATION {name} FOR ALL TABLES"),
             };
-            let answered = session.query(&statement).is_ok();
+            let answer = session.query(&statement);
+            if let Err(error) = &answer {
+                // A server that lives and refuses is no crash.
+                assert!(is_gone(error), "{statement}: {error}");
+            }
+            let answered = answer.is_ok();
             match old {
                 Some(old) => {
                     known.remove(&old);

@@ -10,8 +10,9 @@
 mod crash_support;
 mod dice;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -19,13 +20,13 @@ use std::time::Duration;
 use crash_support::ServerProcess;
 use dice::Dice;
 use pgspool::disk::RealDisk;
-use pgspool::roles::{ROLES_FILE, Roles};
+use pgspool::roles::{ROLES_FILE, Rights, Role, Roles, Verifier};
 use postgres::{Client, NoTls};
 
 const ROUNDS: u64 = 5;
 
-/// Connection limits by name.
-type Known = BTreeMap<String, Option<u32>>;
+/// Whole roles by name, but for their OIDs.
+type Known = BTreeMap<String, Role>;
 
 fn pgspool(data: &Path, args: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgspool"));
@@ -42,10 +43,77 @@ fn connect(port: u16) -> Client {
 /// What the file says, but for the one who changes them.
 fn stored(data: &Path) -> Known {
     let set = Roles::inspect(&RealDisk, data).unwrap().unwrap();
-    let others = set.iter().filter(|role| role.name != "ann");
+    let others = set.iter().filter(|role| role.name != "ann").cloned();
     others
-        .map(|role| (role.name.clone(), role.connection_limit))
+        .map(|role| (role.name.clone(), Role { oid: 0, ..role }))
         .collect()
+}
+
+/// What `CREATE ROLE name` makes.
+fn plain(name: &str) -> Role {
+    Role {
+        oid: 0,
+        name: name.to_owned(),
+        rights: Rights::default(),
+        verifier: None,
+        connection_limit: None,
+        valid_until_unix_ms: None,
+        databases: BTreeSet::new(),
+    }
+}
+
+fn verifier(random: &mut Dice) -> Verifier {
+    let salt: Vec<u8> = (0..16).map(|_| random.byte()).collect();
+    Verifier::with_salt("of somebody", &salt, NonZeroU32::new(4096).unwrap())
+}
+
+/// Changes the role in one way, and says so in SQL.
+fn alter(random: &mut Dice, role: &mut Role) -> String {
+    let name = role.name.clone();
+    let on = random.chance(50);
+    let word = if on { "" } else { "NO" };
+    let change = match random.below(8) {
+        0 => {
+            let limit = u32::from(random.byte());
+            role.connection_limit = Some(limit);
+            format!("CONNECTION LIMIT {limit}")
+        }
+        1 => {
+            let verifier = verifier(random);
+            let change = format!("PASSWORD '{verifier}'");
+            role.verifier = Some(verifier);
+            change
+        }
+        2 => {
+            role.verifier = None;
+            "PASSWORD NULL".to_owned()
+        }
+        3 => {
+            role.valid_until_unix_ms = Some(2_208_988_800_000);
+            "VALID UNTIL '2040-01-01 00:00:00+00'".to_owned()
+        }
+        4 => {
+            (role.rights.login, role.rights.publish) = (on, on);
+            format!("{word}LOGIN {word}PUBLISH")
+        }
+        5 => {
+            (role.rights.replication, role.rights.monitor) = (on, on);
+            format!("{word}REPLICATION {word}MONITOR")
+        }
+        6 => {
+            role.rights.superuser = on;
+            format!("{word}SUPERUSER")
+        }
+        _ if on => {
+            role.databases.insert("pgspool".to_owned());
+            return format!("GRANT CONNECT ON DATABASE pgspool TO {name}");
+        }
+        _ => {
+            role.databases.remove("pgspool");
+            return format!("REVOKE CONNECT ON DATABASE pgspool FROM {name}");
+        }
+    };
+    format!("ALTER ROLE {name} {change}")
 }
 
 /// A statement, and what the roles are behind it.
@@ -53,26 +121,32 @@ fn step(random: &mut Dice, known: &Known, number: u64) -> (String, Known) {
     let mut next = known.clone();
     let some = known.keys().nth(random.index(known.len())).cloned();
     let statement = match some {
-        Some(name) if random.chance(30) => {
-            let limit = u32::from(random.byte());
-            next.insert(name.clone(), Some(limit));
-            format!("ALTER ROLE {name} CONNECTION LIMIT {limit}")
-        }
-        Some(name) if random.chance(40) => {
+        Some(name) if random.chance(60) => alter(random, next.get_mut(&name).unwrap()),
+        Some(name) if random.chance(25) => {
             next.remove(&name);
             format!("DROP ROLE {name}")
         }
         Some(name) if random.chance(30) => {
-            let limit = next.remove(&name).unwrap();
-            next.insert(format!("n{number}"), limit);
+            let role = next.remove(&name).unwrap();
+            let to = format!("n{number}");
+            let renamed = Role {
+                name: to.clone(),
+                ..role
+            };
+            next.insert(to, renamed);
             format!("ALTER ROLE {name} RENAME TO n{number}")
         }
         _ => {
-            let names = [format!("r{number}"), format!("s{number}")];
-            next.extend(names.clone().map(|name| (name, None)));
             // Both or none.
-            let [one, two] = names;
-            format!("CREATE USER {one} PASSWORD 'x'; CREATE ROLE {two}")
+            let [one, two] = [format!("r{number}"), format!("s{number}")];
+            let mut user = plain(&one);
+            user.rights.login = true;
+            let verifier = verifier(random);
+            let create = format!("CREATE USER {one} PASSWORD '{verifier}'; CREATE ROLE {two}");
+            user.verifier = Some(verifier);
+            next.insert(one, user);
+            next.insert(two.clone(), plain(&two));
+            create
         }
     };
     (statement, next)

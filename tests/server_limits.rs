@@ -229,8 +229,8 @@ fn a_session_holds_no_more_memory_than_allowed() {
 fn a_session_that_idles_for_too_long_is_ended() {
     let server = start(20, |_| {});
     let mut client = server.session();
-    client.query("SET idle_session_timeout = '300ms'");
     let begin = Instant::now();
+    client.query("SET idle_session_timeout = '300ms'");
     let end = client.until_end();
     let fields = end[0].fields();
     assert_eq!(fields[&'C'], "57P05");
@@ -238,11 +238,7 @@ fn a_session_that_idles_for_too_long_is_ended() {
         fields[&'M'],
         "terminating connection due to idle-session timeout"
     );
-    let took = begin.elapsed();
-    assert!(
-        (Duration::from_millis(250)..Duration::from_secs(5)).contains(&took),
-        "{took:?}"
-    );
+    assert!(begin.elapsed() >= Duration::from_millis(300));
     // Inside a block the other timeout counts.
     let mut client = server.session();
     client.query("SET idle_session_timeout = '100ms'; BEGIN");

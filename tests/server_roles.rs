@@ -6,8 +6,13 @@
 
 mod support;
 
-use pgspool::roles::{Role, RoleSet, Roles, Verifier};
-use support::{Message, RawClient, TestServer};
+use std::sync::Arc;
+
+use pgspool::disk::RealDisk;
+use pgspool::engine::EngineOptions;
+use pgspool::roles::{OWNER_OID, Role, RoleCommand, RoleSet, Roles, Verifier};
+use support::{Message, RawClient, TestServer, superuser};
+use tempfile::TempDir;
 
 const SECRET: &str = "SCRAM-SHA-256$4096:gxq2qyYkAUMkCO5zBJNSLA==$\
                       O0FEOAJGlqwhrNNtng95pX1EXzh6npVPcPTxO66bZIQ=:\
@@ -381,42 +386,43 @@ fn a_ready_made_verifier_is_kept_as_it_is() {
 
 #[test]
 fn the_last_superuser_that_can_log_in_stays_one_and_the_first_is_not_dropped() {
-    let server = TestServer::start();
-    let mut client = server.session();
-    for create in [
-        "CREATE ROLE boss SUPERUSER LOGIN",
-        "CREATE ROLE boss2 SUPERUSER LOGIN",
-    ] {
-        check(&mut client, &[(create, "CREATE ROLE")]);
+    // Without the roles that the other tests come as.
+    let data = Arc::new(TempDir::new().unwrap());
+    let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
+    for name in ["boss", "boss2"] {
+        let (name, changes) = (name.to_owned(), superuser());
+        roles.apply(&RoleCommand::Create { name, changes }).unwrap();
     }
-    let all = server.databases.roles().current();
-    let superusers = all.iter().filter(|role| role.rights.superuser);
-    let (mut others, mut first) = (vec![], String::new());
-    for role in superusers {
-        match role.oid {
-            pgspool::roles::OWNER_OID => first = role.name.clone(),
-            _ => others.push(role.name.clone()),
-        }
-    }
-    let drop = format!("DROP ROLE {first}");
-    let alter = format!("ALTER ROLE {first} NOLOGIN");
-    if first == "boss" {
-        let refused = said(&client.query(&drop));
-        assert!(refused.contains("cannot be dropped") || refused.contains("cannot drop"));
-        check(&mut client, &[(&alter, "ALTER ROLE")]);
-        assert_eq!(others, ["boss2"]);
-        let last = "2BP01 \"boss2\" is the last superuser that can log in";
-        check(
-            &mut client,
-            &[
-                ("ALTER ROLE boss2 NOLOGIN", last),
-                ("ALTER ROLE boss2 NOSUPERUSER", last),
-                ("DROP ROLE boss2", last),
-                ("ALTER ROLE boss LOGIN", "ALTER ROLE"),
-                ("DROP ROLE boss2", "DROP ROLE"),
-            ],
-        );
-    }
+    drop(roles);
+    let server = TestServer::start_on(data, EngineOptions::default(), |_| {});
+    assert_eq!(role(&server, "boss").oid, OWNER_OID);
+    let as_user = |user| {
+        let mut client = server.connect();
+        client.start(&[("user", user), ("database", "pgspool")]);
+        client
+    };
+    let (mut boss, mut boss2) = (as_user("boss"), as_user("boss2"));
+    let required = "2BP01 cannot drop role boss because it is required by the database system";
+    check(
+        &mut boss2,
+        &[
+            ("DROP ROLE boss", required),
+            ("ALTER ROLE boss NOLOGIN", "ALTER ROLE"),
+        ],
+    );
+    let last = "2BP01 \"boss2\" is the last superuser that can log in";
+    check(
+        &mut boss,
+        &[
+            ("ALTER ROLE boss2 NOLOGIN", last),
+            ("ALTER ROLE boss2 NOSUPERUSER", last),
+            ("DROP ROLE boss2", last),
+            ("ALTER ROLE boss LOGIN", "ALTER ROLE"),
+            ("DROP ROLE boss2", "DROP ROLE"),
+            ("ALTER ROLE boss NOLOGIN", &last.replace("boss2", "boss")),
+        ],
+    );
+    assert_eq!(names(&server.databases.roles().current()), ["boss"]);
 }
 
 fn names(roles: &RoleSet) -> Vec<String> {

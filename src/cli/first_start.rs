@@ -33,6 +33,12 @@ const DEFAULT_RULES: &str = include_str!("first_start/pg_hba.conf");
 pub(super) enum FirstStartError {
     #[error("cannot write {}: {reason}", path.display())]
     Write { path: PathBuf, reason: io::Error },
+    #[error(
+        "{} is missing. There are roles already, so the default, which may let others in than it \
+         did, is not put in its place: put yours back, or write the default there with \
+         \"pgspool role rules --data {}\"", path.display(), data.display()
+    )]
+    LostRules { path: PathBuf, data: PathBuf },
     #[error("the system gave no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
@@ -41,7 +47,19 @@ pub(super) enum FirstStartError {
     Role(#[from] RoleError),
 }
 
-/// Writes the rules of a new data directory, unless there are some.
+/// Writes the rules of a new data directory, unless there are some. It is not new where there are
+/// roles: rules that were lost are somebody's decision who may come in.
+pub(super) fn make_rules(path: &Path, data: &Path, is_new: bool) -> Result<(), FirstStartError> {
+    if !is_new && fs::symlink_metadata(path).is_err() {
+        return Err(FirstStartError::LostRules {
+            path: path.to_owned(),
+            data: data.to_owned(),
+        });
+    }
+    write_rules(path)
+}
+
+/// Writes the default rules, unless there are some.
 pub(super) fn write_rules(path: &Path) -> Result<(), FirstStartError> {
     if fs::symlink_metadata(path).is_ok() {
         return Ok(());
@@ -97,6 +115,17 @@ pub(super) fn make_owner(
         path.display()
     );
     Ok(())
+}
+
+/// Whether the file with the owner's password is there, and still lets him in.
+pub(super) fn owner_can_use_file(data: &Path, roles: &Roles) -> bool {
+    let text = fs::read_to_string(data.join(OWNER_PASSWORD_FILE)).unwrap_or_default();
+    let prefix = format!("*:*:*:{OWNER}:");
+    let password = text.lines().find_map(|line| line.strip_prefix(&prefix));
+    let roles = roles.current();
+    let owner = roles.find(OWNER).filter(|role| role.rights.login);
+    let verifier = owner.and_then(|role| role.verifier.as_ref());
+    matches!((password, verifier), (Some(password), Some(verifier)) if verifier.fits(password))
 }
 
 /// The password as libpq looks it up, and how to connect with it.
@@ -244,6 +273,38 @@ mod tests {
             fs::read_to_string(&rules).unwrap(),
             "local all all reject\n"
         );
+    }
+
+    #[test]
+    fn the_password_file_is_named_only_while_it_fits() {
+        let data = tempfile::tempdir().unwrap();
+        let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
+        assert!(!owner_can_use_file(data.path(), &roles));
+        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        assert!(owner_can_use_file(data.path(), &roles));
+        let change = |changes| {
+            let name = OWNER.to_owned();
+            roles.apply(&RoleCommand::Alter { name, changes }).unwrap();
+        };
+        change(RoleChanges {
+            verifier: Some(Some(Verifier::of_password("another").unwrap())),
+            ..RoleChanges::default()
+        });
+        assert!(!owner_can_use_file(data.path(), &roles));
+    }
+
+    #[test]
+    fn lost_rules_beside_roles_are_not_replaced_by_the_default() {
+        let data = tempfile::tempdir().unwrap();
+        let rules = data.path().join("pg_hba.conf");
+        let error = make_rules(&rules, data.path(), false)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(rules.to_str().unwrap()), "{error}");
+        assert!(error.contains("pgspool role rules"), "{error}");
+        assert!(!rules.exists());
+        make_rules(&rules, data.path(), true).unwrap();
+        make_rules(&rules, data.path(), false).unwrap();
     }
 
     #[test]

@@ -62,9 +62,51 @@ impl LogFormat {
     }
 }
 
-/// Whether `text` says levels: `info`, `info,pgspool::server=debug`.
+/// What `text` says, as the filter reads it: `info`, `info,pgspool::server=debug`.
+///
+/// `None` where anything in it is no level, so that a misspelt one does not switch the log off. A
+/// level without a target is added where there is none. `debug` and `trace` without a target mean
+/// ours: what libraries say at these levels is much, and statements are in it.
+fn directives(text: &str) -> Option<String> {
+    let mut bare = None;
+    let mut by_target = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        match part.rsplit_once('=') {
+            Some((target, word)) if !target.trim().is_empty() => {
+                by_target.push(format!("{}={}", target.trim(), level(word)?));
+            }
+            Some(_) => return None,
+            None if bare.is_some() => return None,
+            None => bare = Some(level(part)?),
+        }
+    }
+    let bare = bare.unwrap_or("info");
+    let mut all = match bare {
+        "debug" | "trace" => vec!["info".to_owned(), format!("pgspool={bare}")],
+        other => vec![other.to_owned()],
+    };
+    all.append(&mut by_target);
+    let all = all.join(",");
+    EnvFilter::builder().parse(&all).is_ok().then_some(all)
+}
+
+/// The level that a word means; PostgreSQL's words do too.
+fn level(word: &str) -> Option<&'static str> {
+    let word = word.trim().to_ascii_lowercase();
+    Some(match word.as_str() {
+        "off" => "off",
+        "error" => "error",
+        "warn" | "warning" => "warn",
+        "info" | "notice" | "log" => "info",
+        "debug" => "debug",
+        "trace" => "trace",
+        _ => return None,
+    })
+}
+
+/// Whether `text` says levels.
 pub(super) fn is_level(text: &str) -> bool {
-    !text.trim().is_empty() && EnvFilter::builder().parse(text).is_ok()
+    directives(text).is_some()
 }
 
 /// The running log.
@@ -77,14 +119,19 @@ pub(super) struct Log {
 impl Log {
     /// Starts it, once a process. `RUST_LOG`, where it says levels, wins over `log_level`.
     pub(super) fn start(options: &WatchingOptions) -> Self {
-        let from_environment = EnvFilter::try_from_default_env().ok();
+        let environment = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+        let environment = environment.filter(|text| !text.trim().is_empty());
+        let from_environment = environment.as_deref().and_then(directives);
         let is_fixed = from_environment.is_some();
-        let levels = from_environment.unwrap_or_else(|| levels(&options.log_level));
+        let levels = from_environment.map_or_else(|| levels(&options.log_level), EnvFilter::new);
         let (filter, handle) = reload::Layer::new(levels);
         let registry = tracing_subscriber::registry().with(filter);
         match options.log_format {
             LogFormat::Text => registry.with(text(io::stderr)).init(),
             LogFormat::Json => registry.with(json(io::stderr)).init(),
+        }
+        if let Some(text) = environment.filter(|_| !is_fixed) {
+            tracing::warn!("RUST_LOG=\"{text}\" says no levels; log_level counts");
         }
         Self {
             levels: (!is_fixed).then_some(handle),
@@ -103,7 +150,7 @@ impl Log {
 
 /// The levels that were checked when the setting was read.
 fn levels(text: &str) -> EnvFilter {
-    EnvFilter::new(text)
+    EnvFilter::new(directives(text).as_deref().unwrap_or("info"))
 }
 
 /// Where the log is written.
@@ -227,12 +274,42 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_read_strictly() {
-        for text in ["info", "warn,pgspool::server=debug", "off", "debug"] {
-            assert!(is_level(text), "{text}");
+    fn a_misspelt_level_does_not_switch_the_log_off() {
+        for text in [
+            "loud",
+            "warnin",
+            "pgspool",
+            "inof,pgspool=debug",
+            "info,warn",
+        ] {
+            assert_eq!(directives(text), None, "{text}");
         }
-        for text in ["", " ", "pgspool=loud", "info,=,="] {
+        for text in ["", " ", "pgspool=loud", "info,=,=", "info,", "=info"] {
             assert!(!is_level(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_level_without_a_target_is_always_there() {
+        for (text, read) in [
+            ("info", "info"),
+            ("off", "off"),
+            ("WARNING", "warn"),
+            ("notice", "info"),
+            ("log", "info"),
+            ("pgspool::server=debug", "info,pgspool::server=debug"),
+            ("warn, rustls=trace", "warn,rustls=trace"),
+        ] {
+            assert_eq!(directives(text).as_deref(), Some(read), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_means_ours_unless_another_target_is_named() {
+        assert_eq!(directives("debug").as_deref(), Some("info,pgspool=debug"));
+        assert_eq!(
+            directives("trace,sqlparser=debug").as_deref(),
+            Some("info,pgspool=trace,sqlparser=debug")
+        );
     }
 }

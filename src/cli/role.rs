@@ -18,6 +18,8 @@ use jiff::tz::TimeZone;
 
 use super::DataArgs;
 use super::data_dir::{DataDir, DataDirError};
+use super::first_start::{self, FirstStartError};
+use super::rule_files::RuleFileNames;
 use crate::disk::RealDisk;
 use crate::engine::DEFAULT_DATABASE;
 use crate::roles::{
@@ -36,6 +38,8 @@ pub(super) enum RoleArgs {
     Drop(DropArgs),
     /// Give a role a new password.
     Password(PasswordArgs),
+    /// Write the default pg_hba.conf, unless there is one.
+    Rules(ListArgs),
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +126,8 @@ pub(super) enum RoleToolError {
     #[error(transparent)]
     Role(#[from] RoleError),
     #[error(transparent)]
+    Rules(#[from] FirstStartError),
+    #[error(transparent)]
     Random(#[from] NoRandomness),
     #[error("cannot read a password from {from}")]
     Read {
@@ -146,6 +152,10 @@ pub(super) fn run(args: RoleArgs) -> Result<ExitCode, RoleToolError> {
             let if_exists = false;
             open(&data)?.apply(&RoleCommand::Drop { names, if_exists })?;
         }
+        RoleArgs::Rules(args) => {
+            let data = DataDir::open(&args.data.dir)?;
+            first_start::write_rules(&default_rules(&data))?;
+        }
         RoleArgs::Password(args) => {
             let data = DataDir::open(&args.data.dir)?;
             let roles = open(&data)?;
@@ -166,6 +176,10 @@ fn open(data: &DataDir) -> Result<Roles, RoleOpenError> {
     Roles::open(Arc::new(RealDisk), data.path())
 }
 
+fn default_rules(data: &DataDir) -> PathBuf {
+    data.path().join(RuleFileNames::default().hba)
+}
+
 fn add(args: AddArgs) -> Result<(), RoleToolError> {
     let data = DataDir::create(&args.data.dir)?;
     for name in &args.databases {
@@ -175,6 +189,10 @@ fn add(args: AddArgs) -> Result<(), RoleToolError> {
         }
     }
     let roles = open(&data)?;
+    if roles.current().is_empty() {
+        // What the first start would write; it finds roles then.
+        first_start::write_rules(&default_rules(&data))?;
+    }
     let (verifier, made) = if args.no_login && args.password.is_none() {
         (None, None)
     } else {

@@ -17,6 +17,7 @@ use crate::admin::{AdminBindError, AdminListener, Watch};
 use crate::clock::Moment;
 use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
+use crate::roles::{RoleOpenError, Roles};
 use crate::server::{
     Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError,
     raise_descriptor_limit,
@@ -48,6 +49,8 @@ pub(super) enum ServeError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Rules(#[from] RulesError),
+    #[error(transparent)]
+    Roles(#[from] RoleOpenError),
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
     #[error(transparent)]
@@ -81,19 +84,20 @@ pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
 /// Runs the command.
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let sources = sources(&args);
-    let loaded = sources.load()?;
+    let mut loaded = sources.load()?;
     let log = Log::start(&loaded.settings.watching);
     let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     Loaded::warn_of_unknown(variables);
     for (name, value) in loaded.settings.changed() {
         tracing::info!("{name} = {value}");
     }
+    let data = DataDir::create(&args.data.dir)?;
+    loaded.data_directory_mode = Some(data.check_mode()?);
     let shown = ShownSettings::new(loaded.shown());
     let mut options = loaded.settings.clone();
     options.server.shown = shown.clone();
     options.engine.recovery = args.recovery.into();
 
-    let data = DataDir::create(&args.data.dir)?;
     let access = options.server.access.clone();
     let rule_files = load_rules(data.path(), &options, &access)?;
     access.replace_tls(TlsContext::load(&options.tls, data.path())?);
@@ -136,7 +140,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         if let Some(&first) = addresses.first() {
             first_start::make_owner(&path, databases.roles(), first)?;
         }
-        announce(&addresses, admin, example_database(&databases), &path);
+        announce(&addresses, admin, &databases, &path);
         systemd::ready(databases.all().count(), &addresses);
         serve_until(server, stop).await;
         watch.closing();
@@ -149,7 +153,9 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
 fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFiles, ServeError> {
     let rule_files = RuleFiles::new(data, &options.rule_files);
     if rule_files.hba_is_default {
-        first_start::write_rules(&rule_files.hba)?;
+        let roles = Roles::inspect(&RealDisk, data)?;
+        let is_new = roles.is_none_or(|roles| roles.is_empty());
+        first_start::make_rules(&rule_files.hba, data, is_new)?;
     }
     rule_files.load_into(access)?;
     warn_of_trust(access, &options.server.listen);
@@ -227,7 +233,12 @@ fn example_database(databases: &Databases) -> &str {
 
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
 /// address, `listening on ADDR:PORT`, and `status on http://ADDR:PORT/`.
-fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str, data: &Path) {
+fn announce(
+    addresses: &[SocketAddr],
+    admin: Option<SocketAddr>,
+    databases: &Databases,
+    data: &Path,
+) {
     for address in addresses {
         println!("listening on {address}");
     }
@@ -238,9 +249,9 @@ fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str,
         return;
     };
     let host = first_start::reachable(first.ip());
-    let password_file = data.join(OWNER_PASSWORD_FILE);
-    let (user, password) = if password_file.exists() {
-        let path = first_start::absolute(&password_file);
+    let database = example_database(databases);
+    let (user, password) = if first_start::owner_can_use_file(data, databases.roles()) {
+        let path = first_start::absolute(&data.join(OWNER_PASSWORD_FILE));
         let path = path.display();
         let words = format!("\nthe password of the role {OWNER} is in {path}\n");
         println!("{words}");
@@ -252,7 +263,7 @@ fn announce(addresses: &[SocketAddr], admin: Option<SocketAddr>, database: &str,
     println!(
         r#"try next, in other terminals:
 
-{password}  pg_recvlogical {place} --slot first -P json --create-slot --start -f -
+{password}  pg_recvlogical {place} --slot first -P json --create-slot --if-not-exists --start -f -
 
   echo '{{"operation":"insert","collection":"orders","rid":1,"kind":"row","metadata":{{"total":12.5}}}}' > x.ndjson
   psql {place} -c "\copy pgspool.changes from 'x.ndjson' with (format ndjson)"

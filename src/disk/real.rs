@@ -1,8 +1,8 @@
 //! The operating system's file system behind [`Disk`].
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ impl RealDisk {
             .truncate(false)
             .read(true)
             .write(true)
+            .mode(0o600)
             .open(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(DirLock { _file: file, path }),
@@ -62,7 +63,8 @@ impl Disk for RealDisk {
             _ => Path::new("."),
         };
         self.create_dir_all(parent)?;
-        match fs::create_dir(dir) {
+        // As with files: what is in them is nobody else's business.
+        match DirBuilder::new().mode(0o700).create(dir) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
             _ => self.sync_dir(parent),
         }
@@ -150,5 +152,30 @@ impl DiskFile for RealFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_made_is_its_users_only() {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        RealDisk
+            .create_dir_all(&data.join("databases/pgspool"))
+            .unwrap();
+        let lock = RealDisk::lock_dir(&data).unwrap();
+        for folder in ["", "databases", "databases/pgspool"] {
+            assert_eq!(mode(&data.join(folder)), 0o700, "{folder}");
+        }
+        assert_eq!(mode(lock.path()), 0o600);
     }
 }

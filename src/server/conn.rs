@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -208,7 +208,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     fn poll_read_much(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(READ_CHUNK);
-        let read = std::pin::pin!(self.io.read_buf(&mut self.input)).poll(cx);
+        // No more, whatever room there is: who reads in order to use a little at a time would
+        // otherwise hold ever more.
+        let mut room = (&mut self.input).limit(READ_CHUNK);
+        let read = std::pin::pin!(self.io.read_buf(&mut room)).poll(cx);
         if let Poll::Ready(Ok(num_bytes)) = read {
             self.sends_much = num_bytes >= SMALL_READ;
         }
@@ -483,6 +486,20 @@ mod tests {
                 admitted,
                 "{phase:?} {tag} {len}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_brings_no_more_than_its_share() {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let mut conn = Conn::new(server);
+        client.write_all(&vec![7; 1 << 20]).await.unwrap();
+        conn.input.reserve(1 << 20);
+        let mut read = 0;
+        while read < 1 << 20 {
+            let num_bytes = conn.fill().await.unwrap();
+            assert!(num_bytes <= READ_CHUNK, "{num_bytes}");
+            read += num_bytes;
         }
     }
 

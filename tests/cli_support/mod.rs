@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -79,7 +80,9 @@ impl Home {
     pub fn trust_loopback(&self) {
         let rules = self.path("data").join("pg_hba.conf");
         if !rules.exists() {
-            fs::create_dir_all(self.path("data")).unwrap();
+            let data = self.path("data");
+            fs::create_dir_all(&data).unwrap();
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
             fs::write(rules, "host all pgspool 127.0.0.1/32 trust\n").unwrap();
         }
     }

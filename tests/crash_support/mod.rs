@@ -1,16 +1,20 @@
 //! A server process that can be killed, and a raw blocking client of the PostgreSQL protocol that
 //! is small enough to be trusted.
 // Every test file that includes this uses its own part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::panic)]
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use tempfile::NamedTempFile;
 
 pub mod history;
 
@@ -29,8 +33,9 @@ pub fn trust_loopback(data: &Path) {
 /// `pgspool serve` in a process of its own.
 pub struct ServerProcess {
     child: Arc<Mutex<Child>>,
-    /// Kept open: the server may print more.
-    stdout: BufReader<ChildStdout>,
+    /// What it prints, as it comes.
+    lines: Receiver<String>,
+    log: NamedTempFile,
     /// Zero before the server listens.
     pub port: u16,
 }
@@ -39,7 +44,11 @@ impl ServerProcess {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(data: &Path, settings: &[&str]) -> Self {
         let mut server = Self::launch(data, settings);
-        assert!(server.listens(), "the server did not start");
+        assert!(
+            server.listens(),
+            "the server did not start: {}",
+            server.log()
+        );
         server
     }
 
@@ -57,32 +66,59 @@ impl ServerProcess {
         for setting in settings {
             command.args(["-c", setting]);
         }
+        let log = NamedTempFile::new().unwrap();
         let mut child = command
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(File::options().append(true).open(log.path()).unwrap())
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (said, lines) = mpsc::channel();
+        // Reads to the end, wanted or not: the server may print more.
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = said.send(line);
+            }
+        });
         Self {
             child: Arc::new(Mutex::new(child)),
-            stdout,
+            lines,
+            log,
             port: 0,
         }
     }
 
     /// Waits until the server listens; false when it ended before.
     pub fn listens(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut line = String::new();
-            if self.stdout.read_line(&mut line).unwrap() == 0 {
-                return false;
-            }
-            if let Some(address) = line.trim().strip_prefix("listening on 127.0.0.1:") {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => self.too_late("it never listened"),
+            };
+            if let Some(address) = line.strip_prefix("listening on 127.0.0.1:") {
                 self.port = address.parse().unwrap();
                 return true;
             }
         }
+    }
+
+    /// What it logged up to now.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// Ends a server that does not get to where it should.
+    fn too_late(&self, what: &str) -> ! {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+        drop(child);
+        panic!("{what} in {PATIENCE:?}");
     }
 
     /// Kills the server after a time, whatever it does then; the thread returns when that was.
@@ -111,9 +147,16 @@ impl ServerProcess {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself. Somebody else may kill it meanwhile.
     pub fn ended(self) -> ExitStatus {
-        self.child.lock().unwrap().wait().unwrap()
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.too_late("it did not end");
     }
 
     /// Bytes of memory that it has now.
@@ -125,16 +168,8 @@ impl ServerProcess {
 
     /// SIGTERM; true when the server left with exit code 0.
     pub fn terminate(self) -> bool {
-        let mut child = self.child.lock().unwrap();
-        let pid = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        child.wait().unwrap().success()
+        self.signal("-TERM");
+        self.ended().success()
     }
 }
 
@@ -153,6 +188,10 @@ impl Drop for ServerProcess {
         if let Ok(mut child) = self.child.lock() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if thread::panicking() {
+            let log = std::fs::read_to_string(self.log.path());
+            eprintln!("the server's log:\n{}", log.unwrap_or_default());
         }
     }
 }

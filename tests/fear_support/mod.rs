@@ -121,19 +121,21 @@ pub fn eventually(what: &str, mut works: impl FnMut() -> bool) {
 pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None`, said loudly, where mounting is not allowed.
-    pub fn mount(megabytes: u32) -> Option<Self> {
+    /// Needs the right to mount, as root has it.
+    pub fn mount(megabytes: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={megabytes}m");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "pgspool-test"])
             .arg(dir.path())
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(dir));
-        }
-        eprintln!("SKIPPED: file systems cannot be mounted here");
-        None
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&mounted.stderr);
+        assert!(
+            mounted.status.success(),
+            "this test mounts a small file system, which needs root: {said}"
+        );
+        Self(dir)
     }
 
     pub fn data(&self) -> PathBuf {
@@ -153,6 +155,11 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let path: &Path = self.0.path();
         let unmounted = Command::new("umount").arg("-l").arg(path).status();
-        assert!(unmounted.unwrap().success());
+        let is_gone = unmounted.is_ok_and(|status| status.success());
+        if !is_gone && std::thread::panicking() {
+            eprintln!("still mounted: {}", path.display());
+        } else {
+            assert!(is_gone, "still mounted: {}", path.display());
+        }
     }
 }

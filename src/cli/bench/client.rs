@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// A connection after its start-up.
+/// A connection.
 #[derive(Debug)]
-pub(super) struct Client {
-    stream: TcpStream,
+pub(super) struct Client<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
 }
 
@@ -23,22 +23,18 @@ impl Client {
     ) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        let mut body = 196_608_u32.to_be_bytes().to_vec();
-        for (name, value) in [("user", user), ("database", database)].iter().chain(more) {
-            body.extend_from_slice(name.as_bytes());
-            body.push(0);
-            body.extend_from_slice(value.as_bytes());
-            body.push(0);
-        }
-        body.push(0);
-        let mut client = Self {
-            stream,
-            buffer: Vec::new(),
-        };
-        client.stream.write_all(&length(body.len()))?;
-        client.stream.write_all(&body)?;
+        let mut client = Self::over(stream, &startup(user, database, more))?;
         client.until_ready()?;
         Ok(client)
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Sends a startup packet and leaves the login to the caller.
+    pub(super) fn over(mut stream: S, startup: &[u8]) -> io::Result<Self> {
+        stream.write_all(startup)?;
+        let buffer = Vec::new();
+        Ok(Self { stream, buffer })
     }
 
     /// Runs one statement to its end.
@@ -89,7 +85,8 @@ impl Client {
         }
     }
 
-    fn until_ready(&mut self) -> io::Result<()> {
+    /// Reads until the server is ready for the next statement.
+    pub(super) fn until_ready(&mut self) -> io::Result<()> {
         self.expect(b'Z').map(drop)
     }
 
@@ -103,10 +100,25 @@ impl Client {
         Ok((kind, body))
     }
 
-    /// The socket, for reading a stream without looking at it.
-    pub(super) const fn socket(&self) -> &TcpStream {
-        &self.stream
+    /// What it runs over, for reading a stream without looking at it.
+    pub(super) const fn stream(&mut self) -> &mut S {
+        &mut self.stream
     }
+}
+
+/// A startup packet.
+pub(super) fn startup(user: &str, database: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = 196_608_u32.to_be_bytes().to_vec();
+    for (name, value) in [("user", user), ("database", database)].iter().chain(more) {
+        body.extend_from_slice(name.as_bytes());
+        body.push(0);
+        body.extend_from_slice(value.as_bytes());
+        body.push(0);
+    }
+    body.push(0);
+    let mut packet = length(body.len()).to_vec();
+    packet.append(&mut body);
+    packet
 }
 
 /// A message's length word for a body of `len` bytes.

@@ -8,6 +8,7 @@ mod acks;
 mod big_spools;
 mod client;
 mod copy;
+mod door;
 mod memory;
 mod postgres;
 mod publish;
@@ -52,6 +53,8 @@ pub(super) enum Measurement {
     Sql,
     /// Resident memory while ten million records pass a stalled subscriber.
     Memory,
+    /// Idle sessions and streams by the thousand, a storm of refused logins, and TLS.
+    Door,
 }
 
 /// Arguments of `pgspool bench`.
@@ -100,6 +103,7 @@ fn measure(
         Measurement::Stream => stream::run(scratch, exe),
         Measurement::Sql => sql::run(scratch, &args.postgres, exe),
         Measurement::Memory => memory::run(scratch, exe),
+        Measurement::Door => door::run(scratch, exe),
     }
 }
 

@@ -1,9 +1,9 @@
 //! A pgspool server in a process of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -15,33 +15,63 @@ use super::{BenchError, Home};
 pub(super) struct ServerProcess {
     child: Child,
     address: SocketAddr,
-    _home: Home,
+    status: Option<SocketAddr>,
+    home: Home,
 }
 
 impl ServerProcess {
     /// Starts `exe serve` on a port of its own choice.
     pub(super) fn start(exe: &Path, scratch: &Path) -> Result<Self, BenchError> {
+        Self::start_with(exe, scratch, &[], "warn")
+    }
+
+    /// The same with settings, and with a log of this level, which goes into a file.
+    ///
+    /// The role of the bench itself is trusted, also under TLS; all others need a password.
+    pub(super) fn start_with(
+        exe: &Path,
+        scratch: &Path,
+        settings: &[&str],
+        log_level: &str,
+    ) -> Result<Self, BenchError> {
         let home = Home::new(scratch)?;
         let data = home.path().join("data");
         fs::create_dir_all(&data)?;
-        // There is nothing in it but what the bench publishes, and its client knows no passwords.
+        // There is nothing in it but what the bench publishes.
         fs::write(
             data.join("pg_hba.conf"),
-            "host all pgspool 127.0.0.1/32 trust\n",
+            "host all pgspool 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
         )?;
-        let mut child = Command::new(exe)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        let mut command = Command::new(exe);
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        if settings.contains(&"ssl=on") {
+            make_certificate(exe, &data)?;
+        }
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        if log_level != "warn" {
+            command.stderr(fs::File::create(home.path().join("log"))?);
+        }
+        let mut child = command
+            .arg("--data")
             .arg(data)
-            .env("RUST_LOG", "warn")
+            .env("RUST_LOG", log_level)
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
         let mut lines = BufReader::new(stdout).lines();
-        let mut address = None;
-        for line in lines.by_ref() {
-            address = line?.split_whitespace().find_map(|word| word.parse().ok());
-            if address.is_some() {
-                break;
+        let (mut address, mut status) = (None, None);
+        let is_watched = settings.iter().any(|set| set.starts_with("admin_listen="));
+        while address.is_none() || (is_watched && status.is_none()) {
+            let line = lines
+                .next()
+                .ok_or("the server did not say where it listens")??;
+            if let Some(found) = line.strip_prefix("listening on ") {
+                address = found.parse().ok();
+            }
+            if let Some(found) = line.strip_prefix("status on http://") {
+                status = found.trim_end_matches('/').parse().ok();
             }
         }
         let address = address.ok_or("the server did not say where it listens")?;
@@ -50,8 +80,34 @@ impl ServerProcess {
         Ok(Self {
             child,
             address,
-            _home: home,
+            status,
+            home,
         })
+    }
+
+    /// Where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it logged, where it logs into a file.
+    pub(super) fn log(&self) -> Result<String, BenchError> {
+        Ok(fs::read_to_string(self.home.path().join("log"))?)
+    }
+
+    /// Its metrics, where it has `admin_listen`.
+    pub(super) fn metrics(&self) -> Result<String, BenchError> {
+        let mut socket = TcpStream::connect(self.status.ok_or("no admin_listen")?)?;
+        socket
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Its certificate, where it has TLS.
+    pub(super) fn certificate(&self) -> PathBuf {
+        self.home.path().join("data/server.crt")
     }
 
     /// A plain connection.
@@ -74,6 +130,17 @@ impl ServerProcess {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.ok_or("no VmRSS")? * 1024)
+    }
+}
+
+/// A certificate of its own, and its key.
+fn make_certificate(exe: &Path, data: &Path) -> Result<(), BenchError> {
+    let mut command = Command::new(exe);
+    let made = command.arg("cert").arg("--data").arg(data).output()?;
+    if made.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&made.stderr).into())
     }
 }
 

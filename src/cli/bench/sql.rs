@@ -9,7 +9,7 @@ use super::client::Client;
 use super::postgres::Postgres;
 use super::report::{Row, Target, human, median, rate};
 use super::server::ServerProcess;
-use super::stream::{RECORDS, together};
+use super::stream::{publish, together};
 use super::{BenchError, joined};
 
 const SLOTS: u32 = 1_000;
@@ -81,10 +81,7 @@ fn storm(scratch: &Path, exe: &Path) -> Result<Row, BenchError> {
     let name = ["reader".to_owned()];
     let mut control = server.connect_replication()?;
     control.query("CREATE_REPLICATION_SLOT reader LOGICAL json (SNAPSHOT 'nothing')")?;
-    let lines = super::sample_lines(RECORDS)?;
-    let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)";
-    server.connect()?.copy_in(copy, &lines, 64 << 10)?;
-    drop(lines);
+    publish(&server)?;
     let (mut calm, mut stormy, mut answered) = (vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
         calm.push(together(&server, &name)?);

@@ -29,10 +29,7 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
             "CREATE_REPLICATION_SLOT {name} LOGICAL json (SNAPSHOT 'nothing')"
         ))?;
     }
-    let lines = super::sample_lines(RECORDS)?;
-    let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)";
-    server.connect()?.copy_in(copy, &lines, 64 << 10)?;
-    drop(lines);
+    publish(&server)?;
     let (mut loops, mut ones, mut eights) = (vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
         loops.push(loopback()?);
@@ -60,6 +57,13 @@ pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
     ])
 }
 
+/// Publishes what the readers read.
+pub(super) fn publish(server: &ServerProcess) -> Result<(), BenchError> {
+    let lines = super::sample_lines(RECORDS)?;
+    let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)";
+    Ok(server.connect()?.copy_in(copy, &lines, 64 << 10)?)
+}
+
 /// Messages a second of all readers together. Nothing is acknowledged, so every round begins at
 /// the slots' positions again.
 pub(super) fn together(server: &ServerProcess, names: &[String]) -> Result<f64, BenchError> {
@@ -71,7 +75,7 @@ pub(super) fn together(server: &ServerProcess, names: &[String]) -> Result<f64, 
     let results: Vec<Result<(), BenchError>> = thread::scope(|scope| {
         let read = |(mut client, name): (Client, &String)| {
             start(&mut client, name)?;
-            count_messages(client.socket(), RECORDS)?;
+            count_messages(client.stream(), RECORDS)?;
             Ok(())
         };
         let handles: Vec<_> = clients
@@ -87,7 +91,7 @@ pub(super) fn together(server: &ServerProcess, names: &[String]) -> Result<f64, 
 
 /// Starts the stream. The connection of the round before may still be closing: its slot is free
 /// once the server has seen that.
-fn start(client: &mut Client, name: &str) -> io::Result<()> {
+pub(super) fn start<S: Read + Write>(client: &mut Client<S>, name: &str) -> io::Result<()> {
     let patience = Instant::now();
     loop {
         client.send_query(&format!("START_REPLICATION SLOT {name} LOGICAL 0/0"))?;
@@ -103,7 +107,7 @@ fn start(client: &mut Client, name: &str) -> io::Result<()> {
 }
 
 /// Reads CopyData messages until `count` of them were records.
-fn count_messages(mut socket: &TcpStream, count: u64) -> io::Result<()> {
+pub(super) fn count_messages(mut socket: impl Read, count: u64) -> io::Result<()> {
     let mut buffer = vec![0; 256 << 10];
     let (mut filled, mut seen) = (0, 0_u64);
     while seen < count {
@@ -125,7 +129,7 @@ fn count_messages(mut socket: &TcpStream, count: u64) -> io::Result<()> {
 }
 
 /// Length and first body byte of the message at `at`, when it is whole.
-fn header(buffer: &[u8], at: usize, filled: usize) -> Option<(usize, u8)> {
+pub(super) fn header(buffer: &[u8], at: usize, filled: usize) -> Option<(usize, u8)> {
     let bytes = buffer.get(at..filled)?;
     let length = u32::from_be_bytes(*bytes.get(1..)?.first_chunk()?);
     let length = usize::try_from(length).ok()?.checked_add(1)?;

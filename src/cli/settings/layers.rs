@@ -81,6 +81,8 @@ pub(in crate::cli) struct Loaded {
     pub(in crate::cli) settings: Settings,
     sources: BTreeMap<&'static str, Source>,
     file: PathBuf,
+    /// What others may do with the data directory, once it is open.
+    pub(in crate::cli) data_directory_mode: Option<u32>,
 }
 
 impl Sources {
@@ -179,9 +181,15 @@ impl Loaded {
     /// Every setting for SHOW and `pg_settings`.
     pub(in crate::cli) fn shown(&self) -> Vec<ShownSetting> {
         let defaults = Settings::default();
-        table::all()
-            .map(|setting| self.shown_one(setting, &defaults))
-            .collect()
+        let settings = table::all().map(|setting| self.shown_one(setting, &defaults));
+        let mode = self.data_directory_mode.map(|mode| ShownSetting {
+            name: "data_directory_mode".to_owned(),
+            value: format!("{mode:04o}"),
+            boot_val: "0700".to_owned(),
+            source: "default",
+            ..ShownSetting::default()
+        });
+        settings.chain(mode).collect()
     }
 
     fn shown_one(&self, setting: &Setting, defaults: &Settings) -> ShownSetting {
@@ -251,6 +259,7 @@ impl Loaded {
     /// as shown from then on, and the names of those that count only after a restart. Those keep
     /// their present values.
     pub(in crate::cli) fn reload(&self, mut new: Self) -> (Self, Vec<ShownSetting>, Vec<String>) {
+        new.data_directory_mode = self.data_directory_mode;
         let mut waiting = Vec::new();
         for setting in table::all() {
             let (before, after) = (

@@ -45,7 +45,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |of| of.watching.log_level.clone(),
         apply: |to, value| {
             if !log::is_level(value) {
-                return Err("expected a level, or levels by target: info,pgspool::server=debug");
+                return Err(
+                    "expected error, warn, info, debug, trace or off, also by target: \
+                            info,pgspool::server=debug",
+                );
             }
             value.clone_into(&mut to.watching.log_level);
             Ok(())
