@@ -154,6 +154,95 @@ fn a_user_cannot_write_lines_of_the_text_log() {
     assert!(!log.contains(['\u{1b}', '\r']), "{log:?}");
 }
 
+/// Where a client is seen to come from.
+fn peer(client: &RawClient) -> String {
+    client.socket.local_addr().unwrap().to_string()
+}
+
+#[test]
+fn a_refused_login_is_logged_with_who_whence_and_why() {
+    let home = Home::new();
+    home.trust_loopback();
+    let server = Serve::start(&home, None, &["-c", "auth_delay=0"]);
+    for (parameters, wanted) in [
+        (
+            &[("user", "stranger"), ("database", "pgspool")][..],
+            &[
+                "user=\"stranger\"",
+                "reason=\"no_rule\"",
+                "no pg_hba.conf entry",
+            ][..],
+        ),
+        (
+            &[("user", "pgspool"), ("database", "nosuch")],
+            &[
+                "user=\"pgspool\"",
+                "method=\"trust\"",
+                "reason=\"database\"",
+                "nosuch",
+            ],
+        ),
+    ] {
+        let mut client = RawClient::connect(server.address);
+        client.raw(&startup(3 << 16, parameters));
+        assert_eq!(client.until_end().len(), 1);
+        let line = server.until_logged(&peer(&client));
+        assert!(line.contains("connection refused"), "{line}");
+        for words in wanted {
+            assert!(line.contains(words), "{words}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_each_connection_is_one_line_of_the_log() {
+    let home = Home::new();
+    home.trust_loopback();
+    let server = Serve::start(&home, None, &["-c", "authentication_timeout=1s"]);
+    let owner = [("user", "pgspool"), ("database", "pgspool")];
+    let session = || {
+        let mut client = RawClient::connect(server.address);
+        client.start(&owner);
+        client
+    };
+    let mut terminated = session();
+    terminated.message(b'X', b"");
+    terminated.until_end();
+    let closed = session();
+    closed.half_close();
+    let mut silent = RawClient::connect(server.address);
+    assert_eq!(silent.read().unwrap().code(), "57014");
+    let mut gone = RawClient::connect(server.address);
+    gone.half_close();
+    gone.until_end();
+    let mut impatient = session();
+    impatient.query("SET idle_session_timeout TO '50ms'");
+    assert_eq!(impatient.until_end()[0].code(), "57P05");
+    let mut stopped = session();
+    let pid = server.child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(sent.unwrap().success());
+    assert_eq!(stopped.until_end()[0].code(), "57P01");
+    for (client, words) in [
+        (&terminated, "connection ended: terminated by the client"),
+        (&closed, "connection ended: closed by the client"),
+        (&silent, "canceling authentication due to timeout"),
+        (&gone, "closed before its startup packet"),
+        (&impatient, "idle-session timeout"),
+        (
+            &stopped,
+            "terminating connection due to administrator command",
+        ),
+    ] {
+        let peer = peer(client);
+        let line = server.until_logged(&peer);
+        assert!(line.contains(words), "{words}: {line}");
+        let log = server.log();
+        let ends = log.lines().filter(|line| line.contains(&peer));
+        assert_eq!(ends.count(), 1, "{log}");
+    }
+}
+
 #[test]
 fn json_logs_are_one_object_a_line_with_stable_keys() {
     let home = Home::new();

@@ -244,3 +244,38 @@ async fn a_client_certificate_is_a_way_in() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_driver_hears_why_it_may_not() {
+    let place = Place::start();
+    let verifier = Verifier::of_password("secret").unwrap();
+    let plain = RoleChanges {
+        login: Some(true),
+        verifier: Some(Some(verifier)),
+        ..RoleChanges::default()
+    };
+    create_role(&place.server.databases, "plain", plain);
+    let denied = Some(SqlState::INSUFFICIENT_PRIVILEGE);
+    for (user, password, wanted) in [
+        // The right password; the database is not granted.
+        ("plain", "secret", denied.clone()),
+        ("plain", "wrong", Some(SqlState::INVALID_PASSWORD)),
+        ("nobody", "secret", Some(SqlState::INVALID_PASSWORD)),
+    ] {
+        let mut config = place.config(user);
+        let refused = code(config.password(password), place.tls()).await;
+        assert_eq!(refused, wanted, "{user} {password}");
+    }
+    let owner = connect(place.config("carol").password("secret"), place.tls()).await;
+    let grant = "GRANT CONNECT ON DATABASE pgspool TO plain";
+    owner.unwrap().simple_query(grant).await.unwrap();
+    let plain = connect(place.config("plain").password("secret"), place.tls()).await;
+    let plain = plain.unwrap();
+    for verb in [
+        "SELECT pg_create_logical_replication_slot('s', 'json')",
+        "CREATE ROLE other",
+    ] {
+        let refused = plain.simple_query(verb).await.err().unwrap();
+        assert_eq!(refused.code().cloned(), denied, "{verb}");
+    }
+}

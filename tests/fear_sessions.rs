@@ -11,11 +11,12 @@ mod crash_support;
 mod fear_support;
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crash_support::{Connection, PATIENCE, ServerProcess};
 use fear_support::{Reader, create_slot, eventually, lines, value};
@@ -90,6 +91,49 @@ fn when_accepting_fails_those_who_wait_are_served_later() {
     limit_descriptors(pid, 1024);
     assert_eq!(waiting.join().unwrap(), "1");
     drop((reader, producer));
+    assert!(server.terminate());
+}
+
+/// A startup packet of somebody who is asked for a proof.
+fn stranger() -> Vec<u8> {
+    let text = b"user\0stranger\0database\0pgspool\0\0";
+    let length = u32::try_from(text.len() + 8).unwrap();
+    [
+        &length.to_be_bytes()[..],
+        &(3_u32 << 16).to_be_bytes(),
+        text,
+    ]
+    .concat()
+}
+
+#[test]
+fn strangers_who_announce_much_cost_no_memory() {
+    let home = tempfile::tempdir().unwrap();
+    let rules = "host all pgspool 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    std::fs::write(home.path().join("pg_hba.conf"), rules).unwrap();
+    let server = ServerProcess::start(home.path(), &["auth_delay=5s"]);
+    assert_eq!(value(server.port, "SELECT 1"), "1");
+    let before = server.memory();
+    let huge = 0x4000_0000_u32.to_be_bytes();
+    let mut clients = vec![];
+    for index in 0..50 {
+        let mut client = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        if index % 2 == 1 {
+            client.write_all(&stranger()).unwrap();
+            // What it is asked for.
+            client.read_exact(&mut [0; 9]).unwrap();
+            client.write_all(b"p").unwrap();
+        }
+        client.write_all(&huge).unwrap();
+        // It may have been closed by then.
+        let _sent = client.write_all(&[0; 64 << 10]);
+        clients.push(client);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let more = server.memory().saturating_sub(before);
+    assert!(more < 16 * MIB, "{more} bytes");
+    assert_eq!(value(server.port, "SELECT 1"), "1");
+    drop(clients);
     assert!(server.terminate());
 }
 

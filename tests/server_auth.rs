@@ -7,13 +7,13 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pgspool::engine::EngineOptions;
 use pgspool::hba::{HbaRules, IdentMaps};
 use pgspool::roles::{RoleChanges, RoleCommand, Verifier};
 use pgspool::server::{Access, AccessFiles, RefusedLogin};
-use ring::{digest, hmac, pbkdf2};
+use support::scram::{exchange, initial};
 use support::{Message, RawClient, TestServer, create_role, message, startup, superuser};
 
 const SCRAM: &str = "host all all 127.0.0.1/32 scram-sha-256\n";
@@ -60,73 +60,6 @@ fn knock(server: &TestServer, parameters: &[(&str, &str)]) -> RawClient {
 
 fn knock_as(server: &TestServer, user: &str) -> RawClient {
     knock(server, &[("user", user), ("database", "pgspool")])
-}
-
-/// One side of an exchange up to the last message that is still to be sent.
-struct Exchange {
-    offered: Message,
-    first: String,
-    last: Vec<u8>,
-}
-
-impl Exchange {
-    fn iterations(&self) -> &str {
-        self.first.rsplit_once(",i=").unwrap().1
-    }
-
-    fn salt(&self) -> Vec<u8> {
-        let salt = self.first.split(",s=").nth(1).unwrap();
-        STANDARD.decode(salt.split(',').next().unwrap()).unwrap()
-    }
-}
-
-fn initial(mechanism: &str, data: &str) -> Vec<u8> {
-    let mut body = format!("{mechanism}\0").into_bytes();
-    body.extend_from_slice(&(data.len() as u32).to_be_bytes());
-    body.extend_from_slice(data.as_bytes());
-    message(b'p', &body)
-}
-
-/// Goes to the client's last message, which proves `password`.
-fn exchange(client: &mut RawClient, password: &str) -> Exchange {
-    let offered = client.read().unwrap();
-    assert_eq!(offered.body[..4], [0, 0, 0, 10], "{offered:?}");
-    let bare = "n=,r=abcdefghijklmnop";
-    client.raw(&initial("SCRAM-SHA-256", &format!("n,,{bare}")));
-    let first = client.read().unwrap();
-    assert_eq!(first.body[..4], [0, 0, 0, 11], "{first:?}");
-    let first = String::from_utf8(first.body[4..].to_vec()).unwrap();
-    let nonce = first.split(',').next().unwrap();
-    let without_proof = format!("c=biws,{nonce}");
-    let mut exchange = Exchange {
-        offered,
-        first,
-        last: vec![],
-    };
-    let mut salted = [0; 32];
-    pbkdf2::derive(
-        pbkdf2::PBKDF2_HMAC_SHA256,
-        exchange.iterations().parse().unwrap(),
-        &exchange.salt(),
-        password.as_bytes(),
-        &mut salted,
-    );
-    let sign = |key: &[u8], text: &[u8]| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-        hmac::sign(&key, text).as_ref().to_vec()
-    };
-    let client_key = sign(&salted, b"Client Key");
-    let stored_key = digest::digest(&digest::SHA256, &client_key);
-    let words = format!("{bare},{},{without_proof}", exchange.first);
-    let signature = sign(stored_key.as_ref(), words.as_bytes());
-    let proof: Vec<u8> = client_key
-        .iter()
-        .zip(&signature)
-        .map(|(a, b)| a ^ b)
-        .collect();
-    let last = format!("{without_proof},p={}", STANDARD.encode(proof));
-    exchange.last = message(b'p', last.as_bytes());
-    exchange
 }
 
 /// The whole login; everything that comes behind the proof.

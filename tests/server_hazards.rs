@@ -6,7 +6,6 @@
 mod dice;
 mod support;
 
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use dice::Dice;
 use pgspool::engine::EngineOptions;
 use pgspool::hba::HbaRules;
 use pgspool::server::Access;
-use support::{Message, RawClient, TestServer, message, startup};
+use support::{Message, RawClient, TestServer, ends, message, startup};
 
 const ANN: &[(&str, &str)] = &[("user", "ann"), ("database", "pgspool")];
 const V3: u32 = 3 << 16;
@@ -110,11 +109,27 @@ fn proving(server: &TestServer, user: &str) -> RawClient {
     client
 }
 
-/// Every answer must be made of messages that a server may send, and a fatal error is the last.
-fn check(answer: &[Message], what: &str) {
+/// Every answer must be made of messages that a server may send in that state, and a fatal error
+/// is the last.
+fn check(state: State, answer: &[Message], what: &str) {
+    let what = &format!("{state:?}, {what}");
     for (index, message) in answer.iter().enumerate() {
-        let known = "RSKZTDCEINGWdcvt123ns".contains(message.tag);
-        assert!(known, "{what}: {message:?}");
+        match (state, message.tag) {
+            (State::Starting | State::Proving, 'E') => {
+                assert_eq!(message.fields()[&'S'], "FATAL", "{what}");
+            }
+            (State::Starting, 'v') => {}
+            // The next step of the exchange, and never that it is over.
+            (State::Starting | State::Proving, 'R') => {
+                let step = u32::from_be_bytes(message.body[..4].try_into().unwrap());
+                assert!(matches!(step, 10 | 11), "{what}: {message:?}");
+            }
+            (State::Starting | State::Proving, _) => panic!("{what}: {message:?}"),
+            (State::Command | State::Replication | State::CopyIn | State::Stream, tag) => {
+                let known = "SZTDCEINGWdct123ns".contains(tag);
+                assert!(known, "{what}: {message:?}");
+            }
+        }
         if message.tag == 'E' {
             let fields = message.fields();
             assert_eq!(fields[&'C'].len(), 5, "{what}");
@@ -123,13 +138,6 @@ fn check(answer: &[Message], what: &str) {
             assert!(fields[&'S'] != "FATAL" || is_last, "{what}: {answer:?}");
         }
     }
-}
-
-/// Everything that comes, to the end.
-fn rest(mut client: RawClient) -> Vec<u8> {
-    let mut bytes = vec![];
-    let _reset = client.socket.read_to_end(&mut bytes);
-    bytes
 }
 
 #[test]
@@ -152,7 +160,7 @@ fn every_type_and_length_in_every_state_leaves_the_server_up() {
                 let mut client = client_in(&server, state);
                 client.raw(&bytes);
                 client.half_close();
-                check(&client.until_end(), &format!("{state:?} {bytes:?}"));
+                check(state, &client.until_end(), &format!("{bytes:?}"));
             }
         }
         bystander.goes_on();
@@ -309,7 +317,7 @@ fn a_message_of_one_gibibyte_is_refused_from_its_header() {
     for tag in *b"dcX" {
         let mut client = client_in(&server, State::Stream);
         client.raw(&[&[tag][..], &huge].concat());
-        check(&client.until_end(), "a stream");
+        check(State::Stream, &client.until_end(), "a huge message");
     }
     bystander.goes_on();
 }
@@ -380,7 +388,11 @@ fn parse_and_bind_with_broken_bodies_are_refused() {
         client.message(b'S', b"");
         client.half_close();
         let answer = client.until_end();
-        check(&answer, &format!("{} {body:?}", tag as char));
+        check(
+            State::Command,
+            &answer,
+            &format!("{} {body:?}", tag as char),
+        );
         let has_error = answer.iter().any(|message| message.tag == 'E');
         assert!(has_error, "{} {body:?}: {answer:?}", tag as char);
     }
@@ -393,7 +405,7 @@ fn parse_and_bind_with_broken_bodies_are_refused() {
         }
         let answer = client.until_ready();
         assert_eq!(answer[0].code(), "08P01");
-        check(&answer, "on a replication connection");
+        check(State::Replication, &answer, "a broken body");
         assert_eq!(client.query("IDENTIFY_SYSTEM")[0].tag, 'T');
     }
     bystander.goes_on();
@@ -424,7 +436,7 @@ fn a_cancel_request_with_anything_wrong_is_never_answered() {
     ] {
         let mut client = server.connect();
         client.raw(&[&length.to_be_bytes()[..], &code, &body].concat());
-        assert_eq!(rest(client), b"", "{length}");
+        assert_eq!(ends(&mut client.socket), b"", "{length}");
     }
     bystander.goes_on();
 }

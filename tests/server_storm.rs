@@ -9,6 +9,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -20,18 +21,20 @@ use support::{RawClient, message, startup};
 struct Serve {
     child: Child,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 impl Serve {
     fn start(home: &Home) -> Self {
         succeed(&["cert", "--data", &home.data()]);
         home.trust_loopback();
+        let log = home.path("log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_pgspool"))
             .args(["serve", "--data", &home.data(), "--listen", "127.0.0.1:0"])
             .args(["-c", "ssl=on", "-c", "max_connections=50"])
             .args(["-c", "auth_delay=0"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -41,13 +44,28 @@ impl Serve {
         let address = address.parse().unwrap();
         // The pipe stays open for what else it says.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { child, address }
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    /// What it said; nothing of it is of a fault of its own.
+    fn check_log(&self) {
+        let said = std::fs::read_to_string(&self.log).unwrap();
+        assert!(said.contains("connection ended"), "{said}");
+        for fault in ["panicked at", "a connection's task broke"] {
+            let line = said.lines().find(|line| line.contains(fault));
+            assert_eq!(line, None, "{fault}");
+        }
     }
 }
 
 impl Drop for Serve {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // It may be gone already.
+        let _gone = self.child.kill();
         self.child.wait().unwrap();
     }
 }
@@ -128,6 +146,7 @@ fn the_program_survives_a_storm_of_odd_bytes() {
     }
     assert_eq!(beside.row("SELECT 2"), [Some("2".to_owned())]);
     assert!(server.child.try_wait().unwrap().is_none());
+    server.check_log();
 }
 
 #[test]
@@ -176,7 +195,4 @@ fn a_unix_socket_is_there_while_the_server_runs() {
     assert!(server.child.wait().unwrap().success());
     let lock = path.with_file_name(format!(".s.PGSQL.{}.lock", server.address.port()));
     assert!(!lock.exists());
-    // The value kills what is gone already.
-    server = Serve::start(&Home::new());
-    drop(server);
 }

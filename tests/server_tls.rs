@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pgspool::engine::EngineOptions;
 use pgspool::hba::{HbaRules, IdentMaps};
 use pgspool::server::{Access, AccessFiles, TlsContext, TlsError, TlsOptions, TlsVersion};
-use support::{RawClient, TestServer, message, startup};
+use support::{RawClient, TestServer, ends, message, startup};
 use tempfile::TempDir;
 use tls_support::{Authority, Files, GSSENC_REQUEST, Handshake, SSL_REQUEST, TlsStream, connect};
 
@@ -120,8 +120,7 @@ fn direct_tls_needs_the_protocols_name() {
         };
         // It may have believed in the handshake; nobody answers behind it.
         let _gone = client.socket.write_all(&startup(3 << 16, ANN));
-        let mut answer = vec![];
-        let _end = client.socket.read_to_end(&mut answer);
+        let answer = ends(&mut client.socket);
         assert!(answer.is_empty(), "{alpn:?}: {answer:?}");
     }
     let named_late = Handshake {
@@ -159,8 +158,7 @@ fn bytes_behind_ssl_request_close_the_connection() {
         for behind in [startup(3 << 16, ANN), vec![0], vec![0x16], query.clone()] {
             let mut stream = connect(place.server.address);
             stream.write_all(&[&request[..], &behind].concat()).unwrap();
-            let mut answer = vec![];
-            let _reset = stream.read_to_end(&mut answer);
+            let answer = ends(&mut stream);
             assert!(answer.is_empty(), "the connection ends unanswered");
         }
     }
@@ -347,8 +345,7 @@ fn a_handshake_that_is_not_finished_ends_in_time() {
         let mut stream = connect(place.server.address);
         stream.write_all(first).unwrap();
         let began = Instant::now();
-        let mut answer = vec![];
-        let _reset = stream.read_to_end(&mut answer);
+        let answer = ends(&mut stream);
         assert!(answer == b"S" || answer.is_empty(), "{answer:?}");
         assert!(began.elapsed() < Duration::from_secs(10));
     }
@@ -397,12 +394,13 @@ fn a_stalled_encrypted_client_is_dropped_in_time() {
         ("options", "-c wal_sender_timeout=500"),
     ]);
     client.create_slot("stalled", "json");
-    client.stream("stalled");
+    // All of it is there when the stream begins: more than the sockets hold, and nobody reads.
     for block in 0..40 {
         place
             .server
             .publish(block * 5_000 + 1..=block * 5_000 + 5_000);
     }
+    client.stream("stalled");
     let began = Instant::now();
     let active = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'";
     let mut watcher = place.server.session();
@@ -410,4 +408,8 @@ fn a_stalled_encrypted_client_is_dropped_in_time() {
         assert!(began.elapsed() < Duration::from_secs(15), "never dropped");
         std::thread::sleep(Duration::from_millis(50));
     }
+    // What was under way comes, and it is not all.
+    let sent = ends(&mut client.socket).len();
+    assert!(sent > 0, "the stream had begun");
+    assert!(sent < 200_000 * 100, "the socket was full: {sent}");
 }

@@ -61,7 +61,7 @@ impl RoleSet {
             name: name.to_owned(),
             changes: owner,
         };
-        Self::default().after(&create).unwrap()
+        Self::default().after(&create).expect("a name that is free")
     }
 
     /// The role of that name.

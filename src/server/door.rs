@@ -85,7 +85,7 @@ async fn log_in(
             return None;
         }
     };
-    let (user, database) = (&startup.user, &startup.database);
+    let (user, database) = (startup.user.clone(), startup.database.clone());
     let entered = tokio::select! {
         entered = enter_in_time(&mut conn, &mut startup, &peer, &shared, deadline) => entered,
         () = seat.lost() => {

@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(clippy::as_conversions, clippy::panic, missing_docs, unreachable_pub)]
 
+pub mod scram;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -375,7 +377,11 @@ impl<S: Read + Write> RawClient<S> {
         let mut byte = [0];
         match self.socket.read(&mut byte) {
             Ok(1) => Some(byte[0]),
-            _ => None,
+            Err(error) => {
+                assert!(is_end(&error), "no answer: {error}");
+                None
+            }
+            Ok(_) => None,
         }
     }
 
@@ -490,6 +496,21 @@ impl<S: Read + Write> RawClient<S> {
         self.message(b'c', b"");
         self.until_ready()
     }
+}
+
+/// Whether a failed read means that the connection is over: that nothing came for long is no end.
+fn is_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    !matches!(error.kind(), WouldBlock | TimedOut)
+}
+
+/// Everything that still comes, to the end, which must come too.
+pub fn ends(stream: &mut impl Read) -> Vec<u8> {
+    let mut bytes = vec![];
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert!(is_end(&error), "no end behind {bytes:?}: {error}");
+    }
+    bytes
 }
 
 /// The id in a record's JSON.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use pgspool::server::{TlsContext, TlsOptions};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
 };
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -52,12 +53,7 @@ impl Authority {
     fn issue(&self, mut params: CertificateParams, name: &str) -> Issued {
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Issued {
-            certificate,
-            key: key.serialize_pem(),
-        }
+        self.signed(&params)
     }
 
     /// For a server that is reached by these names.
@@ -67,6 +63,31 @@ impl Authority {
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(params, &first)
+    }
+
+    /// For a client of this name, with these parts of a name before it and these addresses.
+    pub fn client_of(&self, name: &str, parts: &[(DnType, &str)], mails: &[&str]) -> Issued {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, part) in parts {
+            params.distinguished_name.push(kind.clone(), *part);
+        }
+        params.distinguished_name.push(DnType::CommonName, name);
+        for mail in mails {
+            let mail = SanType::Rfc822Name((*mail).try_into().unwrap());
+            params.subject_alt_names.push(mail);
+        }
+        self.signed(&params)
+    }
+
+    fn signed(&self, params: &CertificateParams) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Issued {
+            certificate,
+            key: key.serialize_pem(),
+        }
     }
 
     /// For a client of this name, up to the end of that year.
