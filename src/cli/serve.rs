@@ -279,13 +279,19 @@ async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Shutdown>>
         let way = told.and_then(|told| *told).unwrap_or(Shutdown::Fast);
         match way {
             Shutdown::Graceful => tracing::info!("stopping gracefully"),
-            Shutdown::Fast => tracing::info!("stopping at once"),
+            Shutdown::Fast => tracing::info!("stopping fast"),
         }
         systemd::stopping();
         way
     };
     let report = server.run_until(told).await;
-    tracing::info!(?report, "all connections ended");
+    tracing::info!(
+        accepted = report.num_accepted,
+        ended = report.num_ended,
+        aborted = report.num_aborted,
+        panicked = report.num_panicked,
+        "all connections ended"
+    );
 }
 
 /// Watches for signals: the first sets the value, the second ends the process.
@@ -314,6 +320,10 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Shutdown
 fn close(databases: &Databases) -> Result<ExitCode, ServeError> {
     let failed = databases.close();
     if failed.is_empty() {
+        tracing::info!(
+            databases = databases.all().count(),
+            "stopped, databases closed"
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let each = failed

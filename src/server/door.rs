@@ -53,13 +53,16 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     match entered {
         Ok((identity, engine, admission)) => {
             drop(seat);
-            tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
+            if shared.options.log_connections {
+                let method = identity.method;
+                tracing::info!(%peer, user, database, method, "connection authorized");
+            }
             let address = peer.to_string();
             shared.door.sessions.increment();
             let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
             let (pid, end) = session.run().await;
             tracing::info!(
-                peer = address,
+                peer = %address,
                 pid,
                 user,
                 database,
@@ -67,10 +70,8 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
             );
         }
         Err(refusal) => {
-            let (reason, method) = (refusal.reason, refusal.method);
-            shared.options.access.refusals().count(reason);
-            let reason = reason.name();
-            tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
+            shared.options.access.refusals().count(refusal.reason);
+            log_refusal(&refusal, &peer, &user, &database);
             conn.send_error(&refusal.error);
             // Who was refused still has his place, which another may need.
             tokio::select! {
@@ -78,6 +79,17 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
                 () = seat.lost() => {}
             }
         }
+    }
+}
+
+/// Somebody who may not come in is to be seen also where only warnings are; somebody who left, or
+/// said nothing that makes sense, is not.
+fn log_refusal(refusal: &Refusal, peer: &Peer, user: &str, database: &str) {
+    let (reason, method) = (refusal.reason.name(), refusal.method);
+    if refusal.reason.is_warning() {
+        tracing::warn!(%peer, user, database, method, reason, "connection refused: {refusal}");
+    } else {
+        tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
     }
 }
 
