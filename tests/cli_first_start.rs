@@ -152,3 +152,18 @@ fn a_data_directory_that_others_may_write_to_is_refused() {
     assert!(said.contains("has invalid permissions"), "{said}");
     assert!(said.contains("u=rwx (0700) or u=rwx,g=rx (0750)"), "{said}");
 }
+
+#[test]
+fn a_stray_folder_among_the_databases_is_named_and_an_empty_one_is_a_database() {
+    let home = Home::new();
+    let data = home.path("data");
+    fs::create_dir_all(data.join("databases/shop")).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    let port = Server::launch(&home).port();
+    assert_ne!(port, 0);
+    assert!(data.join("databases/shop/manifest.json").exists());
+    let stray = data.join("databases/lost+found");
+    fs::create_dir(&stray).unwrap();
+    let said = refused_start(&home);
+    assert!(said.contains(stray.to_str().unwrap()), "{said}");
+}

@@ -333,3 +333,40 @@ fn admin_for_other_machines_is_a_setting_and_is_warned_of() {
     assert!(words.contains("ask nobody who they are"), "{words}");
     assert!(words.contains("192.0.2.1"), "{words}");
 }
+
+#[test]
+fn who_is_turned_away_is_a_warning_and_who_comes_in_is_told_where_it_is_asked_for() {
+    let home = Home::new();
+    home.trust_loopback();
+    let arguments = ["-c", "log_connections=on"];
+    let mut server = Serve::start(&home, None, &arguments);
+    server.knock("nobody");
+    let line = server.until_logged("connection refused: ");
+    assert!(line.contains(" WARN "), "{line}");
+    assert!(line.contains("peer=127.0.0.1:"), "{line}");
+    let mut client = RawClient::connect(server.address);
+    client.start(&[("user", "pgspool"), ("database", "pgspool")]);
+    drop(client);
+    let line = server.until_logged("connection authorized");
+    assert!(line.contains(" INFO "), "{line}");
+    assert!(line.contains("method=\"trust\""), "{line}");
+    let line = server.until_logged("connection ended: ");
+    assert!(line.contains("peer=127.0.0.1:"), "{line}");
+    let pid = server.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    server.child.wait().unwrap();
+    let log = server.log();
+    for words in [
+        "stopping fast",
+        "all connections ended accepted=2",
+        "stopped, databases closed",
+    ] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+}

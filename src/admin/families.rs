@@ -64,8 +64,13 @@ fn of_server(out: &mut Exposition, snapshot: &Snapshot) {
     );
     out.gauge(
         "pgspool_connections_max",
-        "The setting max_connections.",
+        "The setting max_connections: most sessions, walsenders aside.",
         [(vec![], length(server.max_connections))],
+    );
+    out.gauge(
+        "pgspool_walsenders_max",
+        "The setting max_wal_senders: most replication connections.",
+        [(vec![], length(server.max_wal_senders))],
     );
     out.counter(
         "pgspool_connections_accepted_total",

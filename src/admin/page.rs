@@ -121,8 +121,12 @@ fn write_tiles(out: &mut String, snapshot: &Snapshot, rates: &mut Rates) -> fmt:
     let worst = worst.filter_map(|slot| slot.lag_ms).max().unwrap_or(0);
     let furthest = format!("furthest behind {}", span(worst));
     tile("", "slots", &slots.sum::<usize>().to_string(), &furthest)?;
-    let sessions: usize = snapshot.server.sessions.iter().map(|kind| kind.count).sum();
-    let more = format!("of {}, {streams} streams", snapshot.server.max_connections);
+    let server = &snapshot.server;
+    let (sessions, walsenders) = server.counts();
+    let more = format!(
+        "of {}, and {walsenders} of {} for replication, {streams} streams",
+        server.max_connections, server.max_wal_senders
+    );
     tile("", "connections", &sessions.to_string(), &more)?;
     let waiting: usize = databases.iter().map(|database| database.num_waiting).sum();
     let late: u64 = databases

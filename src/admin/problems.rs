@@ -45,12 +45,20 @@ pub(super) fn find(snapshot: &Snapshot) -> Vec<Problem> {
         of_database(database, &mut found);
         of_slots(database, snapshot.now.unix_ms, &mut found);
     }
-    let sessions: usize = snapshot.server.sessions.iter().map(|kind| kind.count).sum();
-    let max = snapshot.server.max_connections;
-    if max > 0 && sessions.saturating_mul(10) >= max.saturating_mul(9) {
-        let words = format!("{sessions} of max_connections = {max} are in use");
-        found.push(Problem::new(Severity::Notice, words));
-    }
+    let server = &snapshot.server;
+    let (sessions, walsenders) = server.counts();
+    of_limit(
+        sessions,
+        "max_connections",
+        server.max_connections,
+        &mut found,
+    );
+    of_limit(
+        walsenders,
+        "max_wal_senders",
+        server.max_wal_senders,
+        &mut found,
+    );
     found.sort_by_key(|problem| problem.severity);
     found
 }
@@ -59,6 +67,14 @@ pub(super) fn find(snapshot: &Snapshot) -> Vec<Problem> {
 pub(super) fn unready(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
     let not_ready = |problem: &&Problem| problem.severity == Severity::NotReady;
     problems.iter().filter(not_ready)
+}
+
+/// A limit of connections that is nearly used up.
+fn of_limit(count: usize, setting: &str, max: usize, found: &mut Vec<Problem>) {
+    if max > 0 && count.saturating_mul(10) >= max.saturating_mul(9) {
+        let words = format!("{count} of {setting} = {max} are in use");
+        found.push(Problem::new(Severity::Notice, words));
+    }
 }
 
 fn of_database(database: &Database, found: &mut Vec<Problem>) {
@@ -141,5 +157,33 @@ fn more(others: usize) -> String {
     match others {
         0 => String::new(),
         others => format!(" and {others} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::watch::{ServerSnapshot, SessionCount};
+
+    #[test]
+    fn walsenders_are_held_against_their_own_limit() {
+        let count = |backend_type, count| SessionCount {
+            backend_type,
+            state: "active",
+            count,
+        };
+        let server = ServerSnapshot {
+            max_connections: 10,
+            max_wal_senders: 100,
+            sessions: vec![count("client backend", 8), count("walsender", 90)],
+            ..ServerSnapshot::default()
+        };
+        assert_eq!(server.counts(), (8, 90));
+        let mut found = vec![];
+        of_limit(8, "max_connections", 10, &mut found);
+        assert_eq!(found, []);
+        of_limit(90, "max_wal_senders", 100, &mut found);
+        let words: Vec<_> = found.iter().map(|problem| problem.words.as_str()).collect();
+        assert_eq!(words, ["90 of max_wal_senders = 100 are in use"]);
     }
 }

@@ -25,6 +25,8 @@ pub struct ServerSnapshot {
     pub stopping: bool,
     /// `max_connections`
     pub max_connections: usize,
+    /// `max_wal_senders`
+    pub max_wal_senders: usize,
     /// Sessions by what they do.
     pub sessions: Vec<SessionCount>,
     /// Sockets accepted.
@@ -37,6 +39,18 @@ pub struct ServerSnapshot {
     pub refused: Vec<(&'static str, u64)>,
     /// TLS handshakes that failed.
     pub tls_failed: u64,
+}
+
+impl ServerSnapshot {
+    /// How many sessions there are, and how many for replication. Each has a limit of its own.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let of = |walsenders: bool| {
+            let kinds = self.sessions.iter();
+            let kinds = kinds.filter(|kind| (kind.backend_type == "walsender") == walsenders);
+            kinds.map(|kind| kind.count).sum()
+        };
+        (of(false), of(true))
+    }
 }
 
 /// Whoever knows the sessions.

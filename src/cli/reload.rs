@@ -73,6 +73,11 @@ impl Configuration {
             tracing::warn!("parameter \"{name}\" cannot be changed without restarting the server");
         }
         self.shown.replace(shown);
+        warn_of_plain_text(
+            &self.access,
+            &loaded.settings.server.listen,
+            loaded.settings.tls.enabled,
+        );
         self.loaded = loaded;
         tracing::info!("configuration reloaded");
     }
@@ -100,9 +105,64 @@ pub(super) fn warn_of_trust(access: &Access, listen: &[SocketAddr]) {
     }
 }
 
+/// Says where connections from other machines are not encrypted, and which rules are without
+/// effect since none is.
+pub(super) fn warn_of_plain_text(access: &Access, listen: &[SocketAddr], ssl: bool) {
+    for words in plain_text(access, listen, ssl) {
+        tracing::warn!("{words}");
+    }
+}
+
+fn plain_text(access: &Access, listen: &[SocketAddr], ssl: bool) -> Vec<String> {
+    if ssl {
+        return vec![];
+    }
+    let is_reachable = listen.iter().any(|address| !address.ip().is_loopback());
+    let mut words = vec![];
+    if is_reachable {
+        words.push(
+            "listen has addresses that other machines reach, and ssl is off: nothing is encrypted \
+             (\"pgspool cert\" makes a certificate)"
+                .to_owned(),
+        );
+    }
+    let lines = access.encrypted_only(!is_reachable);
+    if !lines.is_empty() {
+        let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        let lines = lines.join(", ");
+        words.push(format!(
+            "hostssl rules of hba_file let nobody in while ssl is off: line {lines}"
+        ));
+    }
+    words
+}
+
 async fn asked(hangup: &mut Signal, shown: &ShownSettings) {
     tokio::select! {
         _ = hangup.recv() => {}
         () = shown.reload_requested() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hba::{HbaRules, IdentMaps};
+
+    #[test]
+    fn plain_text_to_other_machines_and_rules_without_effect_are_told() {
+        let access = Access::default();
+        let rules = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all all cert\n";
+        let rules = HbaRules::parse(rules).unwrap();
+        access.replace_rules(rules, IdentMaps::parse("").unwrap(), Default::default());
+        let here: SocketAddr = "127.0.0.1:5433".parse().unwrap();
+        let anywhere: SocketAddr = "0.0.0.0:5433".parse().unwrap();
+        assert_eq!(plain_text(&access, &[anywhere], true), [""; 0]);
+        let words = plain_text(&access, &[here], false);
+        assert_eq!(words.len(), 1);
+        assert!(words[0].ends_with("line 1"), "{words:?}");
+        let words = plain_text(&access, &[here, anywhere], false);
+        assert!(words[0].contains("ssl is off"), "{words:?}");
+        assert!(words[1].ends_with("line 1, 2"), "{words:?}");
     }
 }

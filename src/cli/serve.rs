@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::disk::RealDisk;
 use crate::engine::{DEFAULT_DATABASE, Databases, Engine, OpenError};
 use crate::roles::{RoleOpenError, Roles};
 use crate::server::{
-    Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError,
+    Access, BindError, Server, ShownSettings, Shutdown, TlsContext, TlsError, TlsOptions,
     raise_descriptor_limit,
 };
 
@@ -27,7 +27,7 @@ use super::ServeArgs;
 use super::data_dir::{DataDir, DataDirError};
 use super::first_start::{self, FirstStartError, OWNER, OWNER_PASSWORD_FILE};
 use super::log::{Log, WatchingOptions};
-use super::reload::{Configuration, warn_of_trust};
+use super::reload::{Configuration, warn_of_plain_text, warn_of_trust};
 use super::rule_files::{RuleFiles, RulesError};
 use super::settings::{CONFIG_FILE, Loaded, SettingError, Settings, Sources};
 use super::systemd;
@@ -45,6 +45,11 @@ pub(super) enum ServeError {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(
+        "{error}\nssl is on and there is no certificate yet: \"pgspool cert --data {}\" makes one",
+        data.display()
+    )]
+    NoCertificate { error: TlsError, data: PathBuf },
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
@@ -100,7 +105,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
 
     let access = options.server.access.clone();
     let rule_files = load_rules(data.path(), &options, &access)?;
-    access.replace_tls(TlsContext::load(&options.tls, data.path())?);
+    access.replace_tls(load_tls(&options.tls, data.path())?);
     options.server.unix_socket_directories = options.socket_directories.in_data(data.path());
     raise_descriptor_limit();
     let runtime = Builder::new_multi_thread()
@@ -140,6 +145,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         if let Some(&first) = addresses.first() {
             first_start::make_owner(&path, databases.roles(), first)?;
         }
+        warn_without_superuser(databases.roles());
         announce(&addresses, admin, &databases, &path);
         systemd::ready(databases.all().count(), &addresses);
         serve_until(server, stop).await;
@@ -159,8 +165,36 @@ fn load_rules(data: &Path, options: &Settings, access: &Access) -> Result<RuleFi
     }
     rule_files.load_into(access)?;
     warn_of_trust(access, &options.server.listen);
+    warn_of_plain_text(access, &options.server.listen, options.tls.enabled);
     access.keep_secret(&first_start::secret(data)?);
     Ok(rule_files)
+}
+
+/// Says that nobody is there who could do what only superusers may.
+fn warn_without_superuser(roles: &Roles) {
+    let roles = roles.current();
+    if !roles
+        .iter()
+        .any(|role| role.rights.superuser && role.rights.login)
+    {
+        tracing::warn!(
+            "there is no superuser that can log in; stop the server to make one: \
+             \"pgspool role add NAME --superuser --data DIR\""
+        );
+    }
+}
+
+/// The certificate and key that the settings name, with the way to have some.
+fn load_tls(options: &TlsOptions, data: &Path) -> Result<Option<TlsContext>, ServeError> {
+    let is_missing = options.enabled && !data.join(&options.cert_file).exists();
+    TlsContext::load(options, data).map_err(|error| {
+        if is_missing {
+            let data = data.to_owned();
+            ServeError::NoCertificate { error, data }
+        } else {
+            error.into()
+        }
+    })
 }
 
 /// Answers for metrics and the status page, if that was asked for: before the databases are open,
@@ -279,13 +313,19 @@ async fn serve_until(server: Server, mut stop: watch::Receiver<Option<Shutdown>>
         let way = told.and_then(|told| *told).unwrap_or(Shutdown::Fast);
         match way {
             Shutdown::Graceful => tracing::info!("stopping gracefully"),
-            Shutdown::Fast => tracing::info!("stopping at once"),
+            Shutdown::Fast => tracing::info!("stopping fast"),
         }
         systemd::stopping();
         way
     };
     let report = server.run_until(told).await;
-    tracing::info!(?report, "all connections ended");
+    tracing::info!(
+        accepted = report.num_accepted,
+        ended = report.num_ended,
+        aborted = report.num_aborted,
+        panicked = report.num_panicked,
+        "all connections ended"
+    );
 }
 
 /// Watches for signals: the first sets the value, the second ends the process.
@@ -314,6 +354,10 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Shutdown
 fn close(databases: &Databases) -> Result<ExitCode, ServeError> {
     let failed = databases.close();
     if failed.is_empty() {
+        tracing::info!(
+            databases = databases.all().count(),
+            "stopped, databases closed"
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let each = failed

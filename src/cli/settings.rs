@@ -74,8 +74,8 @@ impl SocketDirectories {
 pub(super) enum SettingError {
     #[error("\"{0}\" is not a setting; write it as name=value")]
     NotAssigned(String),
-    #[error("unrecognized configuration parameter \"{name}\"; there are: {known}")]
-    Unknown { name: String, known: String },
+    #[error("unrecognized configuration parameter \"{name}\"; {hint}")]
+    Unknown { name: String, hint: String },
     #[error("invalid value for parameter \"{name}\": \"{value}\" ({expected})")]
     Invalid {
         name: String,
@@ -141,11 +141,12 @@ impl Settings {
 
     fn assign(&mut self, name: &str, value: &str) -> Result<&'static Setting, SettingError> {
         let Some(setting) = table::all().find(|setting| setting.name == name) else {
-            let known: Vec<_> = table::all().map(|setting| setting.name).collect();
-            return Err(SettingError::Unknown {
-                name: name.to_owned(),
-                known: known.join(", "),
-            });
+            let hint = match layers::meant(name) {
+                Some(nearest) => format!("did you mean \"{nearest}\"?"),
+                None => "see `pgspool serve --help` for those there are".to_owned(),
+            };
+            let name = name.to_owned();
+            return Err(SettingError::Unknown { name, hint });
         };
         match (setting.apply)(self, value) {
             Ok(()) => Ok(setting),
@@ -296,6 +297,26 @@ mod tests {
             assert!(
                 matches!(assigned(text), Err(SettingError::Invalid { .. })),
                 "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_says_what_may_be_meant() {
+        let words = |text| assigned(text).unwrap_err().to_string();
+        for (text, nearest) in [
+            ("wal_kep_size=1GB", "wal_keep_size"),
+            ("Max_Connections=7", "max_connections"),
+            ("max_connection=7", "max_connections"),
+        ] {
+            let wanted = format!("did you mean \"{nearest}\"?");
+            assert!(words(text).ends_with(&wanted), "{}", words(text));
+        }
+        for text in ["shared_buffers=1GB", "x=1"] {
+            assert!(
+                words(text).contains("pgspool serve --help"),
+                "{}",
+                words(text)
             );
         }
     }

@@ -84,7 +84,7 @@ impl Databases {
         let roles = Roles::open(Arc::clone(&disk), data)?;
         let mut engines = BTreeMap::new();
         for name in names {
-            let dir = Self::dir(data, &name)?;
+            let dir = Self::dir(data, &name).map_err(|_| OpenError::Stray(path.join(&name)))?;
             let disk = Arc::clone(&disk);
             let engine = Engine::open_new(disk, &dir, &name, options.clone(), NEW_SPOOL, now)?;
             let engine = engine.under(lock.clone());

@@ -89,6 +89,11 @@ pub enum OpenError {
     /// Not a database name.
     #[error("invalid database name \"{0}\"")]
     InvalidName(String),
+    /// Something lies among the databases that cannot be one.
+    #[error(
+        "\"{}\" is no database, for no database has such a name; move it elsewhere", .0.display()
+    )]
+    Stray(std::path::PathBuf),
 }
 
 /// Why what is known of the producers cannot be had.

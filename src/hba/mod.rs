@@ -102,6 +102,15 @@ impl HbaRules {
         self.iter()
             .find(|rule| rule.method == Method::Trust && rule.reaches_beyond_loopback())
     }
+
+    /// The lines that let somebody in by TLS only: all, or those for this machine alone.
+    pub fn encrypted_only(&self, local_only: bool) -> Vec<u32> {
+        let rules = self.iter().filter(|rule| {
+            rule.connection == ConnectionType::HostSsl
+                && !(local_only && rule.reaches_beyond_loopback())
+        });
+        rules.map(|rule| rule.line).collect()
+    }
 }
 
 /// The good ones, or all that is wrong.

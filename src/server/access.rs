@@ -80,6 +80,12 @@ impl Access {
         self.entry().rules.trusted_from_afar().map(|rule| rule.line)
     }
 
+    /// The lines of rules that count for encrypted connections only: all, or those for this machine
+    /// alone.
+    pub fn encrypted_only(&self, local_only: bool) -> Vec<u32> {
+        self.entry().rules.encrypted_only(local_only)
+    }
+
     /// Answers for roles that do not exist with what belongs to this secret. One that is kept with
     /// the data keeps the answers the same over restarts.
     pub fn keep_secret(&self, secret: &[u8]) {

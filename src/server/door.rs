@@ -95,7 +95,10 @@ async fn log_in(
     };
     match entered {
         Ok((identity, engine, admission)) => {
-            tracing::debug!(%peer, user, database, method = identity.method, "authenticated");
+            if shared.options.log_connections {
+                let method = identity.method;
+                tracing::info!(%peer, user, database, method, "connection authorized");
+            }
             Some(Box::new(Entrant {
                 conn,
                 peer,
@@ -106,10 +109,8 @@ async fn log_in(
             }))
         }
         Err(refusal) => {
-            let (reason, method) = (refusal.reason, refusal.method);
-            shared.options.access.refusals().count(reason);
-            let reason = reason.name();
-            tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
+            shared.options.access.refusals().count(refusal.reason);
+            log_refusal(&refusal, &peer, &user, &database);
             // Nobody is known: whatever it was, there is nothing behind it.
             conn.send_error(&refusal.error.into_fatal());
             // Who was refused still has his place, which another may need.
@@ -119,6 +120,17 @@ async fn log_in(
             }
             None
         }
+    }
+}
+
+/// Somebody who may not come in is to be seen also where only warnings are; somebody who left, or
+/// said nothing that makes sense, is not.
+fn log_refusal(refusal: &Refusal, peer: &Peer, user: &str, database: &str) {
+    let (reason, method) = (refusal.reason.name(), refusal.method);
+    if refusal.reason.is_warning() {
+        tracing::warn!(%peer, user, database, method, reason, "connection refused: {refusal}");
+    } else {
+        tracing::info!(%peer, user, database, method, reason, "connection refused: {refusal}");
     }
 }
 

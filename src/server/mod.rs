@@ -101,6 +101,8 @@ pub struct ServerOptions {
     pub authentication_timeout: Duration,
     /// `auth_delay`: how long a refused client waits for its error.
     pub auth_delay: Duration,
+    /// `log_connections`: a line of the log for each session that begins.
+    pub log_connections: bool,
     /// `max_connections`: most sessions at a time.
     pub max_connections: usize,
     /// The other limits of connections.
@@ -122,6 +124,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             authentication_timeout: Duration::from_secs(60),
             auth_delay: Duration::from_millis(250),
+            log_connections: false,
             max_connections: 100,
             limits: Limits::default(),
             access: Access::default(),

@@ -10,6 +10,7 @@ impl ServerState for Shared {
             started_unix_ms: self.started_unix_ms,
             stopping: self.stopping.borrow().is_some(),
             max_connections: self.options.max_connections,
+            max_wal_senders: self.options.limits.max_wal_senders,
             sessions: self.sessions.counted(),
             accepted: self.door.accepted.value(),
             dropped: self.door.dropped.value(),

@@ -266,7 +266,8 @@ pub(super) fn members(context: &Arc<Context>) -> Rows {
     let granted = OF_MONITOR.map(|role| row![role, MONITOR, BOOTSTRAP_ROLE, false]);
     let mut rows = granted.to_vec();
     let created = created(context.roles()).into_iter();
-    let members = created.filter(|role| role.rights.monitor);
+    // A superuser may see all anyway; the row would only be noise in \\du.
+    let members = created.filter(|role| role.rights.monitor && !role.rights.superuser);
     rows.extend(members.map(|role| row![MONITOR, role.oid, BOOTSTRAP_ROLE, false]));
     rows.into()
 }

@@ -37,6 +37,14 @@ fn unknown_variable(name: &str) -> Option<&'static str> {
         .map(|setting| setting.name)
 }
 
+/// The setting that a name most probably means, if it is close to one.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let said = name.to_ascii_lowercase();
+    let near = table::all().map(|setting| (edits(&said, setting.name), setting.name));
+    let (distance, nearest) = near.min()?;
+    (distance.saturating_mul(4) <= said.len()).then_some(nearest)
+}
+
 /// How many characters have to be changed, added or removed to make one text of the other.
 fn edits(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -281,7 +281,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "max_connections",
-        meaning: "most connections at once",
+        meaning: "most connections at once, replication connections aside",
         kind: Kind::Count,
         context: Context::Postmaster,
         category: CONN,

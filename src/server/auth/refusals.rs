@@ -59,6 +59,23 @@ impl RefusedLogin {
         Self::Limit,
     ];
 
+    /// Whether somebody asked for what he may not have, or had to be turned away.
+    pub(in crate::server) const fn is_warning(self) -> bool {
+        match self {
+            Self::NoRule
+            | Self::Rejected
+            | Self::Password
+            | Self::Certificate
+            | Self::Peer
+            | Self::NoRole
+            | Self::NoLogin
+            | Self::Right
+            | Self::Database
+            | Self::Limit => true,
+            Self::Protocol | Self::TimedOut => false,
+        }
+    }
+
     /// A word for it that stays, for metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {

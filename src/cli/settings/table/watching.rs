@@ -3,6 +3,7 @@
 use super::{Context, Kind, Setting};
 use crate::cli::log::{self, LogFormat};
 use crate::cli::serve::address;
+use crate::plugins::parse_bool;
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
@@ -20,6 +21,25 @@ pub(super) const SETTINGS: &[Setting] = &[
                 "" => None,
                 _ => Some(address(value).map_err(|_| "expected ADDR:PORT")?),
             };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "log_connections",
+        meaning: "log each session that begins; how it ended is always logged",
+        kind: Kind::Bool,
+        context: Context::Postmaster,
+        category: LOGGING,
+        show: |of| {
+            if of.server.log_connections {
+                "on"
+            } else {
+                "off"
+            }
+            .to_owned()
+        },
+        apply: |to, value| {
+            to.server.log_connections = parse_bool(value).ok_or("expected on or off")?;
             Ok(())
         },
     },
