@@ -36,9 +36,11 @@ fn connect(port: u16) -> Client {
 /// The first two columns of all rows; without a second one it is empty.
 fn rows(client: &mut Client, query: &str) -> Vec<(String, String)> {
     let answer = client.simple_query(query).unwrap();
-    let rows = answer.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
+    let rows = answer.iter().filter_map(|message| {
+        let SimpleQueryMessage::Row(row) = message else {
+            return None;
+        };
+        Some(row)
     });
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let pair = |row: &postgres::SimpleQueryRow| {
@@ -69,9 +71,12 @@ fn found(client: &mut Client) -> Known {
     known
 }
 
-fn any<'a>(random: &mut Dice, names: impl ExactSizeIterator<Item = &'a String>) -> Option<String> {
+fn any<'a>(
+    random: &mut Dice,
+    mut names: impl ExactSizeIterator<Item = &'a String>,
+) -> Option<String> {
     let at = random.index(names.len());
-    names.skip(at).next().cloned()
+    names.nth(at).cloned()
 }
 
 /// A statement, and what is there behind it.

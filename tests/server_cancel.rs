@@ -10,7 +10,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use support::{Message, RawClient, TestServer, message, startup, until_active};
 use tokio_postgres::NoTls;
