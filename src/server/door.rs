@@ -19,7 +19,8 @@ use super::startup::Startup;
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
-/// What is said of a connection that had to go before it logged in.
+/// What the log says of a connection that had to go before it logged in. The client is not told:
+/// an answer would be one that did not wait for `auth_delay`.
 const TOO_MANY_WAIT: &str = "too many connections wait to log in";
 
 /// How long a client that comes while the server stops may take for its startup packet.
@@ -46,8 +47,11 @@ pub(super) async fn serve(socket: Socket, mut peer: Peer, shared: Arc<Shared>, s
     let entered = tokio::select! {
         entered = enter_in_time(&mut conn, &startup, &peer, &shared, deadline) => entered,
         () = seat.lost() => {
-            let error = PgError::fatal("53300", TOO_MANY_WAIT);
-            Err(Refusal::new(RefusedLogin::Limit, error))
+            conn.close().await;
+            shared.options.access.refusals().count(RefusedLogin::Limit);
+            let reason = RefusedLogin::Limit.name();
+            tracing::info!(%peer, user, database, reason, "connection refused: {TOO_MANY_WAIT}");
+            return;
         }
     };
     match entered {
