@@ -255,6 +255,16 @@ impl PgError {
         self
     }
 
+    /// The same, its message cut behind so many bytes.
+    pub(crate) fn shortened(mut self, most: usize) -> Self {
+        let end = self.message.floor_char_boundary(most);
+        if end < self.message.len() {
+            self.message.truncate(end);
+            self.message.push_str("...");
+        }
+        self
+    }
+
     /// Whether the connection ends with it.
     pub(crate) const fn is_fatal(&self) -> bool {
         self.fatal

@@ -406,3 +406,24 @@ fn trust_from_other_machines_is_found() {
     let all = HbaRules::trust_all();
     assert!(all.iter().all(|rule| rule.method == Method::Trust));
 }
+
+#[test]
+fn a_net_of_mapped_addresses_is_one_of_ipv4() {
+    let text = "\
+host all all ::ffff:10.0.0.0/104 trust
+host all all ::ffff:192.0.2.1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff trust
+host all ann ::ffff:0:0/96 trust
+host all all ::/0 reject
+";
+    let rules = HbaRules::parse(text).unwrap();
+    let on = |user, address| decides(&rules, &attempt(user, "x", Some(address)));
+    assert_eq!(on("bob", "10.1.2.3"), Some(1));
+    assert_eq!(on("bob", "::ffff:10.1.2.3"), Some(1));
+    assert_eq!(on("bob", "192.0.2.1"), Some(2));
+    assert_eq!(on("bob", "192.0.2.2"), None);
+    assert_eq!(on("ann", "192.0.2.2"), Some(3));
+    assert_eq!(on("ann", "2001:db8::1"), Some(4));
+    // A part of what it says could never fit.
+    let mixed = HbaRules::parse("\nhost all all ::ffff:10.0.0.0/95 trust\n").unwrap_err();
+    assert_eq!(mixed[0].line, 2);
+}

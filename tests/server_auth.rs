@@ -448,3 +448,31 @@ fn drivers_come_in_with_the_right_password_only() {
     let error = config.connect(postgres::NoTls).err().unwrap();
     assert_eq!(error.code().unwrap().code(), "28P01");
 }
+
+#[test]
+fn every_refused_client_waits_however_many_they_are() {
+    let delay = Duration::from_millis(700);
+    let (server, access) = server_with("host all all all reject\n", delay);
+    let began = Instant::now();
+    let mut clients: Vec<_> = (0..60).map(|_| knock_as(&server, "carol")).collect();
+    // Those that were let in last would be the first to be told.
+    for client in clients.iter_mut().rev() {
+        assert_eq!(only_error(&client.until_end()).0, "28000");
+        assert!(began.elapsed() >= delay, "{:?}", began.elapsed());
+    }
+    assert_eq!(count(&access, RefusedLogin::Rejected), 60);
+}
+
+#[test]
+fn a_refused_client_that_has_to_go_is_not_answered() {
+    let access = Access::new(HbaRules::parse("host all all all reject\n").unwrap());
+    let server = TestServer::start_with(EngineOptions::default(), |options| {
+        options.access = access;
+        options.auth_delay = Duration::from_secs(30);
+        options.limits.max_unauthenticated_connections = 2;
+    });
+    let began = Instant::now();
+    let mut clients = [(); 3].map(|()| knock_as(&server, "carol"));
+    assert_eq!(clients[0].until_end(), []);
+    assert!(began.elapsed() < Duration::from_secs(10));
+}

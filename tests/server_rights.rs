@@ -10,7 +10,8 @@ mod rights_support;
 mod support;
 
 use rights_support::{
-    code, column, extended, login, role, server_with, session, simple, slot, walsender, words,
+    alter, code, column, extended, login, role, server_with, session, simple, slot, walsender,
+    words,
 };
 use support::{RawClient, TestServer, line};
 
@@ -429,6 +430,22 @@ fn one_may_end_and_cancel_ones_own_sessions_also_without_a_right() {
     let end = format!("SELECT pg_terminate_backend({pid}, 10000)");
     assert_eq!(nobody.row(&end)[0].as_deref(), Some("t"));
     assert_eq!(code(&target.until_end()), "57P01");
+    server.stop();
+}
+
+#[test]
+fn a_session_is_told_when_its_role_is_a_superuser_no_more() {
+    let server = server();
+    role(&server, "fallen", "S", &["pgspool"]);
+    let mut fallen = session(&server, "fallen");
+    assert_eq!(fallen.row("SHOW is_superuser")[0].as_deref(), Some("on"));
+    alter(&server, "fallen", "", &["pgspool"]);
+    let answer = fallen.query("SHOW is_superuser");
+    let told: Vec<_> = answer.iter().filter(|message| message.tag == 'S').collect();
+    assert_eq!(told.len(), 1, "{answer:?}");
+    assert_eq!(told[0].body, b"is_superuser\0off\0");
+    let row = fallen.row("SHOW is_superuser");
+    assert_eq!(row[0].as_deref(), Some("off"));
     server.stop();
 }
 

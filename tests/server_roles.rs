@@ -580,3 +580,14 @@ fn a_password_is_shown_to_nobody() {
     let file = std::fs::read_to_string(server.data.path().join("roles.json")).unwrap();
     assert!(file.contains("SCRAM-SHA-256$4096:") && !file.contains("sesame"));
 }
+
+#[test]
+fn a_password_has_a_longest_length() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    let longest = "x".repeat(8192);
+    let made = client.query(&format!("CREATE USER a PASSWORD '{longest}'"));
+    assert!(made.iter().all(|message| message.tag != 'E'), "{made:?}");
+    let failed = client.failure(&format!("CREATE USER b PASSWORD '{longest}x'"));
+    assert_eq!(failed, "22023");
+}

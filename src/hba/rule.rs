@@ -396,7 +396,22 @@ fn address(fields: &mut Fields<'_>) -> Result<Address, String> {
         }
         None => with_mask(ip, only(fields, "netmask", "netmask")?)?,
     };
-    Ok(Address::Net(net))
+    canonical(net).map(Address::Net).ok_or_else(|| {
+        format!("address \"{text}\" mixes mapped IPv4 addresses with others; write them apart")
+    })
+}
+
+/// The net as the addresses that are held against it are written: a mapped one is of IPv4. None
+/// for one that begins with a mapped address and goes beyond those.
+fn canonical(net: IpNet) -> Option<IpNet> {
+    const MAPPED: u8 = 96;
+    match (net, net.addr().to_canonical()) {
+        (IpNet::V6(net), IpAddr::V4(ip)) => {
+            let prefix = net.prefix_len().checked_sub(MAPPED)?;
+            IpNet::new(IpAddr::V4(ip), prefix).ok()
+        }
+        (net, _) => Some(net),
+    }
 }
 
 fn with_mask(ip: IpAddr, mask: &Token) -> Result<IpNet, String> {

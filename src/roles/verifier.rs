@@ -14,6 +14,10 @@ use ring::{digest, hmac, pbkdf2};
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).expect("not zero");
 /// Bytes of salt of a new verifier: as PostgreSQL 15 takes.
 const SALT_BYTES: usize = 16;
+/// Most bytes of salt of a verifier that was made elsewhere: it is sent before each login.
+const MAX_SALT_BYTES: usize = 64;
+/// Most iterations of one: whoever logs in has to do them, and so has whoever tests the password.
+const MAX_ITERATIONS: u32 = 1_000_000;
 const SCHEME: &str = "SCRAM-SHA-256";
 
 /// What a password is checked with; the password cannot be found from it.
@@ -110,15 +114,19 @@ impl FromStr for Verifier {
         let (iterations, salt) = hashing.split_once(':').ok_or(InvalidVerifier)?;
         let (stored_key, server_key) = keys.split_once(':').ok_or(InvalidVerifier)?;
         let is_number = iterations.bytes().all(|byte| byte.is_ascii_digit());
-        let iterations: NonZeroU32 = match iterations.parse() {
-            Ok(iterations) if is_number => iterations,
+        let iterations = match iterations.parse::<NonZeroU32>() {
+            Ok(iterations) if is_number && iterations.get() <= MAX_ITERATIONS => iterations,
             Ok(_) | Err(_) => return Err(InvalidVerifier),
         };
         let bytes = |text: &str| STANDARD.decode(text).map_err(|_| InvalidVerifier);
         let key = |text: &str| bytes(text)?.try_into().map_err(|_| InvalidVerifier);
+        let salt = bytes(salt)?;
+        if !(1..=MAX_SALT_BYTES).contains(&salt.len()) {
+            return Err(InvalidVerifier);
+        }
         Ok(Self {
             iterations: iterations.get(),
-            salt: bytes(salt)?,
+            salt,
             stored_key: key(stored_key)?,
             server_key: key(server_key)?,
         })
@@ -211,6 +219,31 @@ mod tests {
         ];
         for text in broken {
             assert_eq!(text.parse::<Verifier>(), Err(InvalidVerifier), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_costs_little_to_keep_to_send_and_to_prove() {
+        let text = |iterations: u32, salt: usize| {
+            let keys = Verifier::with_salt("x", b"salt", ITERATIONS);
+            let salt = vec![7; salt];
+            Verifier {
+                iterations,
+                salt,
+                ..keys
+            }
+            .to_string()
+        };
+        for (iterations, salt, is_taken) in [
+            (1, 1, true),
+            (1_000_000, 64, true),
+            (1_000_001, 16, false),
+            (4096, 0, false),
+            (4096, 65, false),
+            (4096, 1 << 20, false),
+        ] {
+            let parsed = text(iterations, salt).parse::<Verifier>();
+            assert_eq!(parsed.is_ok(), is_taken, "{iterations} {salt}");
         }
     }
 

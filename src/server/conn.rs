@@ -146,6 +146,8 @@ pub(super) struct Conn<S> {
     body_left: usize,
     /// The largest message that is held, its length field included.
     max_message: usize,
+    /// A message could not be put into `out`.
+    pub(super) is_unsendable: bool,
     /// What is written at the next [`Conn::flush`].
     pub(super) out: BytesMut,
 }
@@ -160,6 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
             unflushed: false,
             body_left: 0,
             max_message: MAX_STARTUP,
+            is_unsendable: false,
             out: BytesMut::new(),
         }
     }
@@ -346,6 +349,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
 
     /// The next message, if all that is to be had of it is here.
     pub(super) fn next_message(&mut self, phase: Phase) -> Result<Option<Incoming>, PgError> {
+        if std::mem::take(&mut self.is_unsendable) {
+            return Err(PgError::fatal("XX000", "an answer was too long to be sent"));
+        }
         self.discard_body();
         let Some((tag, len)) = self.peek_header().filter(|_| self.body_left == 0) else {
             return Ok(None);

@@ -19,7 +19,8 @@ use super::startup::Startup;
 use crate::engine::Engine;
 use crate::pgerror::PgError;
 
-/// What is said of a connection that had to go before it logged in.
+/// What the log says of a connection that had to go before it logged in. The client is not told:
+/// an answer would be one that did not wait for `auth_delay`.
 const TOO_MANY_WAIT: &str = "too many connections wait to log in";
 
 /// How long a client that comes while the server stops may take for its startup packet.
@@ -45,7 +46,7 @@ pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>, seat:
     let session = Session::open(conn, peer, startup, identity, engine, shared, admission);
     let (pid, end) = session.run().await;
     tracing::info!(
-        peer = address,
+        peer = %address,
         pid,
         user,
         database,
@@ -89,8 +90,11 @@ async fn log_in(
     let entered = tokio::select! {
         entered = enter_in_time(&mut conn, &mut startup, &peer, &shared, deadline) => entered,
         () = seat.lost() => {
-            let error = PgError::fatal("53300", TOO_MANY_WAIT);
-            Err(Refusal::new(RefusedLogin::Limit, error))
+            conn.close().await;
+            shared.options.access.refusals().count(RefusedLogin::Limit);
+            let reason = RefusedLogin::Limit.name();
+            tracing::info!(%peer, user, database, reason, "connection refused: {TOO_MANY_WAIT}");
+            return;
         }
     };
     match entered {

@@ -2,7 +2,7 @@
 //! for superusers, and how many may wait at the door.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -53,8 +53,18 @@ impl Default for Limits {
     }
 }
 
-/// Where a session comes from; `None` is a Unix socket.
+/// Where a session comes from, as it is counted; `None` is a Unix socket.
 type Address = Option<IpAddr>;
+
+/// The address as it is counted: of IPv6 the first 64 bits, since whoever has one such address
+/// has all of its net.
+fn counted(address: Address) -> Address {
+    const NET: u128 = !0 << 64;
+    address.map(|address| match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NET)),
+        ip @ IpAddr::V4(_) => ip,
+    })
+}
 
 /// Who is here.
 #[derive(Debug, Default)]
@@ -120,6 +130,7 @@ fn plan(
     let now = counts.of_address.get(&applicant.address).copied();
     if most > 0 && now.unwrap_or(0) >= most {
         let from = match applicant.address {
+            Some(IpAddr::V6(net)) => format!("addresses \"{net}/64\""),
             Some(address) => format!("address \"{address}\""),
             None => "local sockets".to_owned(),
         };
@@ -189,7 +200,7 @@ pub(super) fn admit(
         limit,
         is_superuser: shared.rights_of(identity.role).superuser,
         is_sender: startup.replication != Replication::No,
-        address: peer.ip(),
+        address: counted(peer.ip()),
     };
     let options = &shared.options;
     let mut counts = lock(&shared.census.counts);
@@ -247,7 +258,9 @@ impl WaitingRoom {
         waiting.last = waiting.last.wrapping_add(1);
         let number = waiting.last;
         let told = Arc::new(Notify::new());
-        waiting.seats.insert(number, (address, Arc::clone(&told)));
+        waiting
+            .seats
+            .insert(number, (counted(address), Arc::clone(&told)));
         Seat {
             room: Arc::clone(self),
             number,
@@ -300,7 +313,7 @@ mod tests {
             limit: limit.map(|limit| ("ann".to_owned(), limit)),
             is_superuser: false,
             is_sender: false,
-            address: address.parse().ok(),
+            address: counted(address.parse().ok()),
         }
     }
 
@@ -313,7 +326,7 @@ mod tests {
             max_wal_senders: 1,
             ..Limits::default()
         };
-        let ann = |n| applicant(1, n, "::1");
+        let ann = |n| applicant(1, n, "2001:db8:0:1::1");
         let superuser = Applicant {
             is_superuser: true,
             ..ann(Some(0))
@@ -349,9 +362,13 @@ mod tests {
             (
                 vec![(3, ann(None))],
                 ann(None),
-                Some("too many connections from address \"::1\""),
+                Some("too many connections from addresses \"2001:db8:0:1::/64\""),
             ),
-            (vec![(3, ann(None))], applicant(1, None, "::2"), None),
+            (
+                vec![(3, ann(None))],
+                applicant(1, None, "2001:db8:0:2::1"),
+                None,
+            ),
             (
                 vec![(3, applicant(1, None, ""))],
                 applicant(2, None, ""),
@@ -360,24 +377,32 @@ mod tests {
             (vec![(3, ann(None))], superuser.clone(), None),
             (
                 vec![
-                    (2, applicant(2, None, "::2")),
-                    (2, applicant(2, None, "::3")),
+                    (2, applicant(2, None, "2001:db8:0:2::1")),
+                    (2, applicant(2, None, "2001:db8:0:3::1")),
                 ],
                 ann(None),
                 Some(reserved),
             ),
             (
-                vec![(4, applicant(2, None, "::2"))],
+                vec![(4, applicant(2, None, "2001:db8:0:2::1"))],
                 superuser.clone(),
                 None,
             ),
             (
-                vec![(6, applicant(2, None, "::2"))],
+                vec![(6, applicant(2, None, "2001:db8:0:2::1"))],
                 superuser.clone(),
                 Some(many),
             ),
-            (vec![(6, applicant(2, None, "::2"))], ann(None), Some(many)),
-            (vec![(6, applicant(2, None, "::2"))], sender.clone(), None),
+            (
+                vec![(6, applicant(2, None, "2001:db8:0:2::1"))],
+                ann(None),
+                Some(many),
+            ),
+            (
+                vec![(6, applicant(2, None, "2001:db8:0:2::1"))],
+                sender.clone(),
+                None,
+            ),
             (vec![(1, sender.clone())], sender, Some(senders)),
         ] {
             let mut counts = Counts::default();
@@ -399,10 +424,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn addresses_of_one_net_are_counted_together() {
+        let counted = |text: &str| counted(text.parse().ok()).unwrap().to_string();
+        for (address, as_this) in [
+            ("2001:db8:0:1:2:3:4:5", "2001:db8:0:1::"),
+            ("2001:db8:0:2:2:3:4:5", "2001:db8:0:2::"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+        ] {
+            assert_eq!(counted(address), as_this);
+        }
+        assert_eq!(super::counted(None), None);
+    }
+
+    #[test]
+    fn who_has_a_whole_net_takes_his_own_places() {
+        let room = Arc::new(WaitingRoom::new(3));
+        let honest = room.enter("2001:db8:0:2::1".parse().ok());
+        let bad = |n: u32| room.enter(format!("2001:db8:0:1::{n:x}").parse().ok());
+        let held: Vec<_> = (1..9).map(bad).collect();
+        let left: Vec<_> = lock(&room.waiting).seats.keys().copied().collect();
+        let last: Vec<_> = held.iter().rev().take(2).map(|seat| seat.number).collect();
+        assert_eq!(left, [honest.number, last[1], last[0]]);
+    }
+
     #[tokio::test]
     async fn who_never_logs_in_takes_the_place_of_his_own_kind() {
         let room = Arc::new(WaitingRoom::new(3));
-        let (bad, good) = ("::1".parse().ok(), "::2".parse().ok());
+        let (bad, good) = (
+            "2001:db8:0:1::1".parse().ok(),
+            "2001:db8:0:2::1".parse().ok(),
+        );
         let honest = room.enter(good);
         let first = room.enter(bad);
         let second = room.enter(bad);

@@ -91,6 +91,11 @@ impl Standing {
         Ok(())
     }
 
+    /// Whether the session's role is a superuser now.
+    pub(super) fn is_superuser(&self) -> bool {
+        self.shared.rights_of(self.role).superuser
+    }
+
     /// The session's role as it is now.
     pub(super) fn caller(&self) -> Caller {
         self.shared.caller(self.role)

@@ -37,11 +37,19 @@ impl ColumnType {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
-    /// Puts a message into the out-buffer.
+    /// Puts a message into the out-buffer, all of it or nothing. After one that could not be put
+    /// there nothing follows but the error that ends the connection, which takes the place of the
+    /// next message from the client.
     pub(super) fn send(&mut self, message: &impl Message) {
+        if self.is_unsendable {
+            return;
+        }
+        let whole = self.out.len();
         if let Err(error) = message.encode(&mut self.out) {
             // Only a message over its type's length limit ends here, and all callers bound theirs.
             tracing::error!(%error, "a message could not be encoded");
+            self.out.truncate(whole);
+            self.is_unsendable = true;
         }
     }
 
@@ -100,5 +108,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
     /// ReadyForQuery.
     pub(super) fn send_ready(&mut self, status: TransactionStatus) {
         self.send(&ReadyForQuery::new(status));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::conn::Phase;
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_sent_leaves_nothing_of_it_and_ends_the_connection() {
+        let (ours, _theirs) = tokio::io::duplex(100);
+        let mut conn = Conn::new(ours);
+        conn.send_parameter("a", "1");
+        let whole = conn.out.clone();
+        conn.send_parameter("b", &"2".repeat(1 << 20));
+        assert_eq!(conn.out, whole);
+        conn.send_ready(TransactionStatus::Idle);
+        assert_eq!(conn.out, whole);
+        let error = conn.next_message(Phase::Command).unwrap_err();
+        assert!(error.is_fatal());
+        assert_eq!(error.code(), "XX000");
+        conn.send_error(&error);
+        assert_eq!(conn.out.get(whole.len()), Some(&b'E'));
     }
 }

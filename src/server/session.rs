@@ -236,7 +236,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         } = startup;
         settings.stand_on(shared.options.shown.clone());
         conn.set_max_message(shared.options.limits.max_message_size);
-        settings.set_superuser(shared.rights_of(identity.role).superuser);
         let state = SessionState::new(
             guard.appearance(),
             Arc::clone(&engine),
@@ -326,6 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     fn greet(&mut self) {
         self.conn.send(&Authentication::Ok);
+        self.look_up_superuser();
         self.report_settings();
         let pid = i32::try_from(self.pid()).unwrap_or_default();
         let key = i32::from_be_bytes(self.guard.key().to_be_bytes());
@@ -338,7 +338,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     async fn step(&mut self) -> Result<(), SessionEnd> {
         let message = self.next_message().await?;
         self.standing.check().map_err(SessionEnd::Fatal)?;
+        self.look_up_superuser();
         self.answer(message).await
+    }
+
+    /// Has `is_superuser` say what the role is now: it may have changed while the session lasts.
+    fn look_up_superuser(&self) {
+        let is_superuser = self.standing.is_superuser();
+        self.state
+            .settings(|settings| settings.set_superuser(is_superuser));
     }
 
     /// The next message. What was answered is written before it is waited for.
@@ -489,6 +497,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Tells the client that the next command may come.
     fn ready(&mut self) {
         self.send_warnings();
+        self.look_up_superuser();
         self.report_settings();
         self.conn.send_ready(self.transaction.status());
         let state = self.transaction.idle_state();

@@ -13,6 +13,12 @@ use crate::plugins::parse_bool;
 /// The one protocol version that is spoken: 3.0.
 const PROTOCOL: u32 = 3 << 16;
 
+/// Most bytes of a name.
+const MAX_NAME: usize = 63;
+
+/// Most bytes of an error before login: it may repeat what was sent, and goes to the log.
+const MAX_MESSAGE: usize = 250;
+
 /// What kind of connection the client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Replication {
@@ -84,7 +90,7 @@ pub(super) fn parse_packet<S: AsyncRead + AsyncWrite + Unpin>(
         let newest = i32::try_from(PROTOCOL).unwrap_or_default();
         conn.send(&NegotiateProtocolVersion::new(newest, extensions));
     }
-    build(&parameters, wal_sender_timeout).map_err(PgError::into_fatal)
+    build(&parameters, wal_sender_timeout)
 }
 
 fn parse_parameters(body: &[u8]) -> Result<Vec<(String, String)>, PgError> {
@@ -121,6 +127,14 @@ fn build(
     parameters: &[(String, String)],
     wal_sender_timeout: Option<Duration>,
 ) -> Result<Startup, PgError> {
+    let built = build_whole(parameters, wal_sender_timeout);
+    built.map_err(|error| error.into_fatal().shortened(MAX_MESSAGE))
+}
+
+fn build_whole(
+    parameters: &[(String, String)],
+    wal_sender_timeout: Option<Duration>,
+) -> Result<Startup, PgError> {
     let value_of = |wanted: &str| {
         let mut found = parameters.iter().filter(|(name, _)| name == wanted);
         found
@@ -134,6 +148,7 @@ fn build(
             "no PostgreSQL user name specified in startup packet",
         )
     })?;
+    let user = name_of(user);
     let replication = parse_replication(value_of("replication"))?;
     let is_setting = |name: &str| {
         !matches!(name, "user" | "database" | "replication" | "options")
@@ -142,12 +157,19 @@ fn build(
     let asked = parameters.iter().filter(|(name, _)| is_setting(name));
     Ok(Startup {
         user: user.to_owned(),
-        database: value_of("database").unwrap_or(user).to_owned(),
+        database: name_of(value_of("database").unwrap_or(user)).to_owned(),
         replication,
         settings: Settings::new(user, wal_sender_timeout),
         options: value_of("options").unwrap_or_default().to_owned(),
         asked: asked.cloned().collect(),
     })
+}
+
+/// A name as far as names go, cut at a whole character: nothing longer is compared, shown or
+/// written to the log.
+fn name_of(text: &str) -> &str {
+    let end = text.floor_char_boundary(MAX_NAME);
+    text.get(..end).unwrap_or_default()
 }
 
 fn parse_replication(value: Option<&str>) -> Result<Replication, PgError> {
@@ -265,6 +287,38 @@ mod tests {
             ("Database", None),
         ] {
             assert_eq!(parse_replication(Some(value)).ok(), replication, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_longer_than_names_can_be_are_cut() {
+        let (long, wide) = ("x".repeat(9000), format!("x{}", "\u{e4}".repeat(60)));
+        let startup = build(packet(&[("user", &long), ("database", &wide)]), None).unwrap();
+        assert_eq!(startup.user, "x".repeat(63));
+        assert_eq!(startup.database, format!("x{}", "\u{e4}".repeat(31)));
+        assert_eq!(
+            startup.settings.value("session_authorization"),
+            startup.user
+        );
+        let startup = build(packet(&[("user", &long)]), None).unwrap();
+        assert_eq!(startup.database, startup.user);
+    }
+
+    #[test]
+    fn errors_before_login_are_short_whatever_was_sent() {
+        let long = "\u{e4}".repeat(4000);
+        for (name, value) in [
+            ("replication", long.as_str()),
+            ("options", &long),
+            ("options", &format!("-c {long}")),
+            ("options", &format!("-c {long}=1")),
+            ("options", &format!("-c datestyle={long}")),
+            (&long, "1"),
+            ("datestyle", &long),
+        ] {
+            let refused = build(packet(&[("user", "ann"), (name, value)]), None).unwrap_err();
+            let length = refused.to_string().len();
+            assert!(length <= 300, "{length}");
         }
     }
 

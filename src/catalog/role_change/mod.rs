@@ -17,6 +17,8 @@ use super::{Context, names};
 /// A verifier with more iterations than this is not tried with the empty password: that would take
 /// seconds.
 const MAX_TRIED_ITERATIONS: u32 = 100_000;
+/// Most bytes of a password.
+const MAX_PASSWORD: usize = 8192;
 /// Most lines of what belongs to a role that is to be dropped.
 const MAX_DEPENDENTS: usize = 100;
 /// The one role that others can be members of.
@@ -388,6 +390,11 @@ impl Asked<'_> {
 
     /// What the password is checked with; `None` where it is none.
     fn verifier(&mut self, Secret(password): &Secret) -> Result<Option<Verifier>, PgError> {
+        if password.len() > MAX_PASSWORD {
+            let error = PgError::error("22023", "password is too long");
+            let detail = format!("Passwords have at most {MAX_PASSWORD} bytes.");
+            return Err(error.with_detail(detail));
+        }
         let is_empty = match password.parse::<Verifier>() {
             Ok(verifier) => {
                 let is_tried = verifier.iterations <= MAX_TRIED_ITERATIONS;

@@ -1,6 +1,9 @@
 //! The names in a client certificate.
 
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
+use x509_parser::prelude::{
+    AttributeTypeAndValue, FromDer, GeneralName, RelativeDistinguishedName, X509Certificate,
+    X509Name,
+};
 
 use crate::hba::CertName;
 
@@ -11,12 +14,14 @@ pub(super) fn names(certificate: &[u8], kind: CertName) -> Vec<String> {
     };
     let names: Vec<String> = match kind {
         CertName::CommonName => {
-            // Where there are several it is the last that says most; as PostgreSQL, one counts.
-            let name = certificate.subject().iter_common_name().last();
-            let name = name.and_then(|name| name.as_str().ok());
-            name.map(str::to_owned).into_iter().collect()
+            // Where there are several nobody can say which one the authority looked at.
+            let mut names = certificate.subject().iter_common_name();
+            match (names.next(), names.next()) {
+                (Some(name), None) => text(name).map(str::to_owned).into_iter().collect(),
+                (Some(_), Some(_)) | (None, _) => vec![],
+            }
         }
-        CertName::DistinguishedName => vec![distinguished(certificate.subject())],
+        CertName::DistinguishedName => distinguished(certificate.subject()).into_iter().collect(),
         CertName::AlternativeName => alternative(&certificate),
     };
     // A zero byte would end the name for whoever reads it as a C string.
@@ -44,19 +49,25 @@ fn alternative(certificate: &X509Certificate<'_>) -> Vec<String> {
     names.filter_map(text).collect()
 }
 
-/// As RFC 2253 writes a name: the last part first.
-fn distinguished(name: &X509Name<'_>) -> String {
-    let relative = |part: &x509_parser::prelude::RelativeDistinguishedName<'_>| {
+/// The text of an attribute, unless it is in an encoding of which no text is made here.
+fn text<'a>(attribute: &AttributeTypeAndValue<'a>) -> Option<&'a str> {
+    attribute.as_str().ok()
+}
+
+/// As RFC 2253 writes a name: the last part first. None where a part of it has no text: without
+/// that part it would be another name.
+fn distinguished(name: &X509Name<'_>) -> Option<String> {
+    let relative = |part: &RelativeDistinguishedName<'_>| {
         let values = part.iter().map(|attribute| {
             let oid = attribute.attr_type().to_id_string();
-            let value = attribute.as_str().unwrap_or_default();
-            format!("{}={}", short_name(&oid), escaped(value))
+            let value = escaped(text(attribute)?);
+            Some(format!("{}={value}", short_name(&oid)))
         });
-        values.collect::<Vec<_>>().join("+")
+        Some(values.collect::<Option<Vec<_>>>()?.join("+"))
     };
-    let mut parts: Vec<String> = name.iter().map(relative).collect();
+    let mut parts = name.iter().map(relative).collect::<Option<Vec<String>>>()?;
     parts.reverse();
-    parts.join(",")
+    Some(parts.join(","))
 }
 
 fn short_name(oid: &str) -> &str {
@@ -121,5 +132,47 @@ mod tests {
             assert_eq!(names(certificate.der(), kind), wanted, "{kind:?}");
         }
         assert_eq!(names(b"nonsense", CertName::CommonName), [""; 0]);
+    }
+
+    /// The DER of a certificate of this subject.
+    fn with_subject(parts: &[(DnType, rcgen::DnValue)]) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        let name = &mut params.distinguished_name;
+        *name = rcgen::DistinguishedName::new();
+        for (kind, value) in parts {
+            name.push(kind.clone(), value.clone());
+        }
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        certificate.der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_of_two_common_names_has_none() {
+        // The same length, so that one can be turned into the other kind in the finished bytes.
+        let subject = [
+            (DnType::OrganizationName, "mallory".into()),
+            (DnType::CommonName, "pgspool".into()),
+        ];
+        let mut der = with_subject(&subject);
+        assert_eq!(names(&der, CertName::CommonName), ["pgspool"]);
+        let organization = [0x06, 0x03, 0x55, 0x04, 0x0A];
+        while let Some(at) = memchr::memmem::find(&der, &organization) {
+            der[at + 4] = 0x03;
+        }
+        let both = "CN=pgspool,CN=mallory";
+        assert_eq!(names(&der, CertName::DistinguishedName), [both]);
+        assert_eq!(names(&der, CertName::CommonName), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_with_a_part_that_is_no_text_is_none() {
+        let wide = rcgen::string::BmpString::try_from("mallory").unwrap();
+        let subject = [
+            (DnType::OrganizationName, rcgen::DnValue::BmpString(wide)),
+            (DnType::CommonName, "ann".into()),
+        ];
+        let der = with_subject(&subject);
+        assert_eq!(names(&der, CertName::DistinguishedName), [""; 0]);
+        assert_eq!(names(&der, CertName::CommonName), ["ann"]);
     }
 }

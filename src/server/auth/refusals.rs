@@ -3,15 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::sync::Semaphore;
 
 use crate::pgerror::PgError;
-
-/// Most refused clients that are kept waiting at a time. Each holds a socket, so there must be
-/// fewer of them than of sockets.
-const MAX_WAITING: usize = 32;
 
 /// Why a login was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,19 +89,9 @@ impl RefusedLogin {
 }
 
 /// What is counted of refused logins. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Refusals {
     counts: Arc<[AtomicU64; RefusedLogin::ALL.len()]>,
-    waiting: Arc<Semaphore>,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self {
-            counts: Arc::default(),
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
-        }
-    }
 }
 
 impl Refusals {
@@ -126,13 +109,6 @@ impl Refusals {
             .iter()
             .map(|count| count.load(Ordering::Relaxed));
         RefusedLogin::ALL.into_iter().zip(counts).collect()
-    }
-
-    /// Keeps a refused client waiting, unless too many are.
-    pub(super) async fn keep_waiting(&self, delay: Duration) {
-        if let Ok(_permit) = self.waiting.try_acquire() {
-            tokio::time::sleep(delay).await;
-        }
     }
 }
 

@@ -82,9 +82,16 @@ impl Settings {
         self.of_server = of_server;
     }
 
-    /// Says whether the session's role is a superuser.
+    /// Says whether the session's role is a superuser, now.
     pub(super) fn set_superuser(&mut self, is_superuser: bool) {
         let value = if is_superuser { "on" } else { "off" };
+        if self
+            .start
+            .get("is_superuser")
+            .is_some_and(|known| known == value)
+        {
+            return;
+        }
         let name = "is_superuser".to_owned();
         self.start.insert(name, value.to_owned());
     }
