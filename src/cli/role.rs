@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 use super::DataArgs;
 use super::data_dir::{DataDir, DataDirError};
 use crate::disk::RealDisk;
-use crate::engine::DEFAULT_DATABASE;
+use crate::engine::{DEFAULT_DATABASE, Databases};
 use crate::roles::{
     NoRandomness, Role, RoleChanges, RoleCommand, RoleError, RoleOpenError, Roles, Verifier,
     random_password,
@@ -163,7 +163,7 @@ pub(super) fn run(args: RoleArgs) -> Result<ExitCode, RoleToolError> {
 }
 
 fn open(data: &DataDir) -> Result<Roles, RoleOpenError> {
-    Roles::open(Arc::new(RealDisk), data.path())
+    Databases::open_roles(Arc::new(RealDisk), data.path())
 }
 
 fn add(args: AddArgs) -> Result<(), RoleToolError> {
