@@ -86,7 +86,7 @@ class Server(Clients):
         """The owner's password, as the first start wrote it."""
         lines = self.password_file.read_text(encoding="utf-8").splitlines()
         line = next(line for line in lines if not line.startswith("#"))
-        return line.removeprefix(f"*:*:*:{USER}:")
+        return line.split(f":*:{USER}:", 1)[1]
 
     def log_text(self):
         self.log.seek(0)

@@ -493,6 +493,11 @@ impl From<AppendError> for PgError {
             AppendError::LsnNotRising { .. } | AppendError::AheadOfHead { .. } => {
                 Self::error("55000", message)
             }
+            AppendError::Manifest {
+                kind: io::ErrorKind::StorageFull,
+                ..
+            } => Self::error("53100", message),
+            AppendError::Manifest { .. } => Self::error("58030", message),
             AppendError::Stopped(failure) => writer_stopped(&failure, message),
             AppendError::Closed => Self::error("57P03", message),
         }

@@ -113,3 +113,29 @@ fn silent_clients_are_cut_off_and_the_server_serves_on() {
     assert_eq!(get(admin.address, "/healthz").0, 200);
     server.stop();
 }
+
+#[test]
+fn health_is_told_at_once_while_a_crowd_is_slow_to_ask() {
+    let server = TestServer::start();
+    let admin = Admin::start(server.databases.clone(), server.state.clone());
+    let mut crowd = std::collections::VecDeque::new();
+    let half = || {
+        let mut socket = TcpStream::connect(admin.address).unwrap();
+        socket.write_all(b"GET /metrics HT").unwrap();
+        socket
+    };
+    crowd.extend((0..40).map(|_| half()));
+    for _ in 0..10 {
+        for path in ["/healthz", "/readyz"] {
+            let began = Instant::now();
+            assert_eq!(get(admin.address, path).0, 200);
+            assert!(began.elapsed() < Duration::from_secs(2), "{path}");
+        }
+        // Renewed all the time.
+        for _ in 0..20 {
+            drop(crowd.pop_front());
+            crowd.push_back(half());
+        }
+    }
+    server.stop();
+}

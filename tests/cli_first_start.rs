@@ -59,7 +59,7 @@ impl Drop for Server {
 fn password(home: &Home) -> String {
     let text = fs::read_to_string(home.path("data").join("owner.pgpass")).unwrap();
     let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
-    line.strip_prefix("*:*:*:pgspool:").unwrap().to_owned()
+    line.rsplit_once(":*:pgspool:").unwrap().1.to_owned()
 }
 
 fn config(port: u16, password: &str) -> Config {

@@ -213,6 +213,37 @@ fn a_disk_that_others_filled_takes_slot_positions_out_of_the_reserve() {
 }
 
 #[test]
+fn a_disk_that_was_full_to_its_end_leaves_nothing_stopped_once_there_is_space() {
+    let disk = FakeDisk::default();
+    disk.set_free_bytes(PLENTY);
+    let engine = open(&disk, floored(DiskFloorAction::Refuse));
+    let first = publish(&engine, 1).unwrap();
+    slot_at(&engine, "reader", SlotStart::Earliest);
+    engine.maintain(Moment::at_ms(1000)).unwrap();
+    // Beyond the reserve.
+    disk.set_free_bytes(Some(0));
+    disk.fail_from(FakeOp::Write, 1, FakeError::NoSpace);
+    for at in [1001, 2001, 3001] {
+        let advanced = engine.advance_slot(&name("reader"), first, 1, Moment::at_ms(at));
+        assert!(advanced.is_err());
+        assert!(engine.maintain(Moment::at_ms(at)).is_err());
+    }
+    assert!(engine.disk_space().is_full());
+    disk.clear_faults();
+    disk.set_free_bytes(PLENTY);
+    engine.maintain(Moment::at_ms(4000)).unwrap();
+    assert!(!engine.disk_space().is_full());
+    assert!(engine.slots_failure().is_none());
+    slot_at(&engine, "another", SlotStart::Head);
+    publish(&engine, 2).unwrap();
+    // A step that fails keeps no other one from being done.
+    disk.fail_from(FakeOp::Create, 1, FakeError::Io);
+    disk.set_free_bytes(Some(0));
+    let _first_error = engine.maintain(Moment::at_ms(5000));
+    assert!(engine.disk_space().is_full());
+}
+
+#[test]
 fn a_data_directory_is_opened_once_at_a_time_in_a_process_too() {
     let home = tempfile::tempdir().unwrap();
     let open = || {

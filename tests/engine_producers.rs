@@ -334,12 +334,12 @@ fn what_cannot_be_counted_is_not_pruned() {
     for seq in 0..100 {
         publish(&engine, "a", [seq]);
     }
-    disk.fail_from(FakeOp::Create, 1, FakeError::NoSpace);
+    disk.fail_from(FakeOp::SyncDir, 1, FakeError::Io);
     assert!(engine.maintain(NOW).is_err());
     disk.clear_faults();
     assert!(
         engine.maintain(NOW).is_err(),
-        "a failed write is not tried again"
+        "what nobody knows the outcome of is not tried again"
     );
     assert_eq!(stored(&engine, "a"), (0..100).collect::<Vec<_>>());
     drop(engine);
@@ -347,6 +347,27 @@ fn what_cannot_be_counted_is_not_pruned() {
     engine.maintain(NOW).unwrap();
     assert!(stored(&engine, "a").len() < 100);
     assert_eq!(known(&engine, "a").0, Some(99));
+}
+
+#[test]
+fn producers_are_counted_and_data_is_pruned_again_once_there_is_space() {
+    let disk = FakeDisk::default();
+    let engine = fake(&disk);
+    for seq in 0..100 {
+        publish(&engine, "a", [seq]);
+    }
+    disk.fail_from(FakeOp::Create, 1, FakeError::NoSpace);
+    for _ in 0..2 {
+        assert!(engine.maintain(NOW).is_err());
+        assert_eq!(stored(&engine, "a"), (0..100).collect::<Vec<_>>());
+    }
+    disk.clear_faults();
+    engine.maintain(NOW).unwrap();
+    assert!(stored(&engine, "a").len() < 100);
+    publish(&engine, "a", [100]);
+    drop(engine);
+    let engine = fake(&disk.crash(5));
+    assert_eq!(known(&engine, "a").0, Some(100));
 }
 
 /// Producers that send what was not acknowledged again, a disk that crashes, and pruning.

@@ -224,14 +224,28 @@ fn a_crash_leaves_the_old_definitions_or_the_new() {
 }
 
 #[test]
-fn after_a_failed_write_nothing_is_defined_any_more() {
-    for op in [
-        FakeOp::Create,
-        FakeOp::Write,
-        FakeOp::Sync,
-        FakeOp::Rename,
-        FakeOp::SyncDir,
-    ] {
+fn definitions_go_on_once_a_new_file_can_be_written() {
+    for op in [FakeOp::Create, FakeOp::Write, FakeOp::Sync] {
+        let disk = disk();
+        let store = open(&disk);
+        store.apply(&create("t"), lsn(100)).unwrap();
+        disk.fail_from(op, 1, FakeError::NoSpace);
+        for _ in 0..2 {
+            let failed = store.apply(&create("u"), lsn(200));
+            assert!(matches!(failed, Err(DefineError::Persist(_))), "{op:?}");
+            assert!(store.current().relation("public", "u").is_none());
+        }
+        disk.clear_faults();
+        store.apply(&create("u"), lsn(200)).unwrap();
+        let again = open(&disk.crash(3)).current();
+        assert!(again.relation("public", "t").is_some());
+        assert!(again.relation("public", "u").is_some());
+    }
+}
+
+#[test]
+fn while_nobody_knows_what_a_write_left_nothing_is_defined_any_more() {
+    for op in [FakeOp::Rename, FakeOp::SyncDir] {
         let disk = disk();
         let store = open(&disk);
         store.apply(&create("t"), lsn(100)).unwrap();

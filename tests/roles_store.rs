@@ -16,11 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use pgspool::clock::Moment;
 use pgspool::disk::{Disk, FakeDisk, FakeError, FakeOp, RealDisk};
+use pgspool::engine::{Databases, EngineOptions, SlotRequest, SlotStart};
 use pgspool::roles::{
     FIRST_ROLE_OID, OWNER_OID, ROLES_FILE, RoleChanges, RoleCommand, RoleError, RoleSet, Roles,
     Verifier,
 };
+use pgspool::slots::SlotName;
 
 const SEEDS: u64 = 500;
 const NAMES: [&str; 6] = ["ann", "bob", "cem", "dan", "pg_x", ""];
@@ -293,7 +296,7 @@ fn acknowledged_role_changes_survive_every_crash_and_failed_ones_are_whole_or_ab
             let found = RoleSet::clone(&roles.current());
             assert!(possible.contains(&found), "neither before nor after");
             let mut durable = found;
-            let mut failed = None;
+            let mut failed: Option<RoleSet> = None;
             match random.below(3) {
                 0 => disk.crash_after(random.below(25)),
                 1 => {
@@ -310,7 +313,8 @@ fn acknowledged_role_changes_survive_every_crash_and_failed_ones_are_whole_or_ab
                     (Err(RoleError::Persist(_)), wanted) => {
                         // Whatever was written: what counts is what counted before.
                         assert_eq!(*roles.current(), durable);
-                        if failed.is_none() {
+                        let is_over = roles.failure().is_some() || disk.has_crashed();
+                        if failed.is_none() && is_over {
                             failed = Some(wanted.unwrap_or_else(|_| durable.clone()));
                         }
                     }
@@ -326,6 +330,42 @@ fn acknowledged_role_changes_survive_every_crash_and_failed_ones_are_whole_or_ab
             disk = disk.crash(random.roll());
         }
     });
+}
+
+#[test]
+fn roles_change_again_once_there_is_space_and_never_after_an_unknown_outcome() {
+    let create = |name: &str| RoleCommand::Create {
+        name: name.to_owned(),
+        changes: RoleChanges::default(),
+    };
+    for op in [FakeOp::Create, FakeOp::Write, FakeOp::Sync] {
+        let disk = disk();
+        let roles = Roles::open(Arc::new(disk.clone()), Path::new("d")).unwrap();
+        roles.apply(&create("ann")).unwrap();
+        disk.fail_from(op, 1, FakeError::NoSpace);
+        for _ in 0..2 {
+            let refused = roles.apply(&create("bob"));
+            assert!(matches!(refused, Err(RoleError::Persist(_))), "{op:?}");
+            assert!(roles.current().find("bob").is_none() && roles.failure().is_none());
+        }
+        let left = disk.files().into_keys().collect::<Vec<_>>();
+        assert_eq!(left, [Path::new("d").join(ROLES_FILE)], "{op:?}");
+        disk.clear_faults();
+        roles.apply(&create("bob")).unwrap();
+        let again = Roles::open(Arc::new(disk.crash(1)), Path::new("d")).unwrap();
+        assert!(again.current().find("bob").is_some());
+    }
+    for op in [FakeOp::Rename, FakeOp::SyncDir] {
+        let disk = disk();
+        let roles = Roles::open(Arc::new(disk.clone()), Path::new("d")).unwrap();
+        roles.apply(&create("ann")).unwrap();
+        disk.fail(op, 1, FakeError::Io);
+        assert!(roles.apply(&create("bob")).is_err());
+        assert!(roles.failure().is_some());
+        let before = disk.counters();
+        assert!(roles.apply(&create("cem")).is_err(), "{op:?}");
+        assert_eq!(disk.counters().writes, before.writes);
+    }
 }
 
 #[test]
@@ -419,4 +459,39 @@ fn verifiers_are_in_no_debug_text() {
         assert!(shown.contains("ann") && !shown.contains(key) && !shown.contains("sesame"));
         assert!(!shown.contains(&format!("{:?}", verifier.stored_key)));
     }
+}
+
+#[test]
+fn after_roles_are_lost_no_new_one_gets_the_slots_of_an_old_one() {
+    let data = Path::new("/data");
+    let disk = FakeDisk::default();
+    let open = |disk: &FakeDisk| {
+        let disk = Arc::new(disk.clone());
+        Databases::open(disk, data, EngineOptions::default(), Moment::now()).unwrap()
+    };
+    let databases = open(&disk);
+    let request = SlotRequest {
+        name: SlotName::parse("s").unwrap(),
+        plugin: "json".to_owned(),
+        start: SlotStart::Head,
+        temporary: None,
+        two_phase: false,
+        owner: Some(FIRST_ROLE_OID + 7),
+    };
+    let engine = databases.get("pgspool").unwrap();
+    engine.create_slot(request, Moment::now()).unwrap();
+    assert!(databases.roles().is_new());
+    drop((engine, databases));
+    let create = RoleCommand::Create {
+        name: "ann".to_owned(),
+        changes: RoleChanges::default(),
+    };
+    let databases = open(&disk);
+    assert!(databases.roles().is_new() && databases.roles().current().is_empty());
+    let roles = databases.roles().apply(&create).unwrap();
+    assert_eq!(roles.find("ann").unwrap().oid, FIRST_ROLE_OID + 8);
+    drop(databases);
+    // It is written down.
+    let databases = open(&disk);
+    assert_eq!(databases.roles().current().next_oid(), FIRST_ROLE_OID + 9);
 }

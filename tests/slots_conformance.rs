@@ -454,7 +454,7 @@ fn w19_restart_follows_every_accepted_acknowledgement_and_never_falls() {
 
 #[test]
 fn w20_retention_follows_the_disk_and_stops_when_it_fails() {
-    for op in [FakeOp::Write, FakeOp::Sync, FakeOp::Rename, FakeOp::SyncDir] {
+    for op in [FakeOp::Rename, FakeOp::SyncDir] {
         let disk = disk();
         let store = open(&disk);
         create(&store, "a", 2);
@@ -480,6 +480,31 @@ fn w20_retention_follows_the_disk_and_stops_when_it_fails() {
         // The old or the new file, never anything between.
         let found = open(&disk.crash(11)).slot(&name("a")).unwrap().restart_lsn;
         assert!([lsn(2), lsn(9)].contains(&found));
+    }
+}
+
+#[test]
+fn slots_are_written_again_once_there_is_space_for_a_new_file() {
+    for op in [FakeOp::Create, FakeOp::Write, FakeOp::Sync] {
+        for error in [FakeError::NoSpace, FakeError::Io] {
+            let disk = disk();
+            let store = open(&disk);
+            create(&store, "a", 2);
+            ack(&store, "a", 9, 9);
+            disk.fail_from(op, 1, error);
+            assert!(store.persist().is_err());
+            assert!(store.create(new_slot("b", 9), &NO_LIMITS, at(0)).is_err());
+            assert!(store.drop_slot(&name("a"), None).is_err());
+            assert_eq!(store.retention_floor(), Some(lsn(2)), "{op:?}");
+            assert!(store.failure().is_none());
+            disk.clear_faults();
+            assert!(store.persist().unwrap());
+            assert_eq!(store.retention_floor(), Some(lsn(9)));
+            create(&store, "b", 9);
+            let again = open(&disk.crash(7));
+            assert_eq!(again.slot(&name("a")).unwrap().restart_lsn, lsn(9));
+            assert!(again.slot(&name("b")).is_some());
+        }
     }
 }
 

@@ -56,7 +56,7 @@ fn run(seed: u64) {
         } else {
             disk.crash_after(1 + random.below(80));
         }
-        let maybe = live(&store, &mut random, &mut durable);
+        let maybe = live(&store, &disk, &mut random, &mut durable);
         disk = disk.crash(seed * 10 + life);
         let found = SlotStore::inspect(&disk, Path::new(PATH)).unwrap();
         let found = from(found);
@@ -67,7 +67,12 @@ fn run(seed: u64) {
 }
 
 /// Runs until the store fails, or long enough. Returns what the failed write may have left.
-fn live(store: &SlotStore, random: &mut Dice, durable: &mut Known) -> Option<Known> {
+fn live(
+    store: &SlotStore,
+    disk: &FakeDisk,
+    random: &mut Dice,
+    durable: &mut Known,
+) -> Option<Known> {
     let limits = SlotLimits {
         max_lag_lsn: 0,
         ..SlotLimits::default()
@@ -117,6 +122,9 @@ fn live(store: &SlotStore, random: &mut Dice, durable: &mut Known) -> Option<Kno
         if !done {
             if changes_memory {
                 assert_eq!(known(store), before, "a failed change is not visible");
+            }
+            if store.failure().is_none() && !disk.has_crashed() {
+                continue; // The old file stands, and the next change is written.
             }
             assert!(store.persist().is_err(), "a failure stays");
             return Some(wanted);

@@ -148,6 +148,8 @@ struct World {
     maybe: Vec<Txn>,
     /// Where the prune point lies: exactly, or between these after an unanswered prune.
     removed: (Lsn, Lsn),
+    /// Manifests that could not be written, the old one known to stand.
+    num_refused: u64,
     /// A slot position that was persisted.
     persisted: Lsn,
     /// Terms adopted: the last that was answered, the last that was asked for.
@@ -172,6 +174,7 @@ impl World {
             acked: Vec::new(),
             maybe: Vec::new(),
             removed: (Lsn::ZERO, Lsn::ZERO),
+            num_refused: 0,
             persisted: Lsn::ZERO,
             term: (1, 1),
             next_id: 0,
@@ -563,6 +566,14 @@ impl World {
                 self.removed = (now, now);
                 true
             }
+            Err(AppendError::Manifest { .. }) => {
+                // The old manifest stands: nothing was removed, and everything goes on.
+                assert!(self.spool().state().failure.is_none());
+                assert_eq!(self.spool().state().removed_through, self.removed.0);
+                self.say("prune refused");
+                self.num_refused += 1;
+                true
+            }
             Err(AppendError::Stopped(_)) => {
                 let at_most = upto.min(self.head()).max(self.removed.1);
                 self.removed.1 = at_most;
@@ -593,6 +604,12 @@ impl World {
         if done.is_ok() {
             assert!(self.spool().state().durable_point >= head);
             self.persisted = head;
+        }
+        if let Err(AppendError::Manifest { .. }) = done {
+            // The old manifest stands, and everything goes on.
+            assert!(self.spool().state().failure.is_none());
+            self.num_refused += 1;
+            return true;
         }
         done.is_ok()
     }
@@ -869,6 +886,7 @@ fn w05_after_every_single_failing_operation_nothing_acknowledged_is_lost() {
             };
             world.disk.fail(op, nth, error);
             let done = scenario(&mut world);
+            let refused = world.num_refused;
             if world.spool.is_some() {
                 world.check_stopped();
             }
@@ -879,7 +897,7 @@ fn w05_after_every_single_failing_operation_nothing_acknowledged_is_lost() {
             world.crash();
             assert!(world.append(2, false));
             world.crash();
-            if done {
+            if done && refused == 0 {
                 break;
             }
         }

@@ -72,6 +72,11 @@ fn of_server(out: &mut Exposition, snapshot: &Snapshot) {
         "The setting max_wal_senders: most replication connections.",
         [(vec![], length(server.max_wal_senders))],
     );
+    out.gauge(
+        "pgspool_roles_write_failed",
+        "1 when a failed write has stopped the changing of roles.",
+        [(vec![], flag(snapshot.roles_failure.is_some()))],
+    );
     out.counter(
         "pgspool_connections_accepted_total",
         "Sockets accepted.",

@@ -1,26 +1,31 @@
-//! The socket: few connections, each of one request and a few seconds.
+//! The socket: few connections, each of one request and a few seconds. Whoever comes is accepted at
+//! once; who is slow to ask cannot keep others out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::http;
 use super::report::Reporter;
 use super::watch::Watch;
 
-/// Most connections at a time; others wait in the operating system's queue.
-const MAX_CONNECTIONS: usize = 16;
+/// Most connections at a time; for another one the oldest that has not asked yet has to go.
+const MAX_CONNECTIONS: usize = 32;
 /// How long a client may take to ask.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while more than half of the connections are taken.
+const HURRIED_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection may last, the answer included.
 const LIFETIME: Duration = Duration::from_secs(30);
 /// Most bytes of a request's head.
@@ -71,22 +76,10 @@ impl AdminListener {
     pub async fn run(self) {
         let is_loopback = self.local_addr().is_ok_and(|at| at.ip().is_loopback());
         let router = http::router(Reporter::new(self.watch), is_loopback);
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = JoinSet::new();
+        let mut connections = Connections::default();
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                return;
-            };
-            while connections.try_join_next().is_some() {}
             match self.socket.accept().await {
-                Ok((socket, _)) => {
-                    let serving = tokio::time::timeout(LIFETIME, serve(socket, router.clone()));
-                    connections.spawn(async move {
-                        // Whoever is too slow is cut off without a word.
-                        let _slow = serving.await;
-                        drop(permit);
-                    });
-                }
+                Ok((socket, _)) => connections.serve(socket, router.clone()),
                 Err(error) => {
                     tracing::error!(%error, "cannot accept a connection for metrics");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -96,14 +89,66 @@ impl AdminListener {
     }
 }
 
-async fn serve(socket: TcpStream, router: Router) {
+/// The open connections; they end with this value.
+#[derive(Debug, Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// The oldest first.
+    open: VecDeque<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    task: AbortHandle,
+    /// Its request has come.
+    has_asked: Arc<AtomicBool>,
+}
+
+impl Connections {
+    fn serve(&mut self, socket: TcpStream, router: Router) {
+        while self.tasks.try_join_next().is_some() {}
+        self.open
+            .retain(|connection| !connection.task.is_finished());
+        if self.open.len() >= MAX_CONNECTIONS {
+            self.evict();
+        }
+        let patience = if self.open.len() > MAX_CONNECTIONS / 2 {
+            HURRIED_HEADER_TIMEOUT
+        } else {
+            HEADER_TIMEOUT
+        };
+        let has_asked = Arc::<AtomicBool>::default();
+        let serving = serve(socket, router, patience, Arc::clone(&has_asked));
+        // Whoever is too slow is cut off without a word.
+        let task = self.tasks.spawn(async move {
+            let _slow = tokio::time::timeout(LIFETIME, serving).await;
+        });
+        self.open.push_back(Connection { task, has_asked });
+    }
+
+    /// Ends the oldest that has not asked; where all have, the oldest.
+    fn evict(&mut self) {
+        let mut open = self.open.iter();
+        let idle = open.position(|connection| !connection.has_asked.load(Ordering::Relaxed));
+        if let Some(connection) = self.open.remove(idle.unwrap_or_default()) {
+            connection.task.abort();
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, router: Router, patience: Duration, has_asked: Arc<AtomicBool>) {
+    let router = TowerToHyperService::new(router);
+    let answer = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(patience)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(socket), answer)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection for metrics broke");

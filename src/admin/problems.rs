@@ -41,6 +41,10 @@ pub(super) fn find(snapshot: &Snapshot) -> Vec<Problem> {
     if snapshot.server.stopping {
         found.push(Problem::not_ready("the server is stopping"));
     }
+    if let Some(failure) = &snapshot.roles_failure {
+        let words = format!("roles are not changed any more: {failure}; mend the disk and restart");
+        found.push(Problem::not_ready(words));
+    }
     for database in &snapshot.databases {
         of_database(database, &mut found);
         of_slots(database, snapshot.now.unix_ms, &mut found);

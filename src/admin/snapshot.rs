@@ -20,6 +20,8 @@ use crate::spool::SpoolState;
 pub(super) struct Snapshot {
     pub(super) now: Moment,
     pub(super) server: ServerSnapshot,
+    /// Why roles are not changed any more.
+    pub(super) roles_failure: Option<String>,
     /// By name.
     pub(super) databases: Vec<Database>,
 }
@@ -82,6 +84,7 @@ impl Snapshot {
         Self {
             now,
             server: served.server.snapshot(),
+            roles_failure: served.databases.roles().failure(),
             databases: databases.collect(),
         }
     }

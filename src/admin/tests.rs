@@ -11,6 +11,7 @@ use crate::clock::Moment;
 use crate::disk::{FakeDisk, FakeError, FakeOp};
 use crate::engine::{Databases, DiskFloor, Engine, EngineOptions, SlotRequest, SlotStart};
 use crate::lsn::Lsn;
+use crate::roles::{RoleChanges, RoleCommand};
 use crate::slots::{SlotLimits, SlotName};
 use crate::wire::Progress;
 
@@ -152,6 +153,20 @@ fn slots_that_cannot_be_written_are_not_ready() {
     assert!(world.engine().drop_slot(&name, None).is_err());
     world.assert_unready("slot positions are not written");
     assert_eq!(world.value("pgspool_slots_write_failed{"), 1.0);
+}
+
+#[test]
+fn roles_that_cannot_be_written_are_not_ready() {
+    let world = World::new();
+    assert_eq!(world.value("pgspool_roles_write_failed "), 0.0);
+    world.disk.fail(FakeOp::SyncDir, 1, FakeError::Io);
+    let create = RoleCommand::Create {
+        name: "ann".to_owned(),
+        changes: RoleChanges::default(),
+    };
+    assert!(world.databases.roles().apply(&create).is_err());
+    world.assert_unready("roles are not changed any more");
+    assert_eq!(world.value("pgspool_roles_write_failed "), 1.0);
 }
 
 #[test]

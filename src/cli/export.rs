@@ -139,7 +139,7 @@ fn write_slots(path: &Path, slots: &[SlotSnapshot], scale: Scale) -> Result<(), 
     let red: Vec<RedSlot> = slots.iter().map(|slot| red_slot(slot, scale)).collect();
     let written = reddb::encode(&red)
         .map_err(io::Error::other)
-        .and_then(|bytes| disk::replace_file(&RealDisk, path, &bytes));
+        .and_then(|bytes| Ok(disk::replace_file(&RealDisk, path, &bytes)?));
     written.map_err(|source| ExportError::Write {
         path: path.to_owned(),
         source,

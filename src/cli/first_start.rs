@@ -39,6 +39,8 @@ pub(super) enum FirstStartError {
          \"pgspool role rules --data {}\"", path.display(), data.display()
     )]
     LostRules { path: PathBuf, data: PathBuf },
+    #[error("cannot read {}: {reason}", path.display())]
+    Read { path: PathBuf, reason: io::Error },
     #[error("the system gave no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
@@ -74,7 +76,13 @@ pub(super) fn secret(data: &Path) -> Result<Vec<u8>, FirstStartError> {
     let path = data.join(SECRET_FILE);
     match fs::read(&path) {
         Ok(secret) if secret.len() == SECRET_BYTES => return Ok(secret),
-        Ok(_) | Err(_) => {}
+        Ok(secret) => {
+            let reason = format!("it has {} bytes instead of {SECRET_BYTES}", secret.len());
+            let reason = io::Error::new(io::ErrorKind::InvalidData, reason);
+            return Err(FirstStartError::Read { path, reason });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(reason) => return Err(FirstStartError::Read { path, reason }),
     }
     let mut secret = vec![0; SECRET_BYTES];
     getrandom::fill(&mut secret).map_err(FirstStartError::Random)?;
@@ -88,6 +96,7 @@ pub(super) fn make_owner(
     data: &Path,
     roles: &Roles,
     address: SocketAddr,
+    socket_directories: &[PathBuf],
 ) -> Result<(), FirstStartError> {
     if !roles.current().is_empty() {
         return Ok(());
@@ -96,7 +105,8 @@ pub(super) fn make_owner(
     getrandom::fill(&mut bytes).map_err(FirstStartError::Random)?;
     let password = URL_SAFE_NO_PAD.encode(bytes);
     let path = data.join(OWNER_PASSWORD_FILE);
-    write_private(&path, password_file(&path, &password, address).as_bytes())?;
+    let text = password_file(&path, &password, address, socket_directories);
+    write_private(&path, text.as_bytes())?;
     let changes = RoleChanges {
         login: Some(true),
         superuser: Some(true),
@@ -120,8 +130,9 @@ pub(super) fn make_owner(
 /// Whether the file with the owner's password is there, and still lets him in.
 pub(super) fn owner_can_use_file(data: &Path, roles: &Roles) -> bool {
     let text = fs::read_to_string(data.join(OWNER_PASSWORD_FILE)).unwrap_or_default();
-    let prefix = format!("*:*:*:{OWNER}:");
-    let password = text.lines().find_map(|line| line.strip_prefix(&prefix));
+    let middle = format!(":*:{OWNER}:");
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let password = lines.find_map(|line| Some(line.split_once(&middle)?.1));
     let roles = roles.current();
     let owner = roles.find(OWNER).filter(|role| role.rights.login);
     let verifier = owner.and_then(|role| role.verifier.as_ref());
@@ -129,7 +140,12 @@ pub(super) fn owner_can_use_file(data: &Path, roles: &Roles) -> bool {
 }
 
 /// The password as libpq looks it up, and how to connect with it.
-fn password_file(path: &Path, password: &str, address: SocketAddr) -> String {
+fn password_file(
+    path: &Path,
+    password: &str,
+    address: SocketAddr,
+    socket_directories: &[PathBuf],
+) -> String {
     let path = absolute(path);
     let path = path.display();
     let (host, port) = (reachable(address.ip()), address.port());
@@ -137,6 +153,21 @@ fn password_file(path: &Path, password: &str, address: SocketAddr) -> String {
         IpAddr::V4(host) => host.to_string(),
         IpAddr::V6(host) => format!("[{host}]"),
     };
+    let mut hosts = vec![
+        host.to_string(),
+        "localhost".to_owned(),
+        Ipv4Addr::LOCALHOST.to_string(),
+        Ipv6Addr::LOCALHOST.to_string(),
+    ];
+    let directories = socket_directories.iter();
+    hosts.extend(directories.map(|dir| absolute(dir).display().to_string()));
+    let mut lines = String::new();
+    for (index, host) in hosts.iter().enumerate() {
+        if !hosts.iter().take(index).any(|before| before == host) {
+            let host = host.replace('\\', "\\\\").replace(':', "\\:");
+            lines.push_str(&format!("{host}:{port}:*:{OWNER}:{password}\n"));
+        }
+    }
     format!(
         "# The password of the owner role \"{OWNER}\", made at the first start. Keep this file to \
          yourself.\n\
@@ -146,7 +177,8 @@ fn password_file(path: &Path, password: &str, address: SocketAddr) -> String {
          #   postgresql://{OWNER}:{password}@{in_uri}:{port}/{OWNER}\n\
          # Once you have roles of your own, give this one another password (it cannot be dropped):\n\
          #   ALTER ROLE {OWNER} PASSWORD '...'; then remove this file.\n\
-         *:*:*:{OWNER}:{password}\n"
+         # Another port than {port} needs lines of its own.\n\
+         {lines}"
     )
 }
 
@@ -209,7 +241,7 @@ mod tests {
     fn password(data: &Path) -> String {
         let text = fs::read_to_string(data.join(OWNER_PASSWORD_FILE)).unwrap();
         let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
-        line.strip_prefix("*:*:*:pgspool:").unwrap().to_owned()
+        line.rsplit_once(":*:pgspool:").unwrap().1.to_owned()
     }
 
     #[test]
@@ -223,7 +255,7 @@ mod tests {
     fn the_owners_password_is_in_a_private_file_with_its_connection_lines() {
         let data = tempfile::tempdir().unwrap();
         let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
-        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        make_owner(data.path(), &roles, ADDRESS, &[]).unwrap();
         let file = data.path().join(OWNER_PASSWORD_FILE);
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -251,7 +283,7 @@ mod tests {
         fs::write(data.path().join(OWNER_PASSWORD_FILE), "*:*:*:pgspool:old\n").unwrap();
         fs::write(data.path().join("owner.pgpass.tmp"), "*:*").unwrap();
         let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
-        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        make_owner(data.path(), &roles, ADDRESS, &[]).unwrap();
         let password = password(data.path());
         let set = roles.current();
         assert!(
@@ -263,7 +295,7 @@ mod tests {
                 .fits(&password)
         );
         // From then on nothing is touched.
-        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        make_owner(data.path(), &roles, ADDRESS, &[]).unwrap();
         assert_eq!(self::password(data.path()), password);
         let rules = data.path().join("pg_hba.conf");
         write_rules(&rules).unwrap();
@@ -314,9 +346,42 @@ mod tests {
         let name = "ann".to_owned();
         let changes = RoleChanges::default();
         roles.apply(&RoleCommand::Create { name, changes }).unwrap();
-        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        make_owner(data.path(), &roles, ADDRESS, &[]).unwrap();
         assert!(roles.current().find(OWNER).is_none());
         assert!(!data.path().join(OWNER_PASSWORD_FILE).exists());
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_is_not_replaced() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(SECRET_FILE);
+        fs::write(&path, "short").unwrap();
+        assert!(matches!(
+            secret(data.path()),
+            Err(FirstStartError::Read { .. })
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(secret(data.path()).is_err());
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn the_password_is_for_this_server_under_all_its_names_only() {
+        let sockets = ["/run/a:b".into()];
+        let text = password_file(Path::new("/x"), "secret", ADDRESS, &sockets);
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let wanted = [
+            "127.0.0.1:5433:*:pgspool:secret",
+            "localhost:5433:*:pgspool:secret",
+            "\\:\\:1:5433:*:pgspool:secret",
+            "/run/a\\:b:5433:*:pgspool:secret",
+        ];
+        assert_eq!(lines, wanted);
+        let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5433);
+        let text = password_file(Path::new("/x"), "secret", remote, &[]);
+        assert!(text.contains("\n192.0.2.1:5433:*:pgspool:secret\n"));
     }
 
     #[test]

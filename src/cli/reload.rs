@@ -1,7 +1,7 @@
 //! Reading the configuration again while the server runs: on SIGHUP and for `pg_reload_conf()`.
 //!
-//! A file with a mistake changes nothing. What cannot change without a restart keeps its value and
-//! is marked so in `pg_settings`.
+//! All files are read first: one with a mistake, also a certificate, changes nothing. What cannot
+//! change without a restart keeps its value and is marked so in `pg_settings`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::Databases;
-use crate::server::{Access, ShownSettings, TlsContext, TlsOptions};
+use crate::server::{Access, ShownSettings, TlsContext};
 
 use super::log::Log;
 use super::rule_files::RuleFiles;
@@ -40,7 +40,18 @@ impl Configuration {
             loop {
                 asked(&mut hangup, &self.shown).await;
                 systemd::reloading();
-                self.reload();
+                // Reads files, which may take as long as a disk does.
+                let reloaded = tokio::task::spawn_blocking(move || {
+                    self.reload();
+                    self
+                });
+                match reloaded.await {
+                    Ok(same) => self = same,
+                    Err(error) => {
+                        tracing::error!(%error, "no configuration is reloaded any more");
+                        return;
+                    }
+                }
                 systemd::reloaded();
             }
         });
@@ -55,12 +66,27 @@ impl Configuration {
                 return;
             }
         };
-        if let Err(error) = self.rule_files.load_into(&self.access) {
-            tracing::error!(%error, "configuration not reloaded, nothing was changed");
-            return;
-        }
-        warn_of_trust(&self.access, &self.loaded.settings.server.listen);
+        let rules = match self.rule_files.read() {
+            Ok(rules) => rules,
+            Err(error) => {
+                tracing::error!(%error, "configuration not reloaded, nothing was changed");
+                return;
+            }
+        };
         let (loaded, shown, waiting) = self.loaded.reload(new);
+        // Certificates and keys are read again also when their names are the same.
+        let tls = match TlsContext::load(&loaded.settings.tls, &self.data) {
+            Ok(tls) => tls,
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::error!(%error, "configuration not reloaded, nothing was changed");
+                return;
+            }
+        };
+        // All of it can be used: from here on nothing fails.
+        rules.put_into(&self.access);
+        self.access.replace_tls(tls);
+        warn_of_trust(&self.access, &loaded.settings.server.listen);
         for engine in self.databases.all() {
             if let Err(error) = engine.reconfigure(&loaded.settings.engine) {
                 // Checked when it was loaded; said all the same, should that ever change.
@@ -68,7 +94,6 @@ impl Configuration {
             }
         }
         self.log.set_levels(&loaded.settings.watching);
-        self.reload_tls(&loaded.settings.tls);
         for name in waiting {
             tracing::warn!("parameter \"{name}\" cannot be changed without restarting the server");
         }
@@ -80,18 +105,6 @@ impl Configuration {
         );
         self.loaded = loaded;
         tracing::info!("configuration reloaded");
-    }
-
-    /// Reads certificates and keys again, also when their names are the same. What cannot be used
-    /// changes nothing: the old ones stay.
-    fn reload_tls(&self, options: &TlsOptions) {
-        match TlsContext::load(options, &self.data) {
-            Ok(tls) => self.access.replace_tls(tls),
-            Err(error) => {
-                let reason = with_causes(&error);
-                tracing::error!("SSL configuration was not reloaded: {reason}");
-            }
-        }
     }
 }
 

@@ -302,7 +302,8 @@ fn invalidate_reddb_slots(path: &Path) -> Result<(), RepairError> {
         }
     }
     let bytes = reddb::encode(&slots).map_err(|error| failed(error.to_string()))?;
-    replace_file(&RealDisk, path, &bytes).map_err(io("replace"))?;
+    let replaced = replace_file(&RealDisk, path, &bytes);
+    replaced.map_err(|error| io("replace")(error.into()))?;
     Ok(())
 }
 

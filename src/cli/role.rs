@@ -21,7 +21,7 @@ use super::data_dir::{DataDir, DataDirError};
 use super::first_start::{self, FirstStartError};
 use super::rule_files::RuleFileNames;
 use crate::disk::RealDisk;
-use crate::engine::DEFAULT_DATABASE;
+use crate::engine::{DEFAULT_DATABASE, Databases};
 use crate::roles::{
     NoRandomness, Role, RoleChanges, RoleCommand, RoleError, RoleOpenError, Roles, Verifier,
     random_password,
@@ -173,7 +173,7 @@ pub(super) fn run(args: RoleArgs) -> Result<ExitCode, RoleToolError> {
 }
 
 fn open(data: &DataDir) -> Result<Roles, RoleOpenError> {
-    Roles::open(Arc::new(RealDisk), data.path())
+    Databases::open_roles(Arc::new(RealDisk), data.path())
 }
 
 fn default_rules(data: &DataDir) -> PathBuf {

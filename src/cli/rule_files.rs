@@ -63,6 +63,12 @@ impl RuleFiles {
 
     /// Has what the files say now count for `access`; nothing of it where anything is wrong.
     pub(super) fn load_into(&self, access: &Access) -> Result<(), RulesError> {
+        self.read()?.put_into(access);
+        Ok(())
+    }
+
+    /// What the files say now.
+    pub(super) fn read(&self) -> Result<ReadRules, RulesError> {
         let rules = HbaRules::parse(&read(&self.hba)?).map_err(|errors| RulesError::Wrong {
             path: self.hba.clone(),
             errors,
@@ -83,8 +89,22 @@ impl RuleFiles {
             hba: Some(self.hba.clone()),
             ident: Some(self.ident.clone()),
         };
-        access.replace_rules(rules, maps, files);
-        Ok(())
+        Ok(ReadRules { rules, maps, files })
+    }
+}
+
+/// What was read, and does not count yet.
+#[derive(Debug)]
+pub(super) struct ReadRules {
+    rules: HbaRules,
+    maps: IdentMaps,
+    files: AccessFiles,
+}
+
+impl ReadRules {
+    /// Has it count.
+    pub(super) fn put_into(self, access: &Access) {
+        access.replace_rules(self.rules, self.maps, self.files);
     }
 }
 

@@ -143,7 +143,9 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         }
         let addresses = server.local_addrs();
         if let Some(&first) = addresses.first() {
-            first_start::make_owner(&path, databases.roles(), first)?;
+            let sockets = server.unix_sockets().filter_map(Path::parent);
+            let sockets: Vec<_> = sockets.map(Path::to_owned).collect();
+            first_start::make_owner(&path, databases.roles(), first, &sockets)?;
         }
         warn_without_superuser(databases.roles());
         announce(&addresses, admin, &databases, &path);

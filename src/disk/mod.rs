@@ -8,6 +8,12 @@
 //! [`Disk::sync_dir`] of its directory returned. A failed sync must never be retried: what it
 //! was to make durable is in an unknown state. An open file stays readable after its name is
 //! removed.
+//!
+//! That is about data whose fate is unknown. [`replace_file`] writes a new file under a name that
+//! nobody relies on: when that fails, the new file is thrown away whole, and the old one stands as
+//! it did before. Whoever comes later writes another new file; nothing is retried. Only from the
+//! rename on is the outcome unknown, and then the caller never tries again. [`ReplaceError`] says
+//! which of the two it was.
 
 mod fake;
 mod real;
@@ -103,23 +109,51 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// How a file could not be replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// The new file was never given the name: the old one stands, durable as it was. Another new
+    /// one may be written later.
+    #[error(transparent)]
+    OldStands(io::Error),
+    /// The rename, or making it durable, failed: nobody knows which of the two a crash leaves.
+    /// Never to be tried again.
+    #[error(transparent)]
+    Unknown(io::Error),
+}
+
+impl From<ReplaceError> for io::Error {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::OldStands(error) | ReplaceError::Unknown(error) => error,
+        }
+    }
+}
+
 /// Replaces the file `path` with `bytes`, all or nothing: temporary file beside it, sync, rename,
-/// directory sync. On an error the old content or the new stands; the temporary may be left.
-/// Where there is no space for the temporary file, the folder's reserve is given up for it.
-pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// directory sync. Where there is no space for the temporary file, the folder's reserve is given
+/// up for it. The error says whether the old file is known to stand; then the temporary one is
+/// removed, or by the next try at the latest.
+pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temp = dir.join(name);
-    match write_new(disk, &temp, bytes) {
-        // What was written of it is thrown away whole; nothing of it was relied on.
-        Err(e) if e.kind() == io::ErrorKind::StorageFull && give_up_reserve(disk, dir)? => {
-            write_new(disk, &temp, bytes)?;
-        }
-        written => written?,
+    let written = match write_new(disk, &temp, bytes) {
+        Err(e) if e.kind() == io::ErrorKind::StorageFull => match give_up_reserve(disk, dir) {
+            Ok(true) => write_new(disk, &temp, bytes),
+            Ok(false) | Err(_) => Err(e),
+        },
+        written => written,
+    };
+    if let Err(error) = written {
+        // What was written of it is thrown away whole; nothing of it was relied on. Where even
+        // that fails, the next try removes it.
+        drop(disk.remove(&temp));
+        return Err(ReplaceError::OldStands(error));
     }
-    disk.rename(&temp, path)?;
-    disk.sync_dir(dir)
+    let renamed = disk.rename(&temp, path).and_then(|()| disk.sync_dir(dir));
+    renamed.map_err(ReplaceError::Unknown)
 }
 
 /// Writes a file anew, under a name that nobody relies on.

@@ -9,7 +9,8 @@ use super::{Engine, EngineOptions, MaintainError, OpenError};
 use crate::clock::Moment;
 use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
-use crate::roles::Roles;
+use crate::roles::{RoleOpenError, Roles};
+use crate::slots::{SLOTS_FILE, SlotStore};
 use crate::spool::{FIRST_LSN, NewSpool};
 
 /// The database made on first start.
@@ -81,7 +82,7 @@ impl Databases {
                 most: options.max_databases,
             });
         }
-        let roles = Roles::open(Arc::clone(&disk), data)?;
+        let roles = Self::open_roles(Arc::clone(&disk), data)?;
         let mut engines = BTreeMap::new();
         for name in names {
             let dir = Self::dir(data, &name).map_err(|_| OpenError::Stray(path.join(&name)))?;
@@ -95,6 +96,22 @@ impl Databases {
             roles,
             engines,
         })
+    }
+
+    /// Opens the roles of the data directory `data`. Where they are lost, and slots still have
+    /// owners, no new role gets the OID of one of them. Blocking.
+    pub fn open_roles(disk: Arc<dyn Disk>, data: &Path) -> Result<Roles, RoleOpenError> {
+        let roles = Roles::open(Arc::clone(&disk), data)?;
+        if roles.is_new()
+            && let Some(highest) = highest_slot_owner(&*disk, data)?
+        {
+            tracing::warn!(
+                "roles.json is lost, but slots belong to roles: new roles get OIDs above {highest}, \
+                 and only superusers can use those slots"
+            );
+            roles.begin_above(highest);
+        }
+        Ok(roles)
     }
 
     /// The folder of the database `name` in the data directory `data`.
@@ -135,4 +152,26 @@ impl Databases {
         };
         self.engines.iter().filter_map(failed).collect()
     }
+}
+
+/// The highest OID of a role that a slot belongs to.
+fn highest_slot_owner(disk: &dyn Disk, data: &Path) -> Result<Option<u32>, RoleOpenError> {
+    let path = data.join("databases");
+    let unreadable = |reason: String| RoleOpenError {
+        path: path.display().to_string(),
+        reason,
+    };
+    let is_there = disk.exists(&path);
+    if !is_there.map_err(|error| unreadable(error.to_string()))? {
+        return Ok(None);
+    }
+    let names = disk.list(&path);
+    let names = names.map_err(|error| unreadable(error.to_string()))?;
+    let mut highest = None;
+    for name in names.iter().filter(|name| !name.starts_with('.')) {
+        let slots = SlotStore::inspect(disk, &path.join(name).join(SLOTS_FILE));
+        let slots = slots.map_err(|error| unreadable(error.to_string()))?;
+        highest = highest.max(slots.into_iter().filter_map(|slot| slot.owner).max());
+    }
+    Ok(highest)
 }

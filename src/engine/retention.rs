@@ -26,15 +26,20 @@ pub struct RetentionOutcome {
 }
 
 impl Engine {
-    /// The periodic work; see [`Engine::MAINTAIN_EVERY`]. Blocking.
+    /// The periodic work; see [`Engine::MAINTAIN_EVERY`]. No step that fails keeps the others from
+    /// being done; the first error is returned. Blocking.
     pub fn maintain(&self, now: Moment) -> Result<RetentionOutcome, MaintainError> {
-        self.persist_slots()?;
-        self.producers.persist(&self.spool, Lsn::ZERO)?;
-        self.replicas.observe(self.head());
+        // First, since what follows may need the reserve.
         let space = self.floor.tick();
         self.scratch
             .keep_free(self.options().reserve().max(space.floor));
-        self.enforce_retention(now)
+        let slots = self.persist_slots();
+        let producers = self.producers.persist(&self.spool, Lsn::ZERO);
+        self.replicas.observe(self.head());
+        let retained = self.enforce_retention(now);
+        slots?;
+        producers?;
+        retained
     }
 
     /// Invalidates slots past their limits and removes the segments that no slot needs and that

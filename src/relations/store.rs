@@ -1,14 +1,15 @@
 //! The store: one writer, readers that never wait for the disk.
 //!
 //! A command works on a copy; the copy is written, and becomes visible when it is durable. After a
-//! failed write the file's state is unknown: nothing is written any more until the store is opened
-//! again. What is visible then is what was before the command.
+//! failed write what is visible is what was before the command. Where the old file is known to
+//! stand, the next command is written; where the file's state is unknown, nothing is written any
+//! more until the store is opened again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, ReplaceError};
 use crate::lsn::Lsn;
 
 use super::collections::TableNames;
@@ -247,7 +248,7 @@ impl RelationStore {
 }
 
 impl Writer {
-    /// Fails when a write failed before.
+    /// Fails when nobody knows what an earlier write left.
     fn check(&self) -> Result<(), RelationPersistError> {
         match &self.failed {
             Some(failed) => Err(failed.clone()),
@@ -264,16 +265,15 @@ impl Writer {
 
     /// Replaces the file.
     fn write(&mut self, file: RelationFile) -> Result<(), RelationPersistError> {
-        let written = file::encode(&file).and_then(|bytes| {
-            disk::replace_file(self.disk.as_ref(), &self.path, &bytes).map_err(|e| e.to_string())
-        });
-        match written {
+        let bytes = file::encode(&file).map_err(RelationPersistError)?;
+        match disk::replace_file(self.disk.as_ref(), &self.path, &bytes) {
             Ok(()) => {
                 self.file = file;
                 Ok(())
             }
-            Err(reason) => {
-                let error = RelationPersistError(reason);
+            Err(ReplaceError::OldStands(reason)) => Err(RelationPersistError(reason.to_string())),
+            Err(ReplaceError::Unknown(reason)) => {
+                let error = RelationPersistError(reason.to_string());
                 self.failed = Some(error.clone());
                 Err(error)
             }

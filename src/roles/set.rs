@@ -50,6 +50,7 @@ impl RoleSet {
 
     /// One superuser, for tests.
     #[cfg(any(test, fuzzing))]
+    #[allow(clippy::unwrap_used, reason = "for tests")]
     pub(crate) fn with_owner(name: &str) -> Self {
         let owner = RoleChanges {
             login: Some(true),
@@ -87,6 +88,13 @@ impl RoleSet {
     /// The OID that the next role gets.
     pub const fn next_oid(&self) -> u32 {
         self.next_oid
+    }
+
+    /// The same roles; new ones get OIDs above `oid`.
+    pub(super) fn beyond(&self, oid: u32) -> Self {
+        let mut set = self.clone();
+        set.next_oid = set.next_oid.max(oid.saturating_add(1));
+        set
     }
 
     /// Whether somebody may come in and do everything.

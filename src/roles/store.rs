@@ -1,15 +1,16 @@
 //! The store: one writer, readers that never wait for the disk.
 //!
 //! A command works on a copy; the copy is written, and counts when it is durable. After a failed
-//! write the file's state is unknown: nothing is written any more until the store is opened again.
-//! What counts then is what counted before the command.
+//! write what counts is what counted before the command. Where the old file is known to stand, the
+//! next command is written; where the file's state is unknown, nothing is written any more until
+//! the store is opened again.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::{RoleCommand, RoleError, RoleSet, file};
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, ReplaceError};
 
 /// Name of the file in the data directory.
 pub const ROLES_FILE: &str = "roles.json";
@@ -29,6 +30,8 @@ pub struct RoleOpenError {
 pub struct Roles {
     writer: Mutex<Writer>,
     visible: RwLock<Arc<RoleSet>>,
+    /// To look at without the writer, which may wait for the disk.
+    failed: Arc<OnceLock<String>>,
 }
 
 /// The only hand that writes the file.
@@ -37,7 +40,8 @@ struct Writer {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     is_new: bool,
-    failed: Option<String>,
+    /// Set once nobody knows any more what is on disk.
+    failed: Arc<OnceLock<String>>,
 }
 
 impl Roles {
@@ -47,14 +51,16 @@ impl Roles {
         let path = data.join(ROLES_FILE);
         let found = Self::inspect(disk.as_ref(), data)?;
         let is_new = found.is_none();
+        let failed = Arc::<OnceLock<String>>::default();
         Ok(Self {
             writer: Mutex::new(Writer {
                 disk,
                 path,
                 is_new,
-                failed: None,
+                failed: Arc::clone(&failed),
             }),
             visible: RwLock::new(Arc::new(found.unwrap_or_default())),
+            failed,
         })
     }
 
@@ -76,6 +82,21 @@ impl Roles {
     pub fn is_new(&self) -> bool {
         let writer = self.writer.lock();
         writer.unwrap_or_else(PoisonError::into_inner).is_new
+    }
+
+    /// Why nothing is written any more, once nobody knows what a failed write left.
+    pub fn failure(&self) -> Option<String> {
+        self.failed.get().cloned()
+    }
+
+    /// Has new roles get OIDs above `oid`, which was the one of a role that is lost. In memory:
+    /// the first role that is made writes it down.
+    pub fn begin_above(&self, oid: u32) {
+        // Whoever changes roles meanwhile must not lose this.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let beyond = Arc::new(self.current().beyond(oid));
+        let visible = self.visible.write();
+        *visible.unwrap_or_else(PoisonError::into_inner) = beyond;
     }
 
     /// The roles now. Cheap.
@@ -106,23 +127,23 @@ impl Roles {
 
 impl Writer {
     fn check(&self) -> Result<(), RoleError> {
-        match &self.failed {
+        match self.failed.get() {
             Some(reason) => Err(RoleError::Persist(reason.clone())),
             None => Ok(()),
         }
     }
 
     fn write(&mut self, set: &RoleSet) -> Result<(), RoleError> {
-        let written = file::encode(set).and_then(|bytes| {
-            disk::replace_file(self.disk.as_ref(), &self.path, &bytes).map_err(|e| e.to_string())
-        });
-        match written {
+        let bytes = file::encode(set).map_err(RoleError::Persist)?;
+        match disk::replace_file(self.disk.as_ref(), &self.path, &bytes) {
             Ok(()) => {
                 self.is_new = false;
                 Ok(())
             }
-            Err(reason) => {
-                self.failed = Some(reason.clone());
+            Err(ReplaceError::OldStands(reason)) => Err(RoleError::Persist(reason.to_string())),
+            Err(ReplaceError::Unknown(reason)) => {
+                let reason = reason.to_string();
+                let reason = self.failed.get_or_init(|| reason).clone();
                 Err(RoleError::Persist(reason))
             }
         }

@@ -73,14 +73,16 @@ pub(super) async fn run(
 async fn end_all(listeners: &[Listener], shared: &Arc<Shared>, connections: &mut Connections) {
     let mut turns = 0;
     let mut late = JoinSet::new();
+    let max_sockets = descriptors::max_sockets(shared.databases.all().count());
     loop {
+        let has_room = connections.tasks.len().saturating_add(late.len()) < max_sockets;
         tokio::select! {
             biased;
             ended = connections.next_end() => if ended.is_none() {
                 break;
             },
             Some(_told) = late.join_next() => {}
-            accepted = accept(listeners, &mut turns) => match accepted {
+            accepted = accept(listeners, &mut turns), if has_room => match accepted {
                 Ok((socket, peer)) => {
                     late.spawn(open(socket, peer, shared));
                 }

@@ -2,8 +2,9 @@
 //!
 //! The writer's lock is taken first and held across disk I/O; the memory lock is never held
 //! across it, so acknowledgements do not wait for the disk. A change that must be durable is
-//! written before it becomes visible. After a failed write the file's state is unknown: nothing
-//! is written any more until the store is opened again.
+//! written before it becomes visible. When a write fails and the old file is known to stand, the
+//! change is undone in memory and the next one is written; when the file's state is unknown,
+//! nothing is written any more until the store is opened again.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -1,9 +1,10 @@
-//! The only hand that writes the slot file, and what it does after a failure: nothing.
+//! The only hand that writes the slot file. After a failure that leaves it unknown what is on disk
+//! it does nothing any more; while the old file is known to stand it goes on.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, ReplaceError};
 
 use super::file::{self, SlotFile, StoredSlot};
 use super::{PersistError, SlotStoreError};
@@ -14,7 +15,7 @@ pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     generation: u64,
-    /// Set once a write has failed.
+    /// Set once nobody knows any more what is on disk.
     failed: Arc<OnceLock<PersistError>>,
 }
 
@@ -32,7 +33,7 @@ impl Writer {
             source,
         };
         let bytes = file::encode(&file).map_err(|e| io(std::io::Error::other(e)))?;
-        disk::replace_file(disk.as_ref(), path, &bytes).map_err(io)?;
+        disk::replace_file(disk.as_ref(), path, &bytes).map_err(|e| io(e.into()))?;
         let writer = Self {
             disk,
             path: path.to_owned(),
@@ -51,7 +52,7 @@ impl Writer {
         Arc::clone(&self.failed)
     }
 
-    /// Fails when a write failed before.
+    /// Fails when nobody knows what an earlier write left.
     pub(super) fn check(&self) -> Result<(), PersistError> {
         match self.failed.get() {
             Some(failed) => Err(failed.clone()),
@@ -69,13 +70,12 @@ impl Writer {
             generation: self.generation,
             slots: image,
         };
-        let written = file::encode(&file).and_then(|bytes| {
-            disk::replace_file(self.disk.as_ref(), &self.path, &bytes).map_err(|e| e.to_string())
-        });
-        match written {
+        let bytes = file::encode(&file).map_err(PersistError)?;
+        match disk::replace_file(self.disk.as_ref(), &self.path, &bytes) {
             Ok(()) => Ok(file.slots),
-            Err(reason) => {
-                let error = PersistError(reason);
+            Err(ReplaceError::OldStands(reason)) => Err(PersistError(reason.to_string())),
+            Err(ReplaceError::Unknown(reason)) => {
+                let error = PersistError(reason.to_string());
                 Err(self.failed.get_or_init(|| error).clone())
             }
         }

@@ -2,8 +2,10 @@
 //!
 //! It takes all that waits, encodes it into one buffer, writes and syncs that once, then shows it
 //! to readers and answers. No write starts before the previous sync returned, and at most
-//! [`MAX_UNSYNCED`] bytes (or one frame, if larger) are ever unsynced. After a failed write, sync
-//! or manifest replacement it stops for good: nothing is retried, nothing of it becomes visible.
+//! [`MAX_UNSYNCED`] bytes (or one frame, if larger) are ever unsynced. After a failed write or sync
+//! it stops for good: nothing is retried, nothing of it becomes visible. A manifest that could not
+//! be replaced stops it too, unless the old one is known to stand and can go on doing so: for a
+//! durable point, and before files are removed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,7 +31,7 @@ use super::shared::Shared;
 use super::ticket::{Appended, Completion, complete_all};
 use super::unit::{Draft, Stamp, Unit, Work};
 use super::{lock, size};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, ReplaceError};
 use crate::lsn::Lsn;
 
 /// How late the manifest may vouch for what was appended.
@@ -124,8 +126,11 @@ impl Writer {
             self.begin(job)?;
         }
         self.flush()?;
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.persist_durable_point()?;
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            && self.persist_durable_point()?.is_err()
+        {
+            // What is vouched for is only older than it could be: the next time will do.
+            self.behind_since = Some(Instant::now());
         }
         Ok(())
     }
@@ -149,12 +154,12 @@ impl Writer {
             } => {
                 self.flush()?;
                 // An asker that has gone needs no answer; here and below.
-                drop(reply.send(Ok(self.prune(upto, active)?)));
+                drop(reply.send(self.prune(upto, active)?));
             }
             Job::PersistDurablePoint { at_least, reply } => {
                 self.flush()?;
-                self.persist_durable_point()?;
-                drop(reply.send(self.reached(at_least)));
+                let persisted = self.persist_durable_point()?;
+                drop(reply.send(persisted.and_then(|()| self.reached(at_least))));
             }
             Job::SetTerm { term, reply } => {
                 self.flush()?;
@@ -164,7 +169,9 @@ impl Writer {
             Job::Close { reply } => {
                 self.flush()?;
                 self.cut_zeros()?;
-                self.persist_durable_point()?;
+                if self.behind_since.is_some() {
+                    self.store_manifest()?;
+                }
                 self.closing = Some(reply);
             }
         }
@@ -340,11 +347,11 @@ impl Writer {
     // Manifest
 
     /// Lets the manifest vouch for all that was published, unless it does.
-    fn persist_durable_point(&mut self) -> Result<(), Stopped> {
+    fn persist_durable_point(&mut self) -> Result<Result<(), AppendError>, Stopped> {
         if self.behind_since.is_some() {
-            self.store_manifest()?;
+            return self.try_store_manifest();
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn reached(&self, at_least: Lsn) -> Result<(), AppendError> {
@@ -367,9 +374,30 @@ impl Writer {
         Ok(())
     }
 
-    /// Replaces the manifest. Called only when all that was placed is synced, so its durable
-    /// point is the end of what there is.
+    /// Replaces the manifest, for a caller that cannot go on without.
     pub(super) fn store_manifest(&mut self) -> Result<(), Stopped> {
+        let stored = self.replace_manifest().map_err(io::Error::from);
+        stored.map_err(self.fail("replacement of", "the manifest"))
+    }
+
+    /// Replaces the manifest, for a caller that can go on with the old one: the inner error says
+    /// that it stands.
+    pub(super) fn try_store_manifest(&mut self) -> Result<Result<(), AppendError>, Stopped> {
+        match self.replace_manifest() {
+            Ok(()) => Ok(Ok(())),
+            Err(ReplaceError::OldStands(error)) => Ok(Err(AppendError::Manifest {
+                kind: error.kind(),
+                error: error.to_string(),
+            })),
+            Err(ReplaceError::Unknown(error)) => {
+                Err(self.fail("replacement of", "the manifest")(error))
+            }
+        }
+    }
+
+    /// Called only when all that was placed is synced, so that the durable point is the end of
+    /// what there is.
+    fn replace_manifest(&mut self) -> Result<(), ReplaceError> {
         let lsn = if self.whole.frames > 0 {
             self.whole.last_lsn
         } else {
@@ -382,8 +410,7 @@ impl Writer {
             lsn,
         };
         let place = &self.shared.place;
-        let stored = self.manifest.store(&*place.disk, &place.dir);
-        stored.map_err(self.fail("replacement of", "the manifest"))?;
+        self.manifest.store(&*place.disk, &place.dir)?;
         self.behind_since = None;
         let durable_point = &self.shared.durable_point;
         durable_point.store(self.head.get(), Ordering::Release);

@@ -99,6 +99,14 @@ pub enum AppendError {
         /// The head.
         head: Lsn,
     },
+    /// The manifest could not be replaced; the old one stands, and the writer goes on.
+    #[error("cannot write the manifest: {error}")]
+    Manifest {
+        /// The operating system's words.
+        error: String,
+        /// Its kind.
+        kind: io::ErrorKind,
+    },
     /// The writer failed earlier or in this append; see [`WriterFailure`].
     #[error(transparent)]
     Stopped(Arc<WriterFailure>),

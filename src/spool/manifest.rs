@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::OpenError;
 use super::segment::{self, Extent};
-use crate::disk::{Disk, replace_file};
+use crate::disk::{Disk, ReplaceError, replace_file};
 use crate::lsn::Lsn;
 
 /// Name of the manifest file in a database folder.
@@ -123,8 +123,9 @@ impl Manifest {
     }
 
     /// Replaces the manifest in the database folder `dir`, durably.
-    pub fn store(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-        replace_file(disk, &dir.join(MANIFEST_FILE), &self.encode()?)
+    pub fn store(&self, disk: &dyn Disk, dir: &Path) -> Result<(), ReplaceError> {
+        let bytes = self.encode().map_err(ReplaceError::OldStands)?;
+        replace_file(disk, &dir.join(MANIFEST_FILE), &bytes)
     }
 
     fn encode(&self) -> io::Result<Vec<u8>> {

@@ -133,7 +133,7 @@ fn create(
                 .open(&place.folder.join(&first), OpenMode::CreateNew)?;
         }
         place.disk.sync_dir(&place.folder)?;
-        manifest.store(&*place.disk, &place.dir)
+        Ok(manifest.store(&*place.disk, &place.dir)?)
     };
     made().map_err(OpenError::io(format!(
         "create a spool in {}",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::appender::{Stopped, Writer};
+use super::error::AppendError;
 use super::index::{self, MadeFor, Thinning};
 use super::lock;
 use super::manifest::{ActiveEntry, SegmentEntry};
@@ -81,7 +82,7 @@ impl Writer {
         &mut self,
         upto: Lsn,
         active: ActiveSegment,
-    ) -> Result<PruneOutcome, Stopped> {
+    ) -> Result<Result<PruneOutcome, AppendError>, Stopped> {
         let segments = self.shared.shelf.all();
         let extents: Vec<Extent> = segments.iter().map(|segment| segment.extent()).collect();
         let plan = prune::plan(&extents, upto, active);
@@ -99,11 +100,16 @@ impl Writer {
             outcome.removed_through = extent.last_lsn;
         }
         if outcome.num_segments == 0 {
-            return Ok(outcome);
+            return Ok(Ok(outcome));
         }
+        let before = self.manifest.clone();
         self.manifest.removed_through = outcome.removed_through;
         self.manifest.sealed.drain(..plan.num_segments);
-        self.store_manifest()?;
+        if let Err(refused) = self.try_store_manifest()? {
+            // Nothing was removed, and the old manifest counts it all.
+            self.manifest = before;
+            return Ok(Err(refused));
+        }
         let shared = &self.shared;
         shared
             .shelf
@@ -121,7 +127,7 @@ impl Writer {
         let synced = shared.place.disk.sync_dir(folder);
         synced.map_err(self.fail("sync of folder", &folder.to_string_lossy()))?;
         give_back_space(freed);
-        Ok(outcome)
+        Ok(Ok(outcome))
     }
 
     fn remove_files(&self, name: &str) -> io::Result<()> {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{PersistProducersError, ProducerStoreError};
 use crate::change::{self, ProducerName};
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, ReplaceError};
 use crate::lsn::Lsn;
 use crate::spool::{FIRST_LSN, MemoryRead, Probe, Spool};
 use file::Checkpoint;
@@ -171,10 +171,15 @@ impl Producers {
             table.checkpoint(head)
         };
         let through = checkpoint.through;
-        let vouched = spool.persist_durable_point(through);
-        vouched.map_err(|error| PersistProducersError(error.to_string()))?;
-        store.write(&checkpoint)?;
-        Ok(through)
+        if let Err(error) = spool.persist_durable_point(through) {
+            lock(&self.table).not_stored();
+            return Err(PersistProducersError(error.to_string()));
+        }
+        let written = store.write(&checkpoint);
+        if written.is_err() {
+            lock(&self.table).not_stored();
+        }
+        written.map(|()| through)
     }
 }
 
@@ -209,19 +214,17 @@ impl Store {
         self.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Replaces the file. After a failure nobody knows what is on disk, so it is not tried again.
+    /// Replaces the file. When nobody knows what a failure left on disk, it is never tried again.
     fn write(&mut self, checkpoint: &Checkpoint) -> Result<(), PersistProducersError> {
-        let written = file::encode(checkpoint).and_then(|bytes| {
-            let replaced = disk::replace_file(&*self.disk, &self.path, &bytes);
-            replaced.map_err(|error| error.to_string())
-        });
-        match written {
+        let bytes = file::encode(checkpoint).map_err(PersistProducersError)?;
+        match disk::replace_file(&*self.disk, &self.path, &bytes) {
             Ok(()) => {
                 self.through = Some(checkpoint.through);
                 Ok(())
             }
-            Err(reason) => {
-                let error = PersistProducersError(reason);
+            Err(ReplaceError::OldStands(reason)) => Err(PersistProducersError(reason.to_string())),
+            Err(ReplaceError::Unknown(reason)) => {
+                let error = PersistProducersError(reason.to_string());
                 self.failed = Some(error.clone());
                 Err(error)
             }

@@ -204,6 +204,11 @@ impl Table {
         }
     }
 
+    /// The last checkpoint was not written: another one is due.
+    pub(super) const fn not_stored(&mut self) {
+        self.changed = true;
+    }
+
     pub(super) fn snapshot(&self) -> Vec<ProducerSnapshot> {
         let snapshot = |(name, producer): (&ProducerName, &Producer)| ProducerSnapshot {
             name: name.clone(),

@@ -329,7 +329,7 @@ impl Repair<'_> {
 
     fn store(&mut self, manifest: &Manifest) -> Result<(), OpenError> {
         self.report.changed = true;
-        let stored = manifest.store(self.disk, self.dir);
+        let stored = manifest.store(self.disk, self.dir).map_err(Into::into);
         stored.map_err(OpenError::io(format!(
             "store a manifest in {}",
             self.dir.display()
