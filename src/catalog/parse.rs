@@ -4,6 +4,8 @@
 //! (`tokens`), and then parsed. A statement that nests too deep is refused before it can cost a
 //! stack.
 
+#[allow(clippy::wildcard_enum_match_arm)] // the parser knows the tokens of many databases
+mod limits;
 mod open;
 mod operators;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows the tokens of many databases
@@ -18,6 +20,27 @@ use crate::pgerror::PgError;
 
 /// How deep parentheses and the like may nest.
 const MAX_NESTING: usize = 200;
+
+/// A text of at most so many bytes has no syntax tree that could need much stack.
+const SHORT: usize = 256;
+/// The stack that a short text needs, and the one that the longest chains need, which a build
+/// without optimization walks in far larger steps.
+const STACK_LEFT: usize = 512 << 10;
+const STACK: usize = if cfg!(debug_assertions) {
+    256 << 20
+} else {
+    64 << 20
+};
+
+/// Calls what parses `text`, and walks and drops its syntax tree, on a stack that is large enough
+/// for the deepest tree that `limits` lets pass. No tree may leave `code`.
+pub(super) fn on_stack<T>(text: &str, code: impl FnOnce() -> T) -> T {
+    if text.len() <= SHORT {
+        stacker::maybe_grow(STACK_LEFT, STACK, code)
+    } else {
+        stacker::maybe_grow(STACK / 2, STACK, code)
+    }
+}
 
 /// Where the lines of a text begin: turns sqlparser's line and column into PostgreSQL's position.
 #[derive(Debug, Clone)]
@@ -220,3 +243,6 @@ fn location_in(message: &str) -> Option<Location> {
         column: column.trim_end().parse().ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

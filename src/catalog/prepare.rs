@@ -13,7 +13,7 @@ use super::{Context, Prepared};
 
 /// Whether `text`, one query, can be parsed: what is wrong with its meaning shows later.
 pub(crate) fn check_syntax(text: &str) -> Result<(), PgError> {
-    parse::statement(text).map(|_| ())
+    parse::on_stack(text, || parse::statement(text).map(|_| ()))
 }
 
 /// Parses and binds one query, with the types of parameters that the client declared.
@@ -22,7 +22,7 @@ pub(crate) fn prepare(
     text: &str,
     declared: &[Option<PgType>],
 ) -> Result<Prepared, PgError> {
-    bound(context, text, declared, false)
+    parse::on_stack(text, || bound(context, text, declared, false))
 }
 
 /// The same for a query that has no parameters.
@@ -30,7 +30,7 @@ pub(crate) fn prepare_without_parameters(
     context: &Arc<Context>,
     text: &str,
 ) -> Result<Prepared, PgError> {
-    bound(context, text, &[], true)
+    parse::on_stack(text, || bound(context, text, &[], true))
 }
 
 fn bound(

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::functions::{Aggregate, Context as Arguments, FunctionFlags, WindowAggregate};
@@ -15,7 +16,13 @@ use crate::datum::Datum;
 use crate::pgerror::PgError;
 
 /// Most bytes that one aggregate keeps of its group.
-const GROUP_BYTES: usize = 256 << 20;
+const GROUP_BYTES: usize = 128 << 20;
+/// Most bytes that the groups of all statements keep together: making the answer of one takes as
+/// much again, and SQLite's copy of it once more.
+const ALL_GROUPS_BYTES: usize = 256 << 20;
+
+/// What they keep now.
+static ALL_GROUPS: AtomicUsize = AtomicUsize::new(0);
 
 /// Registers `function` where SQLite has to call it.
 pub(super) fn register(
@@ -83,24 +90,56 @@ impl RefUnwindSafe for Seat {}
 #[derive(Default)]
 struct Gathered {
     rows: AssertUnwindSafe<VecDeque<Vec<Datum>>>,
+    held: Held,
+}
+
+/// Bytes that one group holds, of those that all may; they are given back when it is dropped.
+#[derive(Default)]
+struct Held {
     bytes: usize,
+}
+
+impl Held {
+    /// Takes `bytes` more; `false` when there are too many then.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let all = ALL_GROUPS.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(bytes);
+        all.saturating_add(bytes) <= ALL_GROUPS_BYTES && self.bytes <= GROUP_BYTES
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        ALL_GROUPS.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+    }
 }
 
 impl Aggregate<Gathered, Value> for Group {
     fn init(&self, _: &mut Arguments<'_>) -> rusqlite::Result<Gathered> {
         Ok(Gathered {
             rows: AssertUnwindSafe(VecDeque::new()),
-            bytes: 0,
+            held: Held::default(),
         })
     }
 
     fn step(&self, given: &mut Arguments<'_>, group: &mut Gathered) -> rusqlite::Result<()> {
+        // A step may copy megabytes and a statement have millions of them between two looks of
+        // SQLite's own.
+        if self.seat.is_cancelled() {
+            return self.seat.call(|context| context.check_cancelled());
+        }
         let row = arguments(self.function, given);
         if self.function.strict && row.contains(&Datum::Null) {
             return Ok(());
         }
-        group.bytes = group.bytes.saturating_add(weight(&row));
-        if group.bytes > GROUP_BYTES {
+        let bytes = weight(&row);
+        if !group.held.grow(bytes) {
             return self.seat.call(|_| Err(super::out_of_memory()));
         }
         group.rows.push_back(row);
@@ -126,7 +165,7 @@ impl WindowAggregate<Gathered, Value> for Group {
             return Ok(());
         }
         if let Some(row) = group.rows.pop_front() {
-            group.bytes = group.bytes.saturating_sub(weight(&row));
+            group.held.shrink(weight(&row));
         }
         Ok(())
     }
@@ -135,8 +174,13 @@ impl WindowAggregate<Gathered, Value> for Group {
 impl Group {
     fn answer(&self, rows: &VecDeque<Vec<Datum>>) -> rusqlite::Result<Value> {
         let answer = self.seat.call(|context| {
-            let mut rows = rows.iter().map(Vec::as_slice);
-            (self.body)(&Call { context }, &mut rows)
+            let mut rows = rows
+                .iter()
+                .map(Vec::as_slice)
+                .take_while(|_| !context.cancelled.load(Ordering::Relaxed));
+            let answer = (self.body)(&Call { context }, &mut rows)?;
+            context.check_cancelled()?;
+            Ok(answer)
         })?;
         Ok(value::into_sqlite(answer))
     }

@@ -5,10 +5,7 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Whitespace, Word};
 
 use crate::pgerror::PgError;
 
-use super::{Source, operators, too_deep};
-
-/// How many operators may stand in one another or in a row: each is a level of the syntax tree.
-const MAX_OPERATORS: usize = 500;
+use super::{Source, limits, operators};
 
 /// `tokens` without blanks, mended.
 pub(super) fn mended(
@@ -16,7 +13,7 @@ pub(super) fn mended(
     tokens: Vec<TokenWithSpan>,
 ) -> Result<Vec<TokenWithSpan>, PgError> {
     let tokens = joined_strings(source, tokens)?;
-    check_depth(&tokens)?;
+    limits::check(source, &tokens)?;
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.as_slice();
     while let [token, after @ ..] = rest {
@@ -63,7 +60,7 @@ pub(super) fn checked(
     tokens: Vec<TokenWithSpan>,
 ) -> Result<Vec<TokenWithSpan>, PgError> {
     let tokens = joined_strings(source, tokens)?;
-    check_depth(&tokens)?;
+    limits::check(source, &tokens)?;
     let nexts = tokens.iter().skip(1).map(Some).chain([None]);
     for (token, next) in tokens.iter().zip(nexts) {
         check_number(source, token, next)?;
@@ -319,82 +316,4 @@ fn check_number(
     };
     let message = format!("trailing junk after numeric literal at or near \"{junk}\"");
     Err(source.placed(PgError::error("42601", message), token.span.start))
-}
-
-/// Refuses what would make a syntax tree too deep to be walked.
-fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), PgError> {
-    // Operators so far in each open pair of parentheses; a comma begins anew.
-    let mut open = vec![0usize];
-    let mut total = 0usize;
-    for token in tokens {
-        match &token.token {
-            Token::LParen | Token::LBracket => open.push(0),
-            Token::RParen | Token::RBracket => {
-                let closed = open.pop().unwrap_or(0);
-                total = total.saturating_sub(closed);
-                if open.is_empty() {
-                    open.push(0);
-                }
-            }
-            Token::Comma | Token::SemiColon => {
-                if let Some(last) = open.last_mut() {
-                    total = total.saturating_sub(*last);
-                    *last = 0;
-                }
-            }
-            other if is_operator(other) => {
-                if let Some(last) = open.last_mut() {
-                    *last = last.saturating_add(1);
-                }
-                total = total.saturating_add(1);
-            }
-            _ => {}
-        }
-        if total > MAX_OPERATORS || open.len() > MAX_OPERATORS {
-            return Err(too_deep());
-        }
-    }
-    Ok(())
-}
-
-/// Whether a token makes a level of the syntax tree.
-fn is_operator(token: &Token) -> bool {
-    match token {
-        Token::Word(word) => {
-            word.quote_style.is_none()
-                && matches!(
-                    word.keyword,
-                    Keyword::AND
-                        | Keyword::OR
-                        | Keyword::NOT
-                        | Keyword::IS
-                        | Keyword::IN
-                        | Keyword::LIKE
-                        | Keyword::ILIKE
-                        | Keyword::BETWEEN
-                        | Keyword::SIMILAR
-                        | Keyword::COLLATE
-                        | Keyword::UNION
-                        | Keyword::INTERSECT
-                        | Keyword::EXCEPT
-                        | Keyword::CASE
-                        | Keyword::AT
-                        | Keyword::NOTNULL
-                        | Keyword::OPERATOR
-                )
-        }
-        Token::EOF
-        | Token::Number(..)
-        | Token::Char(_)
-        | Token::SingleQuotedString(_)
-        | Token::DoubleQuotedString(_)
-        | Token::DollarQuotedString(_)
-        | Token::EscapedStringLiteral(_)
-        | Token::UnicodeStringLiteral(_)
-        | Token::NationalStringLiteral(_)
-        | Token::HexStringLiteral(_)
-        | Token::Period
-        | Token::Placeholder(_) => false,
-        _ => true,
-    }
 }
