@@ -85,6 +85,8 @@ pub(super) struct Binder<'a> {
     pub(super) lines: Lines,
     /// How deep the expression that is being bound stands in others.
     pub(super) depth: Cell<u32>,
+    /// Bytes of text that expressions were written as.
+    pub(super) written: Cell<usize>,
 }
 
 /// A bound query: SQLite text and its columns, in SQLite named `c1`, `c2`, ...
@@ -125,6 +127,7 @@ impl<'a> Binder<'a> {
             acts: Cell::new(false),
             lines,
             depth: Cell::new(0),
+            written: Cell::new(0),
         }
     }
 

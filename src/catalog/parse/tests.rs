@@ -173,14 +173,14 @@ fn check_all(words: &'static [&'static str], times: usize) {
 
 #[test]
 fn no_token_in_a_row_costs_the_stack() {
-    for times in [30, 99, 1900, 20_000] {
+    for times in [30, 900] {
         check_all(TOKENS, times);
     }
 }
 
 #[test]
 fn no_keyword_in_a_row_costs_the_stack() {
-    for times in [99, 1900, 3900] {
+    for times in [60] {
         check_all(ALL_KEYWORDS, times);
     }
 }

@@ -38,6 +38,10 @@ pub(in crate::catalog) use heading::heading;
 /// How deep expressions may stand in each other: SQLite takes 1000 levels.
 const MAX_DEPTH: u32 = 700;
 
+/// Bytes that all expressions of a statement may have as SQLite's text, those inside of others
+/// counted with each.
+const MAX_WRITTEN: usize = 64 << 20;
+
 /// Stack that one level may need, and how much is added when less is left.
 const STACK_LEFT: usize = 256 << 10;
 const STACK_ADDED: usize = 4 << 20;
@@ -58,6 +62,14 @@ impl Binder<'_> {
         self.depth.set(depth.saturating_add(1));
         let bound = stacker::maybe_grow(STACK_LEFT, STACK_ADDED, || self.bind(scope, e));
         self.depth.set(depth);
+        if let Ok(bound) = &bound {
+            // Some operators write an operand twice: a chain of them doubles with each link.
+            let written = self.written.get().saturating_add(bound.text().len());
+            self.written.set(written);
+            if written > MAX_WRITTEN {
+                return Err(PgError::error("54001", "the statement is too complex"));
+            }
+        }
         bound
     }
 
