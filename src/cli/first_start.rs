@@ -312,7 +312,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let roles = Roles::open(Arc::new(RealDisk), data.path()).unwrap();
         assert!(!owner_can_use_file(data.path(), &roles));
-        make_owner(data.path(), &roles, ADDRESS).unwrap();
+        make_owner(data.path(), &roles, ADDRESS, &[]).unwrap();
         assert!(owner_can_use_file(data.path(), &roles));
         let change = |changes| {
             let name = OWNER.to_owned();

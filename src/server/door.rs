@@ -94,7 +94,7 @@ async fn log_in(
             shared.options.access.refusals().count(RefusedLogin::Limit);
             let reason = RefusedLogin::Limit.name();
             tracing::info!(%peer, user, database, reason, "connection refused: {TOO_MANY_WAIT}");
-            return;
+            return None;
         }
     };
     match entered {

@@ -293,14 +293,14 @@ mod tests {
     #[test]
     fn names_longer_than_names_can_be_are_cut() {
         let (long, wide) = ("x".repeat(9000), format!("x{}", "\u{e4}".repeat(60)));
-        let startup = build(packet(&[("user", &long), ("database", &wide)]), None).unwrap();
+        let startup = build(&packet(&[("user", &long), ("database", &wide)]), None).unwrap();
         assert_eq!(startup.user, "x".repeat(63));
         assert_eq!(startup.database, format!("x{}", "\u{e4}".repeat(31)));
         assert_eq!(
             startup.settings.value("session_authorization"),
             startup.user
         );
-        let startup = build(packet(&[("user", &long)]), None).unwrap();
+        let startup = build(&packet(&[("user", &long)]), None).unwrap();
         assert_eq!(startup.database, startup.user);
     }
 
@@ -316,7 +316,7 @@ mod tests {
             (&long, "1"),
             ("datestyle", &long),
         ] {
-            let refused = build(packet(&[("user", "ann"), (name, value)]), None).unwrap_err();
+            let refused = build(&packet(&[("user", "ann"), (name, value)]), None).unwrap_err();
             let length = refused.to_string().len();
             assert!(length <= 300, "{length}");
         }
