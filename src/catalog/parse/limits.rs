@@ -127,7 +127,11 @@ fn joins(token: &Token) -> bool {
 /// Whether a token may make a level of the syntax tree.
 fn is_level(token: &Token) -> bool {
     match token {
-        Token::Word(word) => word.quote_style.is_none() && word.keyword != Keyword::NoKeyword,
+        // ISNULL is none of the parser's keywords: it is mended later.
+        Token::Word(word) => {
+            word.quote_style.is_none()
+                && (word.keyword != Keyword::NoKeyword || word.value.eq_ignore_ascii_case("isnull"))
+        }
         Token::EOF
         | Token::Comma
         | Token::SemiColon

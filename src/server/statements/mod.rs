@@ -99,12 +99,17 @@ impl Part {
     /// Parses a query string of `user`. Nothing of it may be executed when any part does not parse.
     pub(super) fn parse_all(text: &str, user: &str) -> Result<Vec<Self>, PgError> {
         let statements = lexer::statements(text)?;
+        // Counted on from statement to statement: a text may have very many.
+        let (mut counted, mut num_before) = (0, 0u32);
         let parse = |tokens: &Vec<lexer::Spanned>| {
             let (first, last) = (tokens.first(), tokens.last());
             let start = first.map_or(0, |token| token.start);
             let end = last.map_or(start, |token| token.end);
             let own = text.get(start..end).unwrap_or_default().to_owned();
-            let num_before = position_at(text, start).saturating_sub(1);
+            let between = text.get(counted..start).unwrap_or_default();
+            num_before =
+                num_before.saturating_add(position_at(between, between.len()).saturating_sub(1));
+            counted = start;
             let statement = match recognise(Parser::new(text, tokens))? {
                 Kind::Done(statement) => statement,
                 Kind::Query => {
