@@ -134,6 +134,49 @@ fn without_a_floor_a_full_disk_stops_the_writer_and_keeps_what_was_acknowledged(
     assert!(server.terminate());
 }
 
+#[test]
+fn after_a_disk_was_full_to_its_last_byte_all_goes_on_without_a_restart() {
+    let Some(disk) = SmallDisk::mount(64) else {
+        return;
+    };
+    let server = ServerProcess::start(&disk.data(), &["disk_floor=16MB"]);
+    let port = server.port;
+    create_slot(port, "reader");
+    let mut producer = Connection::plain(port).unwrap();
+    producer.copy(&lines(1, 100, 100)).unwrap();
+    let acknowledged: BTreeSet<u64> = (1..=100).collect();
+    let mut reader = Reader::start(port, "reader");
+    reader.read_all(&acknowledged);
+    let tried = |text: &str| Connection::plain(port).unwrap().query(text);
+    let new_slot = "SELECT pg_create_logical_replication_slot('more', 'json')";
+    // Until the reserve is used up too.
+    let mut filling = disk.fill(64);
+    eventually("no slot can be written", || {
+        let refused = tried(new_slot).is_err();
+        if !refused {
+            // Dropped out of the reserve as well, or not.
+            drop(tried("SELECT pg_drop_replication_slot('more')"));
+        }
+        filling = disk.fill(64);
+        refused && tried(new_slot).is_err()
+    });
+    assert!(tried("CREATE ROLE ann").is_err());
+    reader.confirm();
+    // Maintenance comes by more than once.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(value(port, IS_FULL), "t");
+    fs::remove_file(filling).unwrap();
+    eventually("there is space", || value(port, IS_FULL) == "f");
+    tried("CREATE ROLE ann").unwrap();
+    create_slot(port, "third");
+    assert_eq!(value(port, FAILURE), "");
+    producer = Connection::plain(port).unwrap();
+    producer.copy(&lines(101, 10, 100)).unwrap();
+    reader.read_all(&(101..=110).collect());
+    drop(reader);
+    assert!(server.terminate());
+}
+
 /// A library that lets every sync fail while a file is there.
 const SHIM: &str = r#"
 #define _GNU_SOURCE

@@ -126,7 +126,8 @@ fn live(
             if store.failure().is_none() && !disk.has_crashed() {
                 continue; // The old file stands, and the next change is written.
             }
-            assert!(store.persist().is_err(), "a failure stays");
+            let stays = store.failure().is_none() || store.persist().is_err();
+            assert!(stays, "a failure stays");
             return Some(wanted);
         }
         *durable = wanted;
