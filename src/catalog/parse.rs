@@ -4,6 +4,7 @@
 //! (`tokens`), and then parsed. A statement that nests too deep is refused before it can cost a
 //! stack.
 
+mod dialect;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows the tokens of many databases
 mod limits;
 mod open;
@@ -17,6 +18,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::pgerror::PgError;
+use dialect::Bounded;
 
 /// How deep parentheses and the like may nest.
 const MAX_NESTING: usize = 200;
@@ -195,8 +197,8 @@ pub(super) fn statements(text: &str) -> Result<Vec<Statement>, PgError> {
         text,
         lines: Lines::of(text),
     };
-    let dialect = PostgreSqlDialect {};
     let tokens = tokens::mended(&source, tokenized(&source)?)?;
+    let dialect = Bounded::of(tokens.len());
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_NESTING)
         .with_tokens_with_locations(tokens.clone());
