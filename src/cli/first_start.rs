@@ -165,7 +165,7 @@ fn password_file(
     for (index, host) in hosts.iter().enumerate() {
         if !hosts.iter().take(index).any(|before| before == host) {
             let host = host.replace('\\', "\\\\").replace(':', "\\:");
-            lines.push_str(&format!("{host}:{port}:*:{OWNER}:{password}\n"));
+            lines.push_str(&format!("{host}:*:*:{OWNER}:{password}\n"));
         }
     }
     format!(
@@ -177,7 +177,6 @@ fn password_file(
          #   postgresql://{OWNER}:{password}@{in_uri}:{port}/{OWNER}\n\
          # Once you have roles of your own, give this one another password (it cannot be dropped):\n\
          #   ALTER ROLE {OWNER} PASSWORD '...'; then remove this file.\n\
-         # Another port than {port} needs lines of its own.\n\
          {lines}"
     )
 }
@@ -368,20 +367,20 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_for_this_server_under_all_its_names_only() {
+    fn the_password_is_for_this_host_under_all_its_names_and_on_any_port() {
         let sockets = ["/run/a:b".into()];
         let text = password_file(Path::new("/x"), "secret", ADDRESS, &sockets);
         let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let wanted = [
-            "127.0.0.1:5433:*:pgspool:secret",
-            "localhost:5433:*:pgspool:secret",
-            "\\:\\:1:5433:*:pgspool:secret",
-            "/run/a\\:b:5433:*:pgspool:secret",
+            "127.0.0.1:*:*:pgspool:secret",
+            "localhost:*:*:pgspool:secret",
+            "\\:\\:1:*:*:pgspool:secret",
+            "/run/a\\:b:*:*:pgspool:secret",
         ];
         assert_eq!(lines, wanted);
         let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5433);
         let text = password_file(Path::new("/x"), "secret", remote, &[]);
-        assert!(text.contains("\n192.0.2.1:5433:*:pgspool:secret\n"));
+        assert!(text.contains("\n192.0.2.1:*:*:pgspool:secret\n"));
     }
 
     #[test]
