@@ -2,7 +2,7 @@
 //! and a status page for people.
 //!
 //! Read only, without authentication, and without any secret to tell. Nothing is sampled in the
-//! background: every answer is made from a [`snapshot`] taken for it, one at a time. It has few
+//! background: every answer is made from a `snapshot` taken for it, one at a time. It has few
 //! connections, each of a few seconds, so that nobody who reaches it can take anything from the
 //! server but that.
 
