@@ -29,9 +29,11 @@ use crate::cli::bench::{BenchError, joined};
 
 const ROUNDS: usize = 5;
 const LOGINS: u32 = 10_000;
-/// How many are under way at most: fewer than the server lets wait to log in, or it would cut some
-/// off before their proof.
+/// How many are under way at most.
 const UNDER_WAY: u32 = 64;
+/// Far more than are under way: whoever was refused keeps its place until the server has seen that
+/// it left, and without a place the server would cut some off before their proof.
+const PLACES: &str = "max_unauthenticated_connections=1000";
 /// When one is begun after the other.
 const EVERY: Duration = Duration::from_micros(500);
 const SLOT: &str = "reader";
@@ -68,7 +70,7 @@ struct Measured {
 pub(super) fn run(scratch: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
     // As servers are run, with a line in the log for each refusal, but for the delay of a refusal:
     // with it 64 clients are refused 256 times a second, which no stream notices.
-    let settings = ["admin_listen=127.0.0.1:0", "auth_delay=0"];
+    let settings = ["admin_listen=127.0.0.1:0", "auth_delay=0", PLACES];
     let server = ServerProcess::start_with(exe, scratch, &settings, "info")?;
     make_role(&server)?;
     let mut control = server.connect_replication()?;
