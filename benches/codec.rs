@@ -5,8 +5,10 @@ use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use pgspool::change::{self, ChangeRecord};
+use pgspool::disk::RealDisk;
 use pgspool::lsn::Lsn;
 use pgspool::plugins::{FrameView, Messages, Plugin, Renderer};
+use pgspool::relations::RelationStore;
 use pgspool::sources::ndjson::encode_line;
 use pgspool::spool::frame;
 
@@ -89,7 +91,10 @@ fn deliver_with_another_term(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [Plugin::Json.name(), Plugin::TestDecoding.name()])]
 fn render(bencher: Bencher<'_, '_>, plugin: &str) {
     let payload = Bytes::from(change::encode(&record()).unwrap());
-    let mut renderer = Renderer::start(Plugin::parse(plugin).unwrap(), &[]).unwrap();
+    let path = std::path::Path::new("/nowhere/relations.json");
+    let relations = RelationStore::open(std::sync::Arc::new(RealDisk), path).unwrap();
+    let plugin = Plugin::parse(plugin).unwrap();
+    let mut renderer = Renderer::start(plugin, &[], relations).unwrap();
     let mut messages = Messages::default();
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         messages.clear();

@@ -15,9 +15,10 @@ use crate::change::EncodeError;
 use crate::datum::DatumError;
 use crate::engine::{AdvanceError, CreateSlotError, MaintainError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
-use crate::plugins::PluginError;
+use crate::plugins::{PluginError, RenderError};
 use crate::replicas::{BookmarkError, QuorumTimeout, QuorumUnmet};
 use crate::resume::AheadOfHead;
+use crate::rows::{RowError, RowFault};
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, OwnerError, PersistError, SlotName,
     SlotNameError, UnknownSlot,
@@ -621,6 +622,40 @@ impl From<QuorumUnmet> for PgError {
             QuorumUnmet::InsufficientReplicas { .. } | QuorumUnmet::MissingRegions { .. } => {
                 Self::error(COMMITTED_UNCONFIRMED, message).with_hint(COMMITTED_HINT)
             }
+        }
+    }
+}
+
+impl From<RowError> for PgError {
+    fn from(error: RowError) -> Self {
+        let RowError {
+            table,
+            column,
+            fault,
+        } = error;
+        let of = column.map_or_else(
+            || format!("table {table}"),
+            |column| format!("column \"{column}\" of table {table}"),
+        );
+        let message = fault.to_string();
+        let told = match fault {
+            RowFault::NotAnObject | RowFault::NoColumn | RowFault::NoKey => {
+                Self::error("22P02", message)
+            }
+            RowFault::Null => Self::error("23502", message),
+            RowFault::Value(error) => error.into(),
+        };
+        told.with_context(of)
+    }
+}
+
+impl From<RenderError> for PgError {
+    fn from(error: RenderError) -> Self {
+        let message = error.to_string();
+        match error {
+            RenderError::Row(error) => error.into(),
+            RenderError::NoPublication(_) => Self::error("42704", message),
+            RenderError::ColumnLists(_) => Self::unsupported(message),
         }
     }
 }

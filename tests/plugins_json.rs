@@ -9,8 +9,10 @@
 
 use bytes::Bytes;
 use pgspool::change::frame_part_prefix;
+use pgspool::disk::RealDisk;
 use pgspool::lsn::Lsn;
 use pgspool::plugins::{FrameView, Messages, Plugin, PluginError, Renderer};
+use pgspool::relations::RelationStore;
 
 const RECORD: &str = r#"{"collection":"u","kind":"row","lsn":16777280,"operation":"delete","rid":5,"term":1,"timestamp":1}"#;
 
@@ -29,8 +31,13 @@ fn part(first: bool, last: bool, json: &str) -> Bytes {
     payload.into()
 }
 
+fn no_relations() -> RelationStore {
+    let path = std::path::Path::new("/nowhere/relations.json");
+    RelationStore::open(std::sync::Arc::new(RealDisk), path).unwrap()
+}
+
 fn json() -> Renderer {
-    Renderer::start(Plugin::Json, &[]).unwrap()
+    Renderer::start(Plugin::Json, &[], no_relations()).unwrap()
 }
 
 fn messages(out: &Messages) -> Vec<(u64, String)> {
@@ -44,7 +51,9 @@ fn messages(out: &Messages) -> Vec<(u64, String)> {
 fn a_whole_transaction_is_one_message_at_its_end() {
     let mut out = Messages::default();
     let payload = Bytes::from_static(RECORD.as_bytes());
-    let done = json().frame(view(&payload, 16_777_280, 1), &mut out);
+    let done = json()
+        .frame(view(&payload, 16_777_280, 1), &mut out)
+        .unwrap();
     assert_eq!(done, Some(Lsn::new(16_777_280)));
     assert_eq!(messages(&out), [(16_777_280, RECORD.to_owned())]);
 }
@@ -61,7 +70,7 @@ fn only_the_last_message_of_a_transaction_carries_its_end() {
     ];
     let done = frames
         .each_ref()
-        .map(|payload| plugin.frame(view(payload, 1264, 1), &mut out));
+        .map(|payload| plugin.frame(view(payload, 1264, 1), &mut out).unwrap());
     assert_eq!(done, [None, None, Some(Lsn::new(1264))]);
     assert_eq!(
         messages(&out),
@@ -73,11 +82,15 @@ fn only_the_last_message_of_a_transaction_carries_its_end() {
 fn the_frames_term_wins() {
     let mut out = Messages::default();
     let mut plugin = json();
-    plugin.frame(
-        view(&Bytes::from_static(RECORD.as_bytes()), 64, 7),
-        &mut out,
-    );
-    plugin.frame(view(&part(true, true, RECORD), 128, 8), &mut out);
+    plugin
+        .frame(
+            view(&Bytes::from_static(RECORD.as_bytes()), 64, 7),
+            &mut out,
+        )
+        .unwrap();
+    plugin
+        .frame(view(&part(true, true, RECORD), 128, 8), &mut out)
+        .unwrap();
     let with = |term: &str| RECORD.replace("\"term\":1", &format!("\"term\":{term}"));
     assert_eq!(messages(&out), [(64, with("7")), (128, with("8"))]);
 }
@@ -93,7 +106,7 @@ fn what_is_not_a_record_goes_out_as_it_is() {
     ] {
         let mut out = Messages::default();
         let stored = Bytes::from_static(payload.as_bytes());
-        let done = json().frame(view(&stored, 64, 7), &mut out);
+        let done = json().frame(view(&stored, 64, 7), &mut out).unwrap();
         assert_eq!(done, Some(Lsn::new(64)), "{payload:?}");
         assert_eq!(messages(&out), [(64, payload.to_owned())]);
     }
@@ -111,7 +124,7 @@ fn w28_bytes_sent_are_the_payloads_even_at_the_cap() {
         payload.extend_from_slice(tail);
         let payload = Bytes::from(payload);
         let mut out = Messages::default();
-        json().frame(view(&payload, 64, 1), &mut out);
+        json().frame(view(&payload, 64, 1), &mut out).unwrap();
         let (_, message) = out.iter().next().unwrap();
         assert!(message == payload, "changed at {len}");
         assert_eq!(out.num_bytes(), payload.len());
@@ -122,7 +135,7 @@ fn w28_bytes_sent_are_the_payloads_even_at_the_cap() {
 #[test]
 fn there_are_no_options() {
     let options = [("include-xids".to_owned(), Some("1".to_owned()))];
-    let error = Renderer::start(Plugin::Json, &options).unwrap_err();
+    let error = Renderer::start(Plugin::Json, &options, no_relations()).unwrap_err();
     let wanted = "option \"include-xids\" = \"1\" is unknown".to_owned();
     assert_eq!(error, PluginError::InvalidOption(wanted));
 }

@@ -12,8 +12,10 @@ use std::fs;
 
 use bytes::Bytes;
 use pgspool::change::{ChangeRecord, Operation, encode, frame_part_prefix, xid};
+use pgspool::disk::RealDisk;
 use pgspool::lsn::Lsn;
 use pgspool::plugins::{FrameView, Messages, Plugin, Renderer};
+use pgspool::relations::RelationStore;
 use proptest::prelude::*;
 
 fn start(options: &[(&str, Option<&str>)]) -> Result<Renderer, String> {
@@ -21,7 +23,9 @@ fn start(options: &[(&str, Option<&str>)]) -> Result<Renderer, String> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)))
         .collect();
-    Renderer::start(Plugin::TestDecoding, &options).map_err(|error| error.to_string())
+    let path = std::path::Path::new("/nowhere/relations.json");
+    let relations = RelationStore::open(std::sync::Arc::new(RealDisk), path).unwrap();
+    Renderer::start(Plugin::TestDecoding, &options, relations).map_err(|error| error.to_string())
 }
 
 fn render(plugin: &mut Renderer, payload: &[u8], end: u64) -> (Vec<(u64, String)>, Option<Lsn>) {
@@ -33,7 +37,7 @@ fn render(plugin: &mut Renderer, payload: &[u8], end: u64) -> (Vec<(u64, String)
         timestamp_ms: 1_795_416_672_640,
         payload: &payload,
     };
-    let done = plugin.frame(view, &mut out);
+    let done = plugin.frame(view, &mut out).unwrap();
     let text = |message: &[u8]| String::from_utf8(message.to_vec()).unwrap();
     let messages = out.iter().map(|(lsn, message)| (lsn.get(), text(message)));
     (messages.collect(), done)

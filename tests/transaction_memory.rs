@@ -53,7 +53,8 @@ fn a_transaction_larger_than_memory_goes_in_and_out() {
     let end = ticket.wait().unwrap().last_lsn;
     assert!(end.get() - since.get() > TRANSACTION);
     let mut cursor = engine.read_from(since).unwrap();
-    let mut renderer = Renderer::start(Plugin::TestDecoding, &[]).unwrap();
+    let mut renderer =
+        Renderer::start(Plugin::TestDecoding, &[], engine.relations().clone()).unwrap();
     let mut messages = Messages::default();
     let mut num_messages = 0;
     let mut done = None;
@@ -71,7 +72,7 @@ fn a_transaction_larger_than_memory_goes_in_and_out() {
                 payload: &frame.payload,
             };
             messages.clear();
-            done = renderer.frame(view, &mut messages);
+            done = renderer.frame(view, &mut messages).unwrap();
             num_messages += messages.len();
         }
     }

@@ -1,5 +1,7 @@
 //! Messages ready to be sent, in one buffer that is used again and again.
 
+use bytes::Bytes;
+
 use crate::lsn::Lsn;
 
 /// How much memory an empty list keeps, bytes.
@@ -10,14 +12,44 @@ const MOST_KEPT: usize = 1 << 20;
 pub struct Messages {
     bytes: Vec<u8>,
     ends: Vec<(Lsn, usize)>,
+    tables: Vec<TableUse>,
+}
+
+/// The next message is about a table that a subscriber must have been told of: its description
+/// goes out before it, once a stream and again when it is another. It is no message itself, so
+/// that messages can be shared by streams that were told of different tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableUse {
+    /// Messages before it.
+    pub at: usize,
+    /// The table's OID.
+    pub oid: u32,
+    /// What describes it, one or more messages (a Type message each and a Relation message): all
+    /// of them at LSN 0/0.
+    pub description: Vec<Bytes>,
 }
 
 impl Messages {
+    /// Notes that the next message is about the table `oid`, which `description` describes.
+    pub fn use_table(&mut self, oid: u32, description: &[Bytes]) {
+        self.tables.push(TableUse {
+            at: self.ends.len(),
+            oid,
+            description: description.to_vec(),
+        });
+    }
+
+    /// The uses of tables in order.
+    pub fn table_uses(&self) -> &[TableUse] {
+        &self.tables
+    }
+
     /// Empties the list, keeping its memory unless one large record had blown it up.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(MOST_KEPT);
         self.ends.clear();
+        self.tables.clear();
         self.ends.shrink_to(MOST_KEPT / size_of::<(Lsn, usize)>());
     }
 

@@ -14,6 +14,7 @@ use crate::engine::{SlotRequest, SlotStart, Subscriber, Subscription};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::plugins::{Plugin, PluginError, Renderer};
+use crate::relations::RelationStore;
 use crate::slots::{DropError, SlotName};
 use crate::wire::{CommandOption, ReplicationCommand, SnapshotAction, StreamEnd};
 
@@ -189,11 +190,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let name = existing_name(slot)?;
         let subscription = self.subscribe(name.clone(), start).await?;
         let plugin = subscription.slot().plugin.clone();
-        let renderer = start_plugin(&plugin, options).map_err(|error| {
-            PgError::from(error).with_context(format!(
-                "slot \"{name}\", output plugin \"{plugin}\", in the startup callback"
-            ))
-        })?;
+        let renderer =
+            start_plugin(&plugin, options, self.engine.relations()).map_err(|error| {
+                PgError::from(error).with_context(format!(
+                    "slot \"{name}\", output plugin \"{plugin}\", in the startup callback"
+                ))
+            })?;
         self.conn.send(&CopyBothResponse::new(0, 0, vec![]));
         let timeout = self
             .state
@@ -272,6 +274,10 @@ fn existing_name(slot: &str) -> Result<SlotName, PgError> {
     })
 }
 
-fn start_plugin(name: &str, options: &[CommandOption]) -> Result<Renderer, PluginError> {
-    Renderer::start(Plugin::parse(name)?, options)
+fn start_plugin(
+    name: &str,
+    options: &[CommandOption],
+    relations: &RelationStore,
+) -> Result<Renderer, PluginError> {
+    Renderer::start(Plugin::parse(name)?, options, relations.clone())
 }

@@ -370,7 +370,9 @@ impl Feed {
                 continue;
             }
             self.messages.clear();
-            let transaction_end = self.renderer.frame(view, &mut self.messages);
+            let rendered = self.renderer.frame(view, &mut self.messages);
+            let transaction_end =
+                rendered.map_err(|error| StreamOutcome::Broken(PgError::from(error)))?;
             let done = u64::from(transaction_end.is_some());
             self.counted = count(self.counted, done, self.messages.num_bytes());
             for (lsn, message) in self.messages.iter() {

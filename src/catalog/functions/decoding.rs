@@ -115,12 +115,13 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
     let binary = |(name, value): &(String, Option<String>)| {
         name == "force-binary" && value.as_deref().is_none_or(|v| parse_bool(v) == Some(true))
     };
-    let renderer = Renderer::start(plugin, &options).map_err(|error| {
-        PgError::from(error).with_context(format!(
-            "slot \"{name}\", output plugin \"{}\", in the startup callback",
-            plugin.name()
-        ))
-    })?;
+    let renderer =
+        Renderer::start(plugin, &options, engine.relations().clone()).map_err(|error| {
+            PgError::from(error).with_context(format!(
+                "slot \"{name}\", output plugin \"{}\", in the startup callback",
+                plugin.name()
+            ))
+        })?;
     if let Some(function) = wanted.text
         && plugin == Plugin::TestDecoding
         && options.iter().any(binary)
@@ -286,7 +287,7 @@ impl Changes {
             timestamp_ms: frame.timestamp_ms,
             payload: &frame.payload,
         };
-        self.finished = self.renderer.frame(view, &mut self.messages);
+        self.finished = self.renderer.frame(view, &mut self.messages)?;
         let xid = Datum::Int(i64::from(xid(frame.lsn)));
         for (lsn, message) in self.messages.iter() {
             let data = data(message, self.text)?;

@@ -1,0 +1,1 @@
+//! Render a transaction once for all streams that asked for the same.

@@ -1,0 +1,16 @@
+//! Rows: a change record as the change of a row of its table, and what a producer's document must
+//! be to become one.
+//!
+//! A collection that nobody declared has the columns `rid`, `kind`, `entity`, `document` and
+//! `metadata`; a declared table takes its columns from the document by name. Values are in
+//! PostgreSQL's text form. It knows no publication, plugin or stream.
+
+mod change;
+mod error;
+mod record;
+mod row;
+
+pub use change::{Action, Change, OldRow};
+pub use error::{RowError, RowFault};
+pub use record::RecordReader;
+pub use row::{Cell, Row};
