@@ -8,13 +8,11 @@ use super::{Action, Change, Row, RowError};
 
 /// Reads records, with buffers that are used again and again.
 #[derive(Debug, Default)]
-#[expect(dead_code, reason = "rows of tables come with the next step")]
 pub struct RecordReader {
     new: Row,
     old: Row,
 }
 
-#[expect(dead_code, reason = "the plugins move to it one by one")]
 impl RecordReader {
     /// Hands what the record at `lsn` does to `each`, change by change: a refresh is a truncate
     /// and an insert for each of its rows.
