@@ -220,7 +220,12 @@ impl PgError {
 
     /// The same with CONTEXT.
     pub(crate) fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into().into());
+        let context = context.into();
+        self.context = Some(match self.context {
+            // The innermost comes first, each on a line of its own.
+            Some(inner) => format!("{inner}\n{context}").into(),
+            None => context.into(),
+        });
         self
     }
 
@@ -538,6 +543,7 @@ impl From<PublishError> for PgError {
                      Reading, acknowledging and dropping slots go on, and publishing does as \
                      soon as there is space again.",
                 ),
+            PublishError::Row(error) => (*error).into(),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \

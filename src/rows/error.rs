@@ -11,11 +11,11 @@ pub struct RowError {
     /// Where the record is stored; zero for one that is not.
     pub lsn: Lsn,
     /// The table's schema.
-    pub schema: String,
+    pub schema: Box<str>,
     /// The table.
-    pub table: String,
+    pub table: Box<str>,
     /// The column, where it is one's fault.
-    pub column: Option<String>,
+    pub column: Option<Box<str>>,
     /// What is wrong.
     pub fault: RowFault,
 }
@@ -25,9 +25,9 @@ impl RowError {
     pub(super) fn new(lsn: Lsn, table: &Relation, (column, fault): Misfit) -> Self {
         Self {
             lsn,
-            schema: table.schema.clone(),
-            table: table.name.clone(),
-            column,
+            schema: table.schema.as_str().into(),
+            table: table.name.as_str().into(),
+            column: column.map(Into::into),
             fault,
         }
     }
