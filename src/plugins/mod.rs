@@ -19,6 +19,7 @@ pub(crate) use options::parse_bool;
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
+use crate::publications::PublicationError;
 use crate::relations::RelationStore;
 use crate::rows::RowError;
 use feed::Feed;
@@ -64,12 +65,9 @@ pub enum RenderError {
     /// A record is no row of its table, as that was defined when it was stored.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// A publication that the stream asked for does not exist for its changes (42704).
-    #[error("publication \"{0}\" does not exist")]
-    NoPublication(String),
-    /// The publications of a stream do not agree on the columns of a table (0A000).
-    #[error("cannot use different column lists for table \"{0}\" in different publications")]
-    ColumnLists(String),
+    /// It cannot be said what the stream's publications show of a change.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
     /// A transaction does not fit into the one message that it was asked to be (54000).
     #[error("a transaction is longer than {0} bytes as one message of wal2json's format 1")]
     TransactionTooLong(usize),
