@@ -664,6 +664,8 @@ impl From<RenderError> for PgError {
         match error {
             RenderError::Row(error) => error.into(),
             RenderError::Publication(error) => error.into(),
+            RenderError::TransactionTooLong(_) => Self::error("54000", error.to_string())
+                .with_hint("Use the option write-in-chunks, or format-version 2."),
         }
     }
 }
@@ -673,10 +675,13 @@ impl From<PluginError> for PgError {
         let message = error.to_string();
         match error {
             PluginError::UnknownPlugin(_) => Self::error("58P01", message)
-                .with_hint("pgspool has the output plugins json and test_decoding."),
+                .with_hint("pgspool has the output plugins json, test_decoding and wal2json."),
             PluginError::InvalidOption(_) => Self::error("22023", message),
-            PluginError::DoesNotDecode(_) => Self::unsupported(message)
-                .with_hint("Read with a slot of the output plugin json or test_decoding."),
+            PluginError::InvalidName(_) => Self::error("42602", message),
+            PluginError::Unsupported(_) => Self::unsupported(message),
+            PluginError::DoesNotDecode(_) => Self::unsupported(message).with_hint(
+                "Read with a slot of the output plugin json, test_decoding or wal2json.",
+            ),
         }
     }
 }
