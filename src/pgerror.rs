@@ -3,6 +3,7 @@
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
 mod define;
+mod publications;
 mod roles;
 
 use std::fmt;
@@ -651,11 +652,9 @@ impl From<RowError> for PgError {
 
 impl From<RenderError> for PgError {
     fn from(error: RenderError) -> Self {
-        let message = error.to_string();
         match error {
             RenderError::Row(error) => error.into(),
-            RenderError::NoPublication(_) => Self::error("42704", message),
-            RenderError::ColumnLists(_) => Self::unsupported(message),
+            RenderError::Publication(error) => error.into(),
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) use options::parse_bool;
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
+use crate::publications::PublicationError;
 use crate::relations::RelationStore;
 use crate::rows::RowError;
 use test_decoding::TestDecoding;
@@ -56,12 +57,9 @@ pub enum RenderError {
     /// A record is no row of its table, as that was defined when it was stored.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// A publication that the stream asked for does not exist for its changes (42704).
-    #[error("publication \"{0}\" does not exist")]
-    NoPublication(String),
-    /// The publications of a stream do not agree on the columns of a table (0A000).
-    #[error("cannot use different column lists for table \"{0}\" in different publications")]
-    ColumnLists(String),
+    /// It cannot be said what the stream's publications show of a change.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
 }
 
 /// The output plugins.
