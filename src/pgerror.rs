@@ -654,8 +654,6 @@ impl From<RowError> for PgError {
             RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
                 Self::error("22P02", message)
             }
-            RowFault::NotAnArray { column } => Self::error("22P02", message)
-                .with_hint(format!("See the value of key \"{column}\".")),
             RowFault::Null { .. } => Self::error("23502", message),
             RowFault::Value(error) => error.into(),
             RowFault::JsonNull { .. } => Self::unsupported(message)

@@ -58,12 +58,6 @@ pub enum RowFault {
     /// A value is none of the column's type (22P02, 22003, ...).
     #[error("{0}")]
     Value(DatumError),
-    /// A value of an array is no array (22P02).
-    #[error("expected JSON array")]
-    NotAnArray {
-        /// The column.
-        column: String,
-    },
     /// NULL where there must be a value (23502).
     #[error(
         "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"

@@ -336,7 +336,7 @@ impl Rows {
                 let canon = &self.canon;
                 self.known
                     .try_push_with(|out| canon.write(column, Value::Number(raw), raw, out))
-                    .map_err(|fault| (Some(column.name.clone()), fault))?;
+                    .map_err(|error| (Some(column.name.clone()), RowFault::Value(error)))?;
             } else {
                 self.known.push_null();
             }
