@@ -668,6 +668,7 @@ impl From<RenderError> for PgError {
         match error {
             RenderError::Row(error) => error.into(),
             RenderError::Publication(error) => error.into(),
+            RenderError::Message(_) => Self::error("54000", error.to_string()),
             RenderError::TransactionTooLong(_) => Self::error("54000", error.to_string())
                 .with_hint("Use the option write-in-chunks, or format-version 2."),
         }
@@ -678,14 +679,14 @@ impl From<PluginError> for PgError {
     fn from(error: PluginError) -> Self {
         let message = error.to_string();
         match error {
-            PluginError::UnknownPlugin(_) => Self::error("58P01", message)
-                .with_hint("pgspool has the output plugins json, test_decoding and wal2json."),
+            PluginError::UnknownPlugin(_) => Self::error("58P01", message).with_hint(
+                "pgspool has the output plugins json, pgoutput, test_decoding and wal2json.",
+            ),
             PluginError::InvalidOption(_) => Self::error("22023", message),
             PluginError::InvalidName(_) => Self::error("42602", message),
             PluginError::Unsupported(_) => Self::unsupported(message),
-            PluginError::DoesNotDecode(_) => Self::unsupported(message).with_hint(
-                "Read with a slot of the output plugin json, test_decoding or wal2json.",
-            ),
+            PluginError::Syntax(_) => Self::error("42601", message),
+            PluginError::UnknownOption(_) => Self::error("XX000", message),
         }
     }
 }

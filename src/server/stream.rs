@@ -25,7 +25,7 @@ use crate::clock::Moment;
 use crate::engine::{SubscribeError, Subscription};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::plugins::{FrameView, Messages, Renderer};
+use crate::plugins::{FrameView, Messages, Renderer, Told};
 use crate::replicas::ReplicaState;
 use crate::slots::UnknownSlot;
 use crate::spool::{Frame, HeadWait, MemoryRead, ReadError};
@@ -322,6 +322,8 @@ struct Feed {
     source: Source,
     renderer: Renderer,
     messages: Messages,
+    /// The tables that the client was told of.
+    told: Told,
     /// Frames that were read and not rendered yet.
     queue: VecDeque<Frame>,
     queued_bytes: usize,
@@ -338,6 +340,7 @@ impl Feed {
             source: Source::Here(subscription),
             renderer,
             messages: Messages::default(),
+            told: Told::default(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             drained_at: None,
@@ -375,9 +378,10 @@ impl Feed {
                 rendered.map_err(|error| StreamOutcome::Broken(PgError::from(error)))?;
             let done = u64::from(transaction_end.is_some());
             self.counted = count(self.counted, done, self.messages.num_bytes());
-            for (lsn, message) in self.messages.iter() {
-                session.push_message(lsn, message, now);
-            }
+            self.messages
+                .each_with_descriptions(&mut self.told, |lsn, message| {
+                    session.push_message(lsn.unwrap_or(Lsn::ZERO), message, now);
+                });
             if let Some(end) = transaction_end {
                 session.transaction_done(end);
             }
