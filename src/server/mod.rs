@@ -13,6 +13,7 @@ mod confirm;
 mod conn;
 mod copy_in;
 mod descriptors;
+mod dml;
 mod door;
 mod door_threads;
 mod extended;

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::Incoming;
+use super::dml::ChangeRun;
 use super::extended::{self, Bind, Execute, Format, Parse, Target};
 use super::memory::PER_TEXT_BYTE;
 use super::portal::{Portal, Progress, no_portal};
@@ -213,6 +214,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(PgError::error("55000", "portal cannot be run").into());
         }
         portal.progress = Progress::Finished;
+        if part.statement == Statement::Change {
+            let tag = self.change(ChangeRun {
+                text: part.text.clone(),
+                prepared: portal.statement.change.clone(),
+                params: std::mem::take(&mut portal.params),
+                formats: portal.formats.clone(),
+                described: false,
+            });
+            let tag = tag.await?;
+            self.conn.send_complete(&tag);
+            return Ok(());
+        }
         if let Some(tag) = self.statement(&part.statement, false).await? {
             self.conn.send_complete(&tag);
         }

@@ -23,7 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         described: bool,
     ) -> Result<Option<String>, Stop> {
         let tag = match statement {
-            Statement::Query => return Err(PgError::syntax("").into()),
+            Statement::Query | Statement::Change => return Err(PgError::syntax("").into()),
             Statement::Definition(command) => self.define(command).await?.to_owned(),
             Statement::Roles(statement) => self.change_roles(statement).await?.to_owned(),
             Statement::Nothing(tag) => (*tag).to_owned(),
@@ -166,6 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 return Ok(portal.and_then(|portal| portal.statement.columns.clone()));
             }
             Statement::Query
+            | Statement::Change
             | Statement::Definition(_)
             | Statement::Roles(_)
             | Statement::Set(_)

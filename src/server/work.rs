@@ -16,7 +16,7 @@ use crate::clock::Moment;
 use crate::engine::{Engine, TransactionBuffer};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::relations::{Command, Outcome};
+use crate::relations::{Command, Outcome, RelationSet};
 use crate::roles::{RoleCommand, RoleSet, Roles};
 
 use super::confirm::Confirmation;
@@ -60,6 +60,17 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// The relations as the transaction sees them.
+    pub(super) fn relations_seen(&self, engine: &Engine) -> Arc<RelationSet> {
+        let relations = engine.relations();
+        if self.definitions.is_empty() {
+            return relations.current();
+        }
+        // What somebody else changed in between is told at COMMIT.
+        let seen = relations.after_all(&self.definitions);
+        seen.map_or_else(|_| relations.current(), Arc::new)
     }
 
     /// Lends the buffer out, for a COPY.

@@ -25,6 +25,8 @@ use parser::Parser;
 pub(super) enum Statement {
     /// SELECT, VALUES, TABLE, WITH: the catalog's.
     Query,
+    /// INSERT, UPDATE, DELETE, TRUNCATE: the catalog's.
+    Change,
     /// CREATE, ALTER, DROP of tables and publications.
     Definition(Box<Command>),
     /// CREATE, ALTER, DROP of roles, GRANT, REVOKE.
@@ -116,6 +118,9 @@ impl Part {
                     catalog::check_syntax(&own).map_err(|error| error.moved_by(num_before))?;
                     Statement::Query
                 }
+                Kind::Change => {
+                    check_change(&own, tokens).map_err(|error| error.moved_by(num_before))?
+                }
                 Kind::Definition => match definition(&own, user) {
                     Ok(Some(statement)) => statement,
                     Ok(None) => refused_word(tokens),
@@ -162,6 +167,7 @@ impl Statement {
 enum Kind {
     Done(Statement),
     Query,
+    Change,
     Definition,
 }
 
@@ -182,6 +188,7 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
     }
     match word.as_str() {
         "SELECT" | "VALUES" | "TABLE" | "WITH" => return Ok(Kind::Query),
+        "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" => return Ok(Kind::Change),
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "GRANT" | "REVOKE" => {
             return Ok(Kind::Definition);
         }
@@ -207,7 +214,6 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
         "FETCH" => Statement::Fetch(cursor::parse_fetch(&mut parser, false)?),
         "MOVE" => Statement::Fetch(cursor::parse_fetch(&mut parser, true)?),
         "COPY" => copy::parse(&mut parser)?,
-        "INSERT" => refused_for("INSERT is not supported", copy::HINT),
         "UNLISTEN" => {
             if !parser.accept_symbol('*') {
                 parser.name()?;
@@ -234,7 +240,6 @@ const SQL_COMMANDS: &[&str] = &[
     "COPY",
     "DEALLOCATE",
     "DECLARE",
-    "DELETE",
     "DISCARD",
     "DO",
     "EXECUTE",
@@ -242,7 +247,6 @@ const SQL_COMMANDS: &[&str] = &[
     "FETCH",
     "GRANT",
     "IMPORT",
-    "INSERT",
     "LISTEN",
     "LOAD",
     "LOCK",
@@ -258,15 +262,14 @@ const SQL_COMMANDS: &[&str] = &[
     "SECURITY",
     "SET",
     "SHOW",
-    "TRUNCATE",
     "UNLISTEN",
-    "UPDATE",
     "VACUUM",
 ];
 
 /// What is answered, for those who sent something else.
 const ANSWERED: &str = "pgspool answers SELECT over its views and functions, tables' and \
-     publications' definitions, roles, SHOW, SET, RESET, transactions, cursors, prepared statements, \
+     publications' definitions, INSERT, UPDATE, DELETE, TRUNCATE and COPY FROM STDIN of declared \
+     tables, roles, SHOW, SET, RESET, transactions, cursors, prepared statements, \
      COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson), and replication commands.";
 
 fn refused(message: &str) -> Statement {
@@ -275,6 +278,18 @@ fn refused(message: &str) -> Statement {
 
 fn refused_for(message: &str, hint: &str) -> Statement {
     Statement::Refused(PgError::unsupported(message).with_hint(hint))
+}
+
+/// A statement that changes tables, if it can be parsed.
+fn check_change(text: &str, tokens: &[lexer::Spanned]) -> Result<Statement, PgError> {
+    match catalog::check_syntax(text) {
+        Ok(()) => Ok(Statement::Change),
+        // The parser knows no such thing.
+        Err(error) => match tokens.iter().any(|next| next.token.is_word("OVERRIDING")) {
+            true => Ok(refused("INSERT ... OVERRIDING is not supported")),
+            false => Err(error),
+        },
+    }
 }
 
 /// A definition of something that pgspool has.
