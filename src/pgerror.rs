@@ -629,23 +629,32 @@ impl From<QuorumUnmet> for PgError {
 impl From<RowError> for PgError {
     fn from(error: RowError) -> Self {
         let RowError {
+            lsn,
+            schema,
             table,
             column,
             fault,
         } = error;
-        let of = column.map_or_else(
-            || format!("table {table}"),
-            |column| format!("column \"{column}\" of table {table}"),
+        let mut context = column.as_ref().map_or_else(
+            || format!("table {schema}.{table}"),
+            |column| format!("table {schema}.{table}, column {column}"),
         );
+        if lsn > Lsn::ZERO {
+            context = format!("record at {lsn}, {context}");
+        }
         let message = fault.to_string();
         let told = match fault {
-            RowFault::NotAnObject | RowFault::NoColumn | RowFault::NoKey => {
+            RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
                 Self::error("22P02", message)
             }
-            RowFault::Null => Self::error("23502", message),
+            RowFault::NotAnArray { column } => Self::error("22P02", message)
+                .with_hint(format!("See the value of key \"{column}\".")),
+            RowFault::Null { .. } => Self::error("23502", message),
             RowFault::Value(error) => error.into(),
+            RowFault::JsonNull { .. } => Self::unsupported(message)
+                .with_hint("A document cannot tell it from NULL; use the SQL value NULL."),
         };
-        told.with_context(of)
+        told.with_context(context)
     }
 }
 
