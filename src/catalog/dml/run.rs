@@ -14,8 +14,8 @@ use crate::catalog::{Context, Prepared};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
-use crate::relations::Relation;
-use crate::rows::Row;
+use crate::relations::{Relation, ReplicaIdentity};
+use crate::rows::{Cell, Row};
 
 /// Takes what a change makes.
 pub(crate) trait ChangeSink {
@@ -83,7 +83,7 @@ impl PreparedChange {
                     for place in 0..table.live_columns().count() {
                         match key.value(found, place) {
                             Some(value) => old.push_text(value),
-                            None => old.push_null(),
+                            None => old.push_unchanged(),
                         }
                     }
                     sink.record(&record_of_delete(table, &old)?)
@@ -215,7 +215,7 @@ fn update(
             let before = key.value(found, place);
             match before {
                 Some(value) => old.push_text(value),
-                None => old.push_null(),
+                None => old.push_unchanged(),
             }
             let mut set = columns.iter().zip(values);
             match set.find(|(set, _)| **set == place) {
@@ -227,7 +227,13 @@ fn update(
                 },
             }
         }
-        sink.record(&record_of_update(table, Some(&old), &new, &names)?)
+        let is_same = |(before, after): (Cell<'_>, Cell<'_>)| {
+            before == Cell::Unchanged || before == after
+        };
+        let key_stays = old.cells().zip(new.cells()).all(is_same);
+        let tells_old = !key_stays || table.replica_identity == ReplicaIdentity::Full;
+        let old = tells_old.then_some(&old);
+        sink.record(&record_of_update(table, old, &new, &names)?)
     })
 }
 
