@@ -6,11 +6,13 @@ PostgreSQL refuses to run as root, so its programs run as the user `postgres` th
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 
-from server import PG_BIN, Clients
+from server import PATIENCE, PG_BIN, Clients
 
 SETTINGS = {
     "wal_level": "logical",
@@ -29,7 +31,8 @@ PORTS = 5
 class Postgres(Clients):
     """A running cluster with the role and database that the tests use. `port` is where."""
 
-    def __init__(self):
+    def __init__(self, **settings):
+        self.settings = {**SETTINGS, **settings}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pgspool-postgres-"))
         self.as_postgres = []
         if os.geteuid() == 0:
@@ -48,18 +51,52 @@ class Postgres(Clients):
 
     def _start(self):
         """Starts on a port that is free; somebody else may take it first."""
-        options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
         for attempt in range(PORTS):
             self.port = free_port()
             log = self.folder / f"log{attempt}"
             try:
-                self._run("pg_ctl", "-D", self.data, "-w", "-l", log,
-                          "-o", f"-p {self.port} {options}", "start")
+                self._start_at_port(log)
                 return
             except AssertionError as error:
                 said = log.read_text(encoding="utf-8") if log.exists() else ""
                 if "Address already in use" not in said or attempt + 1 == PORTS:
                     raise AssertionError(f"{error}\n{said}") from error
+
+    def _start_at_port(self, log):
+        options = " ".join(f"-c {name}='{value}'" for name, value in self.settings.items())
+        self._run("pg_ctl", "-D", self.data, "-w", "-l", log,
+                  "-o", f"-p {self.port} {options}", "start")
+
+    def shut_down(self):
+        """Ends it in good order; `start_again` goes on with the same data at the same port."""
+        self._run("pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop")
+
+    def kill(self):
+        """Kills all its processes at once, as a power failure would."""
+        postmaster = int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(postmaster)],
+                                stdout=subprocess.PIPE, text=True, check=False)
+        for pid in [postmaster, *map(int, listed.stdout.split())]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def start_again(self):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._start_at_port(self.folder / "log-again")
+                return
+            except AssertionError:
+                # Its killed processes may still be dying.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def log_text(self):
+        return "".join(log.read_text(encoding="utf-8", errors="replace")
+                       for log in sorted(self.folder.glob("log*")))
 
     def _run(self, program, *arguments):
         command = [*self.as_postgres, str(PG_BIN / program), *map(str, arguments)]

@@ -44,10 +44,10 @@ class Clients:
 class Server(Clients):
     """`pgspool serve`, ready when made. `port` is where."""
 
-    def __init__(self, data, *settings):
+    def __init__(self, data, *settings, port=0):
         self.data = pathlib.Path(data)
         self.log = open(self.data.parent / "server.log", "a+", encoding="utf-8")
-        command = [BIN, "serve", "--data", str(data), "--listen", "127.0.0.1:0", *settings]
+        command = [BIN, "serve", "--data", str(data), "--listen", f"127.0.0.1:{port}", *settings]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.log, text=True, stdin=subprocess.DEVNULL
         )

@@ -3,6 +3,7 @@
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
 mod define;
+mod publications;
 mod roles;
 
 use std::fmt;
@@ -660,11 +661,11 @@ impl From<RowError> for PgError {
 
 impl From<RenderError> for PgError {
     fn from(error: RenderError) -> Self {
-        let message = error.to_string();
         match error {
             RenderError::Row(error) => error.into(),
-            RenderError::NoPublication(_) => Self::error("42704", message),
-            RenderError::ColumnLists(_) => Self::unsupported(message),
+            RenderError::Publication(error) => error.into(),
+            RenderError::TransactionTooLong(_) => Self::error("54000", error.to_string())
+                .with_hint("Use the option write-in-chunks, or format-version 2."),
         }
     }
 }
@@ -674,10 +675,13 @@ impl From<PluginError> for PgError {
         let message = error.to_string();
         match error {
             PluginError::UnknownPlugin(_) => Self::error("58P01", message)
-                .with_hint("pgspool has the output plugins json and test_decoding."),
+                .with_hint("pgspool has the output plugins json, test_decoding and wal2json."),
             PluginError::InvalidOption(_) => Self::error("22023", message),
-            PluginError::DoesNotDecode(_) => Self::unsupported(message)
-                .with_hint("Read with a slot of the output plugin json or test_decoding."),
+            PluginError::InvalidName(_) => Self::error("42602", message),
+            PluginError::Unsupported(_) => Self::unsupported(message),
+            PluginError::DoesNotDecode(_) => Self::unsupported(message).with_hint(
+                "Read with a slot of the output plugin json, test_decoding or wal2json.",
+            ),
         }
     }
 }
