@@ -227,9 +227,8 @@ fn update(
                 },
             }
         }
-        let is_same = |(before, after): (Cell<'_>, Cell<'_>)| {
-            before == Cell::Unchanged || before == after
-        };
+        let is_same =
+            |(before, after): (Cell<'_>, Cell<'_>)| before == Cell::Unchanged || before == after;
         let key_stays = old.cells().zip(new.cells()).all(is_same);
         let tells_old = !key_stays || table.replica_identity == ReplicaIdentity::Full;
         let old = tells_old.then_some(&old);
