@@ -12,6 +12,8 @@ mod block;
 mod confirm;
 mod conn;
 mod copy_in;
+mod copy_options;
+mod copy_rows;
 mod descriptors;
 mod dml;
 mod door;

@@ -188,7 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.run_portal(part, &mut portal, execute.num_rows)
             .await
             .map_err(|stop| stop.moved_by(part.num_before))?;
-        if !matches!(part.statement, Statement::Transaction(_)) {
+        if !matches!(part.statement, Statement::Transaction(_))
+            && self.transaction != Transaction::None
+        {
             self.portals.insert(name, portal);
         }
         Ok(())
@@ -223,11 +225,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 described: false,
             });
             let tag = tag.await?;
+            self.finish_alone().await?;
             self.conn.send_complete(&tag);
             return Ok(());
         }
         if let Some(tag) = self.statement(&part.statement, false).await? {
+            if matches!(part.statement, Statement::CopyRows(_)) {
+                self.finish_alone().await?;
+            }
             self.conn.send_complete(&tag);
+        }
+        Ok(())
+    }
+
+    /// Commits what nothing else can become part of, so that its answer says that it counts.
+    async fn finish_alone(&mut self) -> Result<(), Stop> {
+        if self.transaction == (Transaction::Implicit { alone: true }) {
+            self.finish_implicit().await?;
         }
         Ok(())
     }

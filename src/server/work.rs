@@ -134,7 +134,7 @@ impl Work {
         !self.definitions.is_empty() || self.buffer.as_ref().is_some_and(has_records)
     }
 
-    fn check_without_roles(&self) -> Result<(), PgError> {
+    pub(super) fn check_without_roles(&self) -> Result<(), PgError> {
         if self.roles.is_empty() {
             return Ok(());
         }

@@ -1,9 +1,11 @@
 //! INSERT, UPDATE, DELETE and TRUNCATE of declared tables, which keep no rows: each is bound to
 //! queries that make values, and run into change records.
 //!
-//! `insert` and `update` bind, `key` reads which rows a WHERE names, `target` finds tables and
-//! columns, `records` makes records of values. It publishes nothing.
+//! `insert`, `update` and `truncate` bind, `key` reads which rows a WHERE names, `target` finds tables and
+//! columns, `records` makes records of
+//! values, `copied` of the fields of a COPY. It publishes nothing.
 
+mod copied;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
 mod insert;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases
@@ -27,7 +29,7 @@ use crate::datum::PgType;
 use crate::pgerror::PgError;
 use crate::relations::Relation;
 
-pub(crate) use records::record_of_insert;
+pub(crate) use copied::{BadRow, CopiedRows, shown};
 pub(crate) use run::ChangeSink;
 pub(crate) use target::{copied_columns, copied_table};
 

@@ -9,6 +9,7 @@ mod parser;
 mod set;
 mod transaction;
 
+pub(super) use copy::{CopyOption, CopyRows, CopyValue};
 pub(super) use cursor::{Declare, Fetch};
 pub(super) use set::SetStatement;
 pub(super) use transaction::{Isolation, Modes, TransactionStatement};
@@ -67,6 +68,8 @@ pub(super) enum Statement {
     Close(Option<String>),
     /// `COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)`
     CopyChanges,
+    /// `COPY table FROM STDIN`
+    CopyRows(CopyRows),
     /// What asks for the only state that there is, such as `SET ROLE NONE`: its tag.
     Nothing(&'static str),
     /// SQL that is not answered; the error says so when it is executed.

@@ -140,17 +140,21 @@ fn header(rest: &mut Bytes<'_>, last: bool) -> Result<(), Stop> {
     if signature != SIGNATURE {
         return Err(wrong("COPY file signature not recognized"));
     }
-    let flags = rest.u32().map_err(|stop| or_missing(stop, "missing flags"))?;
+    let flags = rest
+        .u32()
+        .map_err(|stop| or_missing(stop, "missing flags"))?;
     if flags & 0x0001_0000 != 0 {
         return Err(wrong("invalid COPY file header (WITH OIDS)"));
     }
     if flags & CRITICAL != 0 {
         return Err(wrong("unrecognized critical flags in COPY file header"));
     }
-    let length = rest.u32().map_err(|stop| or_missing(stop, "missing length"))?;
+    let length = rest
+        .u32()
+        .map_err(|stop| or_missing(stop, "missing length"))?;
     let length = i32::from_be_bytes(length.to_be_bytes());
-    let length = usize::try_from(length)
-        .map_err(|_| wrong("invalid COPY file header (missing length)"))?;
+    let length =
+        usize::try_from(length).map_err(|_| wrong("invalid COPY file header (missing length)"))?;
     rest.take(length)
         .map_err(|stop| or_missing(stop, "wrong length"))?;
     Ok(())

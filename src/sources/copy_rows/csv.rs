@@ -32,8 +32,7 @@ pub(super) fn split(
             && if was_quoted {
                 is_forced(&options.force_null, place)
             } else {
-                !is_forced(&options.force_not_null, place)
-                    || is_forced(&options.force_null, place)
+                !is_forced(&options.force_not_null, place) || is_forced(&options.force_null, place)
             };
         fields.end(is_null);
         if is_over {

@@ -106,7 +106,8 @@ pub(super) fn check_header(
 ) -> Result<(), CopyError> {
     if fields.len() != columns.len() {
         let (got, expected) = (fields.len(), columns.len());
-        let message = format!("wrong number of fields in header line: got {got}, expected {expected}");
+        let message =
+            format!("wrong number of fields in header line: got {got}, expected {expected}");
         return Err(CopyError::Header(message));
     }
     for ((number, column), field) in (1u32..).zip(columns).zip(fields.iter()) {

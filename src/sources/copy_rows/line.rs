@@ -112,12 +112,19 @@ impl LineReader {
         if self.is_over {
             return Ok(false);
         }
+        let data = std::mem::take(&mut self.data);
+        let found = self.scan(&data, last);
+        self.data = data;
+        found
+    }
+
+    fn scan(&mut self, data: &[u8], last: bool) -> Result<bool, CopyError> {
         loop {
             if self.at.saturating_sub(self.begin) > self.max_bytes {
                 let (line, max) = (self.number, self.max_bytes);
                 return Err(CopyError::TooLong { line, max });
             }
-            let rest = self.data.get(self.at..).unwrap_or_default();
+            let rest = data.get(self.at..).unwrap_or_default();
             let step = match rest {
                 [] if last => return self.finish(),
                 [] => return Ok(false),

@@ -10,9 +10,6 @@ mod fields;
 mod line;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::CopyError;
 pub use fields::Fields;
 
@@ -157,7 +154,11 @@ impl RowDecoder {
         let line = lines.line()?;
         if self.columns.is_empty() {
             let is_empty = line.is_empty();
-            return if is_empty { Ok(true) } else { Err(CopyError::ExtraData) };
+            return if is_empty {
+                Ok(true)
+            } else {
+                Err(CopyError::ExtraData)
+            };
         }
         split(&self.options, line, true, fields)?;
         if fields.len() > self.columns.len() {
