@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("change_record", change_record),
     ("sql", sql),
     ("hba", hba),
+    ("pgoutput", crate::pgoutput::fuzz),
 ];
 
 /// Runs one target; used by `fuzz/`.

@@ -3,6 +3,7 @@
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
 mod define;
+mod publications;
 mod roles;
 
 use std::fmt;
@@ -629,33 +630,42 @@ impl From<QuorumUnmet> for PgError {
 impl From<RowError> for PgError {
     fn from(error: RowError) -> Self {
         let RowError {
+            lsn,
+            schema,
             table,
             column,
             fault,
         } = error;
-        let of = column.map_or_else(
-            || format!("table {table}"),
-            |column| format!("column \"{column}\" of table {table}"),
+        let mut context = column.as_ref().map_or_else(
+            || format!("table {schema}.{table}"),
+            |column| format!("table {schema}.{table}, column {column}"),
         );
+        if lsn > Lsn::ZERO {
+            context = format!("record at {lsn}, {context}");
+        }
         let message = fault.to_string();
         let told = match fault {
-            RowFault::NotAnObject | RowFault::NoColumn | RowFault::NoKey => {
+            RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
                 Self::error("22P02", message)
             }
-            RowFault::Null => Self::error("23502", message),
+            RowFault::NotAnArray { column } => Self::error("22P02", message)
+                .with_hint(format!("See the value of key \"{column}\".")),
+            RowFault::Null { .. } => Self::error("23502", message),
             RowFault::Value(error) => error.into(),
+            RowFault::JsonNull { .. } => Self::unsupported(message)
+                .with_hint("A document cannot tell it from NULL; use the SQL value NULL."),
         };
-        told.with_context(of)
+        told.with_context(context)
     }
 }
 
 impl From<RenderError> for PgError {
     fn from(error: RenderError) -> Self {
-        let message = error.to_string();
         match error {
             RenderError::Row(error) => error.into(),
-            RenderError::NoPublication(_) => Self::error("42704", message),
-            RenderError::ColumnLists(_) => Self::unsupported(message),
+            RenderError::Publication(error) => error.into(),
+            RenderError::TransactionTooLong(_) => Self::error("54000", error.to_string())
+                .with_hint("Use the option write-in-chunks, or format-version 2."),
         }
     }
 }
@@ -665,10 +675,13 @@ impl From<PluginError> for PgError {
         let message = error.to_string();
         match error {
             PluginError::UnknownPlugin(_) => Self::error("58P01", message)
-                .with_hint("pgspool has the output plugins json and test_decoding."),
+                .with_hint("pgspool has the output plugins json, test_decoding and wal2json."),
             PluginError::InvalidOption(_) => Self::error("22023", message),
-            PluginError::DoesNotDecode(_) => Self::unsupported(message)
-                .with_hint("Read with a slot of the output plugin json or test_decoding."),
+            PluginError::InvalidName(_) => Self::error("42602", message),
+            PluginError::Unsupported(_) => Self::unsupported(message),
+            PluginError::DoesNotDecode(_) => Self::unsupported(message).with_hint(
+                "Read with a slot of the output plugin json, test_decoding or wal2json.",
+            ),
         }
     }
 }

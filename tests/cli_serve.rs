@@ -275,6 +275,41 @@ fn a_reload_takes_what_can_change_and_a_mistake_changes_nothing() {
 }
 
 #[test]
+fn a_reload_with_a_certificate_that_does_not_load_changes_nothing() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("data")).unwrap();
+    let file = home.path("data/pgspool.toml");
+    std::fs::write(&file, "wal_keep_size = \"64MB\"\n").unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_pgspool"))
+        .args(["cert", "--data", &home.data()])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let (server, said) = Serve::start(&home, &["-c", "ssl=on"]);
+    let address = said.lines().next().unwrap();
+    let address = address.strip_prefix("listening on ").unwrap();
+    let certificate = home.path("data/server.crt");
+    let good = std::fs::read(&certificate).unwrap();
+    std::fs::write(&certificate, "no certificate").unwrap();
+    std::fs::write(&file, "wal_keep_size = \"32MB\"\n").unwrap();
+    server.signal("-HUP");
+    let line = server.log_line("configuration not reloaded");
+    assert!(line.contains("server.crt"), "{line}");
+    assert_eq!(show(&mut session(&said), "wal_keep_size"), "64MB");
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut socket, &[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
+    let mut answer = [0];
+    std::io::Read::read_exact(&mut socket, &mut answer).unwrap();
+    assert_eq!(answer, *b"S", "TLS is spoken as before");
+    drop(socket);
+
+    std::fs::write(&certificate, good).unwrap();
+    server.signal("-HUP");
+    server.log_line("configuration reloaded");
+    assert_eq!(show(&mut session(&said), "wal_keep_size"), "32MB");
+}
+
+#[test]
 fn a_configuration_file_with_a_mistake_refuses_to_start() {
     let home = Home::new();
     let file = home.path("my.toml");

@@ -488,3 +488,81 @@ fn a_command_inside_a_stream_is_fatal_in_postgresqls_words() {
     }
     bystander.goes_on();
 }
+
+#[test]
+fn well_framed_nonsense_is_answered_in_every_state() {
+    let server = server();
+    let mut random = Dice::seeded();
+    let tags = b"QXPBDECHSFdcfpZ\0\xff";
+    for state in STATES {
+        for &tag in tags {
+            let mut client = client_in(&server, state);
+            let mut bytes = vec![];
+            for _ in 0..8 {
+                let len = random.roll() as usize % 64;
+                bytes.extend(message(tag, &random.bytes(len)));
+            }
+            client.raw(&bytes);
+            client.half_close();
+            check(state, &client.until_end(), &format!("{bytes:?}"));
+        }
+    }
+    let report = server.stop();
+    assert_eq!((report.num_aborted, report.num_panicked), (0, 0));
+}
+
+#[test]
+fn messages_of_the_wrong_state_end_the_connection_with_an_error() {
+    let server = TestServer::start();
+    for (state, tag, words) in [
+        (State::Command, b'p', "invalid frontend message type 112"),
+        (
+            State::CopyIn,
+            b'Q',
+            "unexpected message type 0x51 during COPY from stdin",
+        ),
+        (State::Stream, b'Q', "invalid standby message type \"Q\""),
+        (State::Stream, b'P', "invalid standby message type \"P\""),
+        (State::Stream, b'f', "invalid standby message type \"f\""),
+    ] {
+        let mut client = client_in(&server, state);
+        client.message(tag, b"SELECT 1\0");
+        let answer = client.until_end();
+        let error = answer.last().unwrap().fields();
+        assert_eq!(error[&'M'], words);
+        assert_eq!((&error[&'C'][..], &error[&'S'][..]), ("08P01", "FATAL"));
+    }
+}
+
+#[test]
+fn a_copy_data_that_is_no_standby_message_closes_the_stream_silently() {
+    let server = TestServer::start();
+    let mut client = client_in(&server, State::Stream);
+    client.message(b'd', b"x");
+    let answer = client.until_end();
+    assert!(
+        answer.iter().all(|message| message.tag == 'd'),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn copy_messages_outside_of_a_copy_are_ignored() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    client.copy_data("late");
+    client.message(b'c', b"");
+    client.message(b'f', b"no\0");
+    client.message(b'H', b"");
+    assert_eq!(client.row("SELECT 1")[0].as_deref(), Some("1"));
+}
+
+#[test]
+fn a_terminated_session_ends_without_a_word() {
+    let server = TestServer::start();
+    for state in [State::Command, State::Replication, State::CopyIn] {
+        let mut client = client_in(&server, state);
+        client.message(b'X', b"");
+        assert_eq!(client.until_end(), [], "{state:?}");
+    }
+}

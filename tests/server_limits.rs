@@ -226,6 +226,54 @@ fn a_session_holds_no_more_memory_than_allowed() {
 }
 
 #[test]
+fn an_aggregate_gathers_no_more_than_it_may_and_gives_it_back() {
+    let server = start(20, |_| {});
+    let mut client = server.session();
+    let gather = |megabytes: u32| {
+        format!(
+            "SELECT length(string_agg(repeat('x', 1000000), '')) FROM generate_series(1, {megabytes})"
+        )
+    };
+    // More often than all of them together could be held.
+    for _ in 0..3 {
+        let answer = client.query(&gather(140));
+        assert_eq!(
+            answer.iter().find(|a| a.tag == 'E').unwrap().code(),
+            "53200"
+        );
+        assert_eq!(client.row(&gather(40)), [Some("40000000".to_owned())]);
+    }
+}
+
+#[test]
+fn an_aggregate_that_gathers_can_be_cancelled() {
+    let server = start(20, |_| {});
+    let mut client = server.session();
+    client.query("SET statement_timeout = '100ms'");
+    let answer = client.query("SELECT count(DISTINCT a) FROM (SELECT array_agg(i) a FROM generate_series(1, 1000000000) i) s");
+    assert_eq!(
+        answer.iter().find(|a| a.tag == 'E').unwrap().code(),
+        "57014"
+    );
+    assert_eq!(client.row("SELECT 1"), [Some("1".to_owned())]);
+}
+
+#[test]
+fn a_statement_that_would_be_rewritten_to_gigabytes_is_refused() {
+    let server = start(20, |_| {});
+    let mut client = server.session();
+    // SQLite has no such operator: each writes its operands twice.
+    let expr = format!("i{}", " # 1".repeat(40));
+    let answer = client.query(&format!("SELECT {expr} FROM generate_series(1, 2) i"));
+    let fields = answer.iter().find(|a| a.tag == 'E').unwrap().fields();
+    assert_eq!(
+        (&*fields[&'C'], &*fields[&'M']),
+        ("54001", "the statement is too complex")
+    );
+    assert_eq!(client.row("SELECT 1"), [Some("1".to_owned())]);
+}
+
+#[test]
 fn a_session_that_idles_for_too_long_is_ended() {
     let server = start(20, |_| {});
     let mut client = server.session();

@@ -3,7 +3,6 @@
 //! A [`Renderer`] is fed the frames of a stream in order and appends finished messages to a
 //! [`Messages`] list. It keeps no more than one transaction's state and knows no socket.
 
-#[expect(dead_code, reason = "the plugins move to it one by one")]
 mod feed;
 mod json;
 mod jsonb;
@@ -11,6 +10,7 @@ mod messages;
 mod options;
 mod sql_text;
 mod test_decoding;
+mod wal2json;
 
 pub(crate) use jsonb::write_jsonb;
 pub use messages::Messages;
@@ -19,9 +19,12 @@ pub(crate) use options::parse_bool;
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
+use crate::publications::PublicationError;
 use crate::relations::RelationStore;
 use crate::rows::RowError;
+use feed::Feed;
 use test_decoding::TestDecoding;
+use wal2json::Wal2Json;
 
 /// A frame as the plugins see it.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,12 @@ pub enum PluginError {
     /// An option the plugin does not know, or a bad value (22023); PostgreSQL's words.
     #[error("{0}")]
     InvalidOption(String),
+    /// An option that is one no more, or a list in it that is none (42602); wal2json's words.
+    #[error("{0}")]
+    InvalidName(String),
+    /// Something that the plugin knows and does not do (0A000); wal2json's words.
+    #[error("{0}")]
+    Unsupported(String),
     /// A slot can be made for it, and nothing reads from that slot yet (0A000).
     #[error("output plugin \"{0}\" does not decode yet")]
     DoesNotDecode(&'static str),
@@ -56,12 +65,12 @@ pub enum RenderError {
     /// A record is no row of its table, as that was defined when it was stored.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// A publication that the stream asked for does not exist for its changes (42704).
-    #[error("publication \"{0}\" does not exist")]
-    NoPublication(String),
-    /// The publications of a stream do not agree on the columns of a table (0A000).
-    #[error("cannot use different column lists for table \"{0}\" in different publications")]
-    ColumnLists(String),
+    /// It cannot be said what the stream's publications show of a change.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
+    /// A transaction does not fit into the one message that it was asked to be (54000).
+    #[error("a transaction is longer than {0} bytes as one message of wal2json's format 1")]
+    TransactionTooLong(usize),
 }
 
 /// The output plugins.
@@ -71,6 +80,8 @@ pub enum Plugin {
     Json,
     /// `test_decoding`: PostgreSQL's text.
     TestDecoding,
+    /// `wal2json`: version 2.5's JSON.
+    Wal2Json,
     /// `pgoutput`: slots can be made for it and looked at; it does not decode yet.
     Pgoutput,
 }
@@ -81,6 +92,7 @@ impl Plugin {
         match name {
             "json" => Ok(Self::Json),
             "test_decoding" => Ok(Self::TestDecoding),
+            "wal2json" => Ok(Self::Wal2Json),
             "pgoutput" => Ok(Self::Pgoutput),
             other => Err(PluginError::UnknownPlugin(other.to_owned())),
         }
@@ -91,6 +103,7 @@ impl Plugin {
         match self {
             Self::Json => "json",
             Self::TestDecoding => "test_decoding",
+            Self::Wal2Json => "wal2json",
             Self::Pgoutput => "pgoutput",
         }
     }
@@ -105,7 +118,8 @@ pub struct Renderer {
 #[derive(Debug)]
 enum Started {
     Json,
-    TestDecoding(TestDecoding),
+    TestDecoding(Feed, TestDecoding),
+    Wal2Json(Feed, Box<Wal2Json>),
 }
 
 impl Renderer {
@@ -114,14 +128,20 @@ impl Renderer {
     pub fn start(
         plugin: Plugin,
         options: &[(String, Option<String>)],
-        _relations: RelationStore,
+        relations: RelationStore,
     ) -> Result<Self, PluginError> {
         let plugin = match plugin {
             Plugin::Json => {
                 json::start(options)?;
                 Started::Json
             }
-            Plugin::TestDecoding => Started::TestDecoding(TestDecoding::start(options)?),
+            Plugin::TestDecoding => {
+                Started::TestDecoding(Feed::new(relations), TestDecoding::start(options)?)
+            }
+            Plugin::Wal2Json => {
+                let plugin = Wal2Json::start(options)?;
+                Started::Wal2Json(Feed::new(relations), Box::new(plugin))
+            }
             Plugin::Pgoutput => return Err(PluginError::DoesNotDecode(plugin.name())),
         };
         Ok(Self { plugin })
@@ -133,7 +153,7 @@ impl Renderer {
     pub fn verbatim<'a>(&self, frame: FrameView<'a>) -> Option<&'a [u8]> {
         match &self.plugin {
             Started::Json => json::verbatim(frame),
-            Started::TestDecoding(_) => None,
+            Started::TestDecoding(..) | Started::Wal2Json(..) => None,
         }
     }
 
@@ -145,7 +165,8 @@ impl Renderer {
     ) -> Result<Option<Lsn>, RenderError> {
         let complete = match &mut self.plugin {
             Started::Json => json::frame(frame, out),
-            Started::TestDecoding(plugin) => plugin.frame(frame, out),
+            Started::TestDecoding(feed, plugin) => feed.frame(frame, plugin, out)?,
+            Started::Wal2Json(feed, plugin) => feed.frame(frame, plugin.as_mut(), out)?,
         };
         Ok(complete.then_some(frame.end_lsn))
     }

@@ -6,15 +6,17 @@ use super::PluginError;
 pub(super) type PluginOption = (String, Option<String>);
 
 /// A boolean option; without a value it is on.
-pub(super) fn boolean((name, value): &PluginOption) -> Result<bool, PluginError> {
-    let Some(value) = value else {
+pub(super) fn boolean(option: &PluginOption) -> Result<bool, PluginError> {
+    let Some(value) = &option.1 else {
         return Ok(true);
     };
-    parse_bool(value).ok_or_else(|| {
-        PluginError::InvalidOption(format!(
-            "could not parse value \"{value}\" for parameter \"{name}\""
-        ))
-    })
+    parse_bool(value).ok_or_else(|| PluginError::InvalidOption(bad_value(option)))
+}
+
+/// The words for a value that cannot be read.
+pub(super) fn bad_value((name, value): &PluginOption) -> String {
+    let value = value.as_deref().unwrap_or("(null)");
+    format!("could not parse value \"{value}\" for parameter \"{name}\"")
 }
 
 /// The error for an option that a plugin does not know.

@@ -1,8 +1,8 @@
-//! Names, literals and times as PostgreSQL prints them.
+//! Names, literals, types and times as PostgreSQL prints them.
 
-use std::io::Write;
+use std::sync::LazyLock;
 
-use crate::datum::is_plain_ident;
+use crate::datum::{Datum, Names, PgType, Style, info, is_plain_ident, text_out};
 
 /// Appends a name, quoted where PostgreSQL's `quote_identifier` does.
 pub(super) fn write_identifier(name: &str, out: &mut Vec<u8>) {
@@ -29,51 +29,51 @@ fn write_doubling(text: &[u8], quote: u8, out: &mut Vec<u8>) {
     out.push(quote);
 }
 
-const MS_A_DAY: u64 = 86_400_000;
-/// 294277-01-01, the first day past PostgreSQL's timestamps.
-const END_OF_TIME_MS: u64 = 9_224_318_016_000_000;
-
-/// Appends a unix time in milliseconds as a `timestamptz` in UTC.
-pub(super) fn write_timestamp(unix_ms: u64, out: &mut Vec<u8>) {
-    if unix_ms >= END_OF_TIME_MS {
+/// Appends a unix time in microseconds as a `timestamptz` in UTC.
+pub(super) fn write_timestamp(unix_us: i64, out: &mut Vec<u8>) {
+    // Milliseconds that no microseconds can hold became this.
+    if unix_us == i64::MAX {
         out.extend_from_slice(b"(timestamp out of range)");
         return;
     }
-    let (year, month, day) = civil_date(unix_ms / MS_A_DAY);
-    let (seconds, ms) = ((unix_ms % MS_A_DAY) / 1000, unix_ms % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    // Writing to memory cannot fail.
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
-    );
-    if ms != 0 {
-        let fraction = format!(".{ms:03}");
-        out.extend_from_slice(fraction.trim_end_matches('0').as_bytes());
-    }
-    out.extend_from_slice(b"+00");
+    let mut printed = String::new();
+    let time = Datum::Int(unix_us);
+    // A time of these microseconds is one of PostgreSQL's, and has no name to look up.
+    let _ = text_out(PgType::TIMESTAMPTZ, &time, &Nameless, &UTC, &mut printed);
+    out.extend_from_slice(printed.as_bytes());
 }
 
-/// Year, month and day of a day counted from 1970-01-01, by the proleptic Gregorian calendar.
-///
-/// Years are counted from March, so that the leap day is a year's last; 400 of them are one
-/// cycle of 146 097 days, and five months from March take 153 days.
-const fn civil_date(unix_day: u64) -> (u64, u64, u64) {
-    let day = unix_day + 719_468; // from 0000-03-01
-    let (cycle, day_of_cycle) = (day / 146_097, day % 146_097);
-    let year_of_cycle = (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524
-        - day_of_cycle / 146_096)
-        / 365;
-    let day_of_year =
-        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let (month, next_year) = if march_month < 10 {
-        (march_month + 3, 0)
-    } else {
-        (march_month - 9, 1)
-    };
-    (cycle * 400 + year_of_cycle + next_year, month, day_of_month)
+static UTC: LazyLock<Style> = LazyLock::new(|| Style::utc(0));
+
+struct Nameless;
+
+impl Names for Nameless {
+    fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {
+        None
+    }
+
+    fn oid_of(&self, _ty: PgType, _name: &str) -> Option<u32> {
+        None
+    }
+}
+
+/// The name of a type without modifier, as PostgreSQL's `format_type` prints it.
+pub(super) fn type_name(ty: PgType) -> &'static str {
+    info(ty).map_or("???", |found| found.format_name)
+}
+
+/// Whether the decoders print values of the type bare.
+pub(super) const fn is_number(ty: PgType) -> bool {
+    matches!(
+        ty,
+        PgType::INT2
+            | PgType::INT4
+            | PgType::INT8
+            | PgType::OID
+            | PgType::FLOAT4
+            | PgType::FLOAT8
+            | PgType::NUMERIC
+    )
 }
 
 #[cfg(test)]
@@ -103,17 +103,29 @@ mod tests {
 
     #[test]
     fn times_are_printed_as_postgresql_does() {
-        for (unix_ms, wanted) in [
+        for (unix_us, wanted) in [
             (0, "1970-01-01 00:00:00+00"),
-            (1_709_164_800_050, "2024-02-29 00:00:00.05+00"),
-            (1_795_416_672_604, "2026-11-23 06:51:12.604+00"),
-            (951_782_400_000, "2000-02-29 00:00:00+00"),
-            (4_107_542_399_900, "2100-02-28 23:59:59.9+00"),
-            (9_224_318_015_999_000, "294276-12-31 23:59:59+00"),
-            (9_224_318_016_000_000, "(timestamp out of range)"),
-            (u64::MAX, "(timestamp out of range)"),
+            (1_709_164_800_050_000, "2024-02-29 00:00:00.05+00"),
+            (1_795_416_672_604_321, "2026-11-23 06:51:12.604321+00"),
+            (951_782_400_000_000, "2000-02-29 00:00:00+00"),
+            (4_107_542_399_900_000, "2100-02-28 23:59:59.9+00"),
+            (9_223_372_036_854_775_000, "294247-01-10 04:00:54.775+00"),
+            (i64::MAX, "(timestamp out of range)"),
         ] {
-            assert_eq!(text(|out| write_timestamp(unix_ms, out)), wanted);
+            assert_eq!(text(|out| write_timestamp(unix_us, out)), wanted);
+        }
+    }
+
+    #[test]
+    fn types_are_named_without_modifier() {
+        for (ty, wanted) in [
+            (PgType::BPCHAR, "character"),
+            (PgType::CHAR, "\"char\""),
+            (PgType::INT4_ARRAY, "integer[]"),
+            (PgType::TIMESTAMPTZ, "timestamp with time zone"),
+            (PgType(4_000_000_000), "???"),
+        ] {
+            assert_eq!(type_name(ty), wanted);
         }
     }
 }

@@ -1,4 +1,219 @@
 //! What a stream with certain publications shows of a change: whether, which columns, and as
 //! what, by PostgreSQL's rules.
 //!
+//! `rule` decides what the publications say of a table, once for the table and the definitions of
+//! a time; `filter` evaluates row filters; `check` knows which changes a publication cannot bear.
 //! It knows no plugin and no stream.
+
+mod check;
+mod error;
+mod filter;
+mod rule;
+mod shown;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::relations::{Relation, RelationSet};
+use crate::rows::{Action, Cell, Change, OldRow, Row};
+
+pub use check::{IdentityError, IdentityFault};
+#[allow(unused_imports, reason = "the SQL front asks it")]
+pub use check::{RowOperation, check_publishable};
+pub use error::PublicationError;
+pub use filter::{EvaluationError, Filter};
+use rule::{Operation, TableRule};
+pub use shown::Shown;
+
+/// The publications of a stream.
+#[derive(Debug, Default)]
+pub struct Publications {
+    names: Vec<String>,
+    known: Option<Known>,
+    /// A new row with what it left unchanged, from the old one.
+    filled: Row,
+}
+
+/// What is decided for the definitions of a time.
+#[derive(Debug)]
+struct Known {
+    set: Arc<RelationSet>,
+    /// By OID of the table.
+    rules: HashMap<u32, TableRule>,
+}
+
+impl Publications {
+    /// Publications by their names. Whether there are such is asked when a row is decoded.
+    pub fn new(names: Vec<String>) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
+    /// Their names, as they were given.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What is shown of `change`, whose record was stored when `set` counted; `None` for nothing.
+    /// An update may come out as the insert or the delete that it is for who sees only rows that
+    /// pass a filter.
+    pub fn decide<'a>(
+        &'a mut self,
+        set: &Arc<RelationSet>,
+        change: &'a Change<'a>,
+    ) -> Result<Option<Shown<'a>>, PublicationError> {
+        match &change.action {
+            Action::Insert { table, new } => {
+                let rule = self.rule(set, table)?;
+                let shown = rule.passes(Operation::Insert, new)?;
+                Ok(shown.then_some(Shown::Insert {
+                    table,
+                    columns: rule.columns(),
+                    new,
+                }))
+            }
+            Action::Update { table, old, new } => self.update(set, table, *old, new),
+            Action::Delete { table, old } => {
+                let rule = self.rule(set, table)?;
+                // Nobody could tell which row it was.
+                let Some(old) = *old else {
+                    return Ok(None);
+                };
+                let shown = rule.passes(Operation::Delete, old.row())?;
+                Ok(shown.then_some(Shown::Delete {
+                    table,
+                    columns: rule.columns(),
+                    old,
+                }))
+            }
+            Action::Truncate {
+                tables,
+                cascade,
+                restart_identity,
+            } => {
+                let mut shown = Vec::with_capacity(tables.len());
+                for table in *tables {
+                    if self.rule(set, table)?.publishes_truncate() {
+                        shown.push(*table);
+                    }
+                }
+                Ok((!shown.is_empty()).then_some(Shown::Truncate {
+                    tables: shown,
+                    cascade: *cascade,
+                    restart_identity: *restart_identity,
+                }))
+            }
+            Action::Message {
+                transactional,
+                prefix,
+                content,
+            } => Ok(Some(Shown::Message {
+                transactional: *transactional,
+                prefix,
+                content,
+            })),
+        }
+    }
+
+    fn update<'a>(
+        &'a mut self,
+        set: &Arc<RelationSet>,
+        table: &'a Relation,
+        old: Option<OldRow<'a>>,
+        new: &'a Row,
+    ) -> Result<Option<Shown<'a>>, PublicationError> {
+        self.learn(set, table)?;
+        let Self { known, filled, .. } = self;
+        let Some(rule) = known.as_ref().and_then(|known| known.rules.get(&table.oid)) else {
+            return Ok(None);
+        };
+        if !rule.publishes(Operation::Update) {
+            return Ok(None);
+        }
+        let columns = rule.columns();
+        let update = Shown::Update {
+            table,
+            columns,
+            old,
+            new,
+        };
+        let Some(old) = old.filter(|_| rule.has_filter(Operation::Update)) else {
+            let shown = rule.passes(Operation::Update, new)?;
+            return Ok(shown.then_some(update));
+        };
+        let whole = fill(filled, new, old.row());
+        let before = rule.passes(Operation::Update, old.row())?;
+        let after = rule.passes(Operation::Update, whole)?;
+        Ok(match (before, after) {
+            (true, true) => Some(update),
+            (true, false) => Some(Shown::Delete {
+                table,
+                columns,
+                old,
+            }),
+            (false, true) => Some(Shown::Insert {
+                table,
+                columns,
+                new: whole,
+            }),
+            (false, false) => None,
+        })
+    }
+
+    /// What the publications say of `table`.
+    fn rule(
+        &mut self,
+        set: &Arc<RelationSet>,
+        table: &Relation,
+    ) -> Result<&TableRule, PublicationError> {
+        let rules = self.learn(set, table)?;
+        Ok(rules.entry(table.oid).or_default())
+    }
+
+    /// Sees to it that what the publications say of `table` is known.
+    fn learn(
+        &mut self,
+        set: &Arc<RelationSet>,
+        table: &Relation,
+    ) -> Result<&mut HashMap<u32, TableRule>, PublicationError> {
+        let Self { names, known, .. } = self;
+        if known
+            .as_ref()
+            .is_some_and(|known| !Arc::ptr_eq(&known.set, set))
+        {
+            *known = None;
+        }
+        let known = known.get_or_insert_with(|| Known {
+            set: Arc::clone(set),
+            rules: HashMap::new(),
+        });
+        if !known.rules.contains_key(&table.oid) {
+            let rule = TableRule::of(names, set, table)?;
+            known.rules.insert(table.oid, rule);
+        }
+        Ok(&mut known.rules)
+    }
+}
+
+/// `new` with the values of `old` where it says that they are unchanged; itself where there are
+/// none such.
+fn fill<'a>(filled: &'a mut Row, new: &'a Row, old: &Row) -> &'a Row {
+    let is_unchanged = |cell: Cell<'_>| cell == Cell::Unchanged;
+    if !new.cells().any(is_unchanged) {
+        return new;
+    }
+    filled.clear();
+    for (place, cell) in new.cells().enumerate() {
+        match (cell, old.cell(place)) {
+            (Cell::Unchanged, Cell::Text(text)) | (Cell::Text(text), _) => filled.push_text(text),
+            (Cell::Unchanged, Cell::Null | Cell::Unchanged) => filled.push_unchanged(),
+            (Cell::Null, _) => filled.push_null(),
+        }
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests;

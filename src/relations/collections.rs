@@ -67,6 +67,47 @@ impl RelationSet {
     }
 }
 
+impl Relation {
+    /// What a collection of old is read as that is no table: nobody declared it, and it was stored
+    /// when nobody took note of it. Its OID is made of its name, apart from those of tables.
+    pub(crate) fn unnoted(schema: &str, name: &str) -> Self {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(schema.as_bytes());
+        hasher.update(b"\0");
+        hasher.update(name.as_bytes());
+        let oid = hasher.finalize() | 1 << 31;
+        Self {
+            oid,
+            row_type_oid: 0,
+            array_type_oid: 0,
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            columns: columns(),
+            keys: vec![RelationKey {
+                index_oid: 0,
+                constraint_oid: 0,
+                name: format!("{name}_pkey"),
+                columns: vec![1],
+                primary: true,
+            }],
+            replica_identity: ReplicaIdentity::Default,
+            declared: false,
+            since: Lsn::ZERO,
+        }
+    }
+
+    /// Numbers of the columns of its replica identity, in the order of its key; `None` where old
+    /// rows are not told apart by a key.
+    pub fn identity_columns(&self) -> Option<&[i16]> {
+        let key = match self.replica_identity {
+            ReplicaIdentity::Default => self.primary_key(),
+            ReplicaIdentity::Index(oid) => self.keys.iter().find(|key| key.index_oid == oid),
+            ReplicaIdentity::Full | ReplicaIdentity::Nothing => None,
+        };
+        key.map(|key| key.columns.as_slice())
+    }
+}
+
 impl Draft {
     /// Gives a collection that is published to a table. It must not have one yet.
     pub(super) fn add_collection(&mut self, collection: &str) -> Result<(), DefineError> {

@@ -1,12 +1,18 @@
 //! Why a record is no row of its table.
 
 use crate::datum::DatumError;
+use crate::lsn::Lsn;
+use crate::relations::Relation;
 
 /// A record is no row of its table.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{fault}")]
 pub struct RowError {
-    /// The table, with its schema.
+    /// Where the record is stored; zero for one that is not.
+    pub lsn: Lsn,
+    /// The table's schema.
+    pub schema: String,
+    /// The table.
     pub table: String,
     /// The column, where it is one's fault.
     pub column: Option<String>,
@@ -14,22 +20,72 @@ pub struct RowError {
     pub fault: RowFault,
 }
 
+impl RowError {
+    /// The record at `lsn` is no row of `table`.
+    pub(super) fn new(lsn: Lsn, table: &Relation, (column, fault): Misfit) -> Self {
+        Self {
+            lsn,
+            schema: table.schema.clone(),
+            table: table.name.clone(),
+            column,
+            fault,
+        }
+    }
+}
+
+/// A column, where it is one's fault, and what is wrong.
+pub(super) type Misfit = (Option<String>, RowFault);
+
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RowFault {
-    /// The entity is not the JSON text of an object (22P02).
-    #[error("the entity is not a JSON object")]
-    NotAnObject,
+    /// The entity, or the row before, is not the JSON text of an object (22P02).
+    #[error("{what} of a record of table \"{table}\" is not a JSON object")]
+    NotAnObject {
+        /// `the entity`, ...
+        what: &'static str,
+        /// The table.
+        table: String,
+    },
     /// A member of the document is no column (22P02).
-    #[error("the document has a member that is no column")]
-    NoColumn,
+    #[error("column \"{column}\" of relation \"{table}\" does not exist")]
+    NoColumn {
+        /// Its name.
+        column: String,
+        /// The table.
+        table: String,
+    },
     /// A value is none of the column's type (22P02, 22003, ...).
     #[error("{0}")]
     Value(DatumError),
+    /// A value of an array is no array (22P02).
+    #[error("expected JSON array")]
+    NotAnArray {
+        /// The column.
+        column: String,
+    },
     /// NULL where there must be a value (23502).
-    #[error("null value in a column that must have one")]
-    Null,
+    #[error(
+        "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+    )]
+    Null {
+        /// The column.
+        column: String,
+        /// The table.
+        table: String,
+    },
     /// A change of a row that does not say which (22P02).
-    #[error("the record does not name the row's key")]
-    NoKey,
+    #[error("the record does not name the key of a row of relation \"{table}\"")]
+    NoKey {
+        /// The table.
+        table: String,
+    },
+    /// A null of JSON in a column of JSON, which a document cannot tell from NULL (0A000).
+    #[error("the JSON value null in column \"{column}\" of type {type_name} is not supported")]
+    JsonNull {
+        /// The column.
+        column: String,
+        /// Its type.
+        type_name: String,
+    },
 }

@@ -6,11 +6,19 @@
 //! PostgreSQL's text form. It knows no publication, plugin or stream.
 
 mod change;
+mod collection;
+mod declared;
+mod document;
 mod error;
+mod json;
+mod jsonb;
 mod record;
 mod row;
+mod tables;
+mod value;
 
 pub use change::{Action, Change, OldRow};
+pub use document::{delete_record, insert_record, update_record};
 pub use error::{RowError, RowFault};
 pub use record::RecordReader;
 pub use row::{Cell, Row};

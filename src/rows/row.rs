@@ -60,6 +60,30 @@ impl Row {
         self.cells.push(Stored::Text(start..self.text.len()));
     }
 
+    /// Appends a value that `write` appends to the text it is given; nothing when that fails.
+    pub fn try_push_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.text.len();
+        let written = write(&mut self.text);
+        if written.is_ok() {
+            self.cells.push(Stored::Text(start..self.text.len()));
+        } else {
+            self.text.truncate(start);
+        }
+        written
+    }
+
+    /// Appends a value of another row.
+    pub fn push_cell(&mut self, cell: Cell<'_>) {
+        match cell {
+            Cell::Null => self.push_null(),
+            Cell::Unchanged => self.push_unchanged(),
+            Cell::Text(text) => self.push_text(text),
+        }
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         self.cells.len()
@@ -102,11 +126,7 @@ impl<'a> FromIterator<Cell<'a>> for Row {
     fn from_iter<T: IntoIterator<Item = Cell<'a>>>(cells: T) -> Self {
         let mut row = Self::default();
         for cell in cells {
-            match cell {
-                Cell::Null => row.push_null(),
-                Cell::Unchanged => row.push_unchanged(),
-                Cell::Text(text) => row.push_text(text),
-            }
+            row.push_cell(cell);
         }
         row
     }

@@ -1,0 +1,48 @@
+//! What publications refuse.
+
+use crate::publications::{EvaluationError, IdentityError, IdentityFault, PublicationError};
+
+use super::PgError;
+
+impl From<PublicationError> for PgError {
+    fn from(error: PublicationError) -> Self {
+        let message = error.to_string();
+        match error {
+            PublicationError::Unknown(_) => Self::error("42704", message),
+            PublicationError::ColumnLists { .. } => Self::unsupported(message),
+            PublicationError::Evaluation(error) => error.into(),
+            PublicationError::Filter(_) => Self::error("XX000", message),
+        }
+    }
+}
+
+impl From<EvaluationError> for PgError {
+    fn from(error: EvaluationError) -> Self {
+        let message = error.to_string();
+        match error {
+            EvaluationError::DivisionByZero => Self::error("22012", message),
+            EvaluationError::OutOfRange(_) => Self::error("22003", message),
+            EvaluationError::DateOutOfRange(_) => Self::error("22008", message),
+            EvaluationError::LikeEscape => Self::error("22025", message),
+            EvaluationError::Regex(_) => Self::error("2201B", message),
+            EvaluationError::Datum(error) => error.into(),
+        }
+    }
+}
+
+impl From<IdentityError> for PgError {
+    fn from(error: IdentityError) -> Self {
+        let code = match error.fault {
+            IdentityFault::Missing => "55000",
+            IdentityFault::Filter | IdentityFault::ColumnList => "42P10",
+        };
+        let mut told = Self::error(code, error.to_string());
+        if let Some(detail) = error.detail() {
+            told = told.with_detail(detail);
+        }
+        match error.hint() {
+            Some(hint) => told.with_hint(hint),
+            None => told,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Records of a declared table: documents whose members are columns.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::datum::PgType;
+use crate::relations::{Relation, RelationColumn};
+
+use super::error::Misfit;
+use super::json::{Cursor, Value};
+use super::value::{Canon, key};
+use super::{Row, RowFault, json};
+
+/// Which columns must have a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// Those that are NOT NULL: the document is the whole row.
+    Whole,
+    /// None: the document is what is known of a row.
+    Any,
+}
+
+/// A document read apart: where the value of each column is.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    /// By the place among the columns that are not dropped.
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl Members {
+    /// Finds the columns of `table` in `bytes`. Of equal members the last one counts.
+    pub(super) fn read<'t>(
+        &mut self,
+        table: &Relation,
+        bytes: &'t [u8],
+        what: &'static str,
+    ) -> Result<&'t str, Misfit> {
+        self.places.clear();
+        self.places.resize(table.live_columns().count(), None);
+        let not_an_object = || RowFault::NotAnObject {
+            what,
+            table: table.name.clone(),
+        };
+        let text = std::str::from_utf8(bytes).map_err(|_| (None, not_an_object()))?;
+        let mut cursor = Cursor::new(text);
+        if cursor.peek() != Some(b'{') {
+            return Err((None, not_an_object()));
+        }
+        json::check(text).map_err(|error| (None, RowFault::Value(error)))?;
+        cursor.eat(b'{');
+        let mut expected = 0;
+        while let Some(inside) = cursor.string() {
+            let name = key(inside).map_err(|error| (None, RowFault::Value(error)))?;
+            let place = place_of(table, &name, expected);
+            let place = place.ok_or_else(|| missing(table, &name))?;
+            cursor.eat(b':');
+            if let Some((_, raw)) = cursor.spelled()
+                && let Some(kept) = self.places.get_mut(place)
+            {
+                let start = raw.as_ptr().addr() - text.as_ptr().addr();
+                *kept = Some(start..start + raw.len());
+            }
+            expected = place + 1;
+            if !cursor.eat(b',') {
+                break;
+            }
+        }
+        Ok(text)
+    }
+
+    /// Appends the row that the document is; `unchanged` says of a column that the document does
+    /// not have whether it stayed as it was.
+    pub(super) fn write(
+        &self,
+        table: &Relation,
+        text: &str,
+        canon: &Canon,
+        demand: Demand,
+        unchanged: impl Fn(&str) -> bool,
+        row: &mut Row,
+    ) -> Result<(), Misfit> {
+        for (column, place) in table.live_columns().zip(&self.places) {
+            let at = |fault| (Some(column.name.clone()), fault);
+            let raw = place.clone().and_then(|place| text.get(place));
+            let value = raw.and_then(|raw| Some((Cursor::new(raw).value()?, raw)));
+            match value {
+                None if unchanged(&column.name) => row.push_unchanged(),
+                None | Some((Value::Null, _)) if column.not_null && demand == Demand::Whole => {
+                    return Err(at(null(table, column)));
+                }
+                None | Some((Value::Null, _)) => row.push_null(),
+                Some((value, raw)) => row
+                    .try_push_with(|out| canon.write(column, value, raw, out))
+                    .map_err(at)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn null(table: &Relation, column: &RelationColumn) -> RowFault {
+    RowFault::Null {
+        column: column.name.clone(),
+        table: table.name.clone(),
+    }
+}
+
+/// What names a column that is none.
+pub(super) fn missing(table: &Relation, name: &str) -> Misfit {
+    let fault = RowFault::NoColumn {
+        column: name.to_owned(),
+        table: table.name.clone(),
+    };
+    (Some(name.to_owned()), fault)
+}
+
+/// The place of the column `name`, which is most often the `expected` one.
+fn place_of(table: &Relation, name: &str, expected: usize) -> Option<usize> {
+    let mut live = table.live_columns();
+    if live.nth(expected).is_some_and(|column| column.name == name) {
+        return Some(expected);
+    }
+    table.live_columns().position(|column| column.name == name)
+}
+
+/// Refuses names that are no columns of `table`.
+pub(super) fn check_names(table: &Relation, names: &[Cow<'_, str>]) -> Result<(), Misfit> {
+    match names.iter().find(|name| table.column(name).is_none()) {
+        Some(name) => Err(missing(table, name)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a key of these columns is what `rid` can be: one column of an integer type.
+pub(super) fn is_rid(table: &Relation, numbers: &[i16]) -> bool {
+    let [number] = numbers else {
+        return false;
+    };
+    let column = table.live_columns().find(|column| column.attnum == *number);
+    let integer = |column: &RelationColumn| {
+        matches!(
+            column.column_type,
+            PgType::INT2 | PgType::INT4 | PgType::INT8
+        )
+    };
+    column.is_some_and(integer)
+}
