@@ -24,6 +24,7 @@ use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, OwnerError, PersistError, SlotName,
     SlotNameError, UnknownSlot,
 };
+use crate::sources::copy_rows::CopyError;
 use crate::sources::ndjson::{LineError, RecordError};
 use crate::spool::{AppendError, ReadError, WriterFailure};
 use crate::wire::{CommandError, CommandErrorKind};
@@ -555,6 +556,28 @@ impl From<PublishError> for PgError {
             | PublishError::StandsAlone
             | PublishError::NumberedAtPosition
             | PublishError::Empty => Self::error("22023", message),
+        }
+    }
+}
+
+impl From<CopyError> for PgError {
+    fn from(error: CopyError) -> Self {
+        let code = match &error {
+            CopyError::MissingData(_)
+            | CopyError::ExtraData
+            | CopyError::UnterminatedQuote
+            | CopyError::StrayEnd { .. }
+            | CopyError::MarkerCorrupt
+            | CopyError::MarkerStyle
+            | CopyError::Binary(_)
+            | CopyError::Header(_) => "22P04",
+            CopyError::Encoding(_) => "22021",
+            CopyError::TooLong { .. } => "54000",
+        };
+        let made = Self::error(code, error.to_string());
+        match error.hint() {
+            Some(hint) => made.with_hint(hint),
+            None => made,
         }
     }
 }
