@@ -210,10 +210,9 @@ fn old_records_decode_with_the_relation_of_their_time() {
         decoded(&server, "s", 3),
         [
             &format!(
-                "table public.items: INSERT: rid[bigint]:9 kind[text]:'item' \
+                "table public.items: INSERT: rid[bigint]:9 kind[text]:'row' \
                  entity[bytea]:'\\x{hex}' document[jsonb]:'{{\"id\": 9}}' metadata[jsonb]:null"
-            )
-            .replace("'item'", "'row'"),
+            ),
             "table public.items: INSERT: id[integer]:1 qty[numeric]:1.00 \
              note[character varying]:null",
             "table public.items: INSERT: id[integer]:2 note[character varying]:'n' \
