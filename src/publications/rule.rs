@@ -78,6 +78,7 @@ impl TableRule {
             operations.any(|operation| operation.is_published(holder.publication))
         };
         if !holders.iter().any(published) {
+            rule.columns = (0..table.live_columns().count()).collect();
             return Ok(rule);
         }
         rule.columns = columns(&holders, table)?;
