@@ -20,7 +20,7 @@ use postgres::Client;
 use postgres_support::{Postgres, rows};
 use support::{RawClient, TestServer};
 
-const STEPS: u64 = 250;
+const STEPS: u64 = 400;
 
 /// Tables: schema, name, and what comes behind its columns.
 const TABLES: &[(&str, &str)] = &[("public", "t"), ("public", "f"), ("s", "t"), ("s", "n")];
@@ -31,7 +31,7 @@ const FILTERS: &[&str] = &[
     "id < 4 OR b IS NULL",
     "b LIKE 'x%'",
     "a IS NOT NULL",
-    "6 / (id - 2) > 1",
+    "6 / (id - 39) < 1",
 ];
 const LISTS: &[&str] = &["(id)", "(id, a)", "(a, b)", "(id, a, b)"];
 const ACTIONS: &[&str] = &[
@@ -86,7 +86,7 @@ impl Twins {
             if !self.dice.chance(60) {
                 continue;
             }
-            let list = if self.dice.chance(25) {
+            let list = if self.dice.chance(12) {
                 self.dice.pick(LISTS)
             } else {
                 ""
