@@ -13,6 +13,7 @@ fn start(options: &[(&str, Option<&str>)]) -> Result<Options, PluginError> {
 /// The answers were asked of PostgreSQL 15.18; those about protocol 4, `parallel` and `origin` are
 /// PostgreSQL 16's.
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn options_are_refused_as_postgresql_refuses_them() {
     let names = ("publication_names", Some("p"));
     let version = |v| ("proto_version", Some(v));
