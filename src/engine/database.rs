@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::check::Definitions;
 use super::define;
 use super::floor::{self, DiskSpace, Floor};
 use super::producers::{Producers, ReadCheckpoint};
@@ -85,6 +86,7 @@ pub struct Engine {
     pub(super) retaining: Mutex<()>,
     pub(super) producers: Arc<Producers>,
     pub(super) relations: RelationStore,
+    pub(super) definitions: Definitions,
     pub(super) scratch: Scratch,
     pub(super) floor: Floor,
     /// Keeps others out of the data directory while this database can be written to.
@@ -168,6 +170,7 @@ impl Engine {
             retaining: Mutex::new(()),
             producers,
             relations,
+            definitions: Definitions::default(),
             scratch,
             floor,
             _lock: None,
