@@ -310,7 +310,7 @@ fn hear(piece: &Piece, at: Position, known: &mut Vec<Arc<Description>>) -> Vec<S
             &mut stream,
             |(_, known), asked| known.iter().rev().find(|d| d.oid == asked.oid) == Some(asked),
             |(heard, known), description| {
-                for message in &description.messages {
+                for message in description.messages.iter() {
                     heard.push(String::from_utf8(message.to_vec()).unwrap());
                 }
                 known.push(Arc::clone(description));
@@ -327,10 +327,10 @@ fn hear(piece: &Piece, at: Position, known: &mut Vec<Arc<Description>>) -> Vec<S
 
 #[test]
 fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
-    let describe = |oid: u32, words: &[Bytes]| {
+    let describe = |oid: u32, words: &Arc<[Bytes]>| {
         Arc::new(Description {
             oid,
-            messages: words.to_vec(),
+            messages: Arc::clone(words),
         })
     };
     let mut builder = PieceBuilder::new(OLDEST);
@@ -345,7 +345,8 @@ fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
         let mut rendered = Messages::default();
         rendered.push(Lsn::new(end - 8), b"begin");
         for (oid, words) in uses {
-            rendered.use_table(*oid, &[Bytes::from_static(words.as_bytes())]);
+            let words: Arc<[Bytes]> = Arc::new([Bytes::from_static(words.as_bytes())]);
+            rendered.use_table(*oid, &words);
             rendered.push(Lsn::new(end - 8), format!("row {oid}").as_bytes());
         }
         builder.append(&rendered, now, describe).unwrap();
