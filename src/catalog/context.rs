@@ -12,7 +12,7 @@ use crate::datum::{IntervalStyle, Style};
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::relations::schemas_searched;
+use crate::relations::{RelationSet, schemas_searched};
 use crate::roles::{Rights, Role, RoleSet};
 use crate::slots::SlotUser;
 
@@ -111,6 +111,10 @@ pub(crate) trait Host: Send + Sync {
     fn engine(&self) -> &Arc<Engine>;
     /// All databases, by name.
     fn databases(&self) -> Vec<Arc<Engine>>;
+    /// Tables and publications of the session's database, with what the open transaction defines.
+    fn relations_seen(&self) -> Arc<RelationSet> {
+        self.engine().relations().current()
+    }
     /// The session.
     fn session(&self) -> SessionInfo;
     /// All sessions.

@@ -9,6 +9,7 @@ mod bind;
 mod context;
 mod databases;
 pub(crate) mod ddl;
+pub(crate) mod dml;
 mod exec;
 mod functions;
 #[cfg(any(test, fuzzing))]

@@ -41,20 +41,14 @@ fn bound(
 ) -> Result<Prepared, PgError> {
     let query = match parse::statement(text)? {
         Some(Statement::Query(query)) => query,
-        Some(Statement::Insert(_)) => return Err(read_only("INSERT")),
-        Some(Statement::Update(_)) => return Err(read_only("UPDATE")),
-        Some(Statement::Delete(_)) => return Err(read_only("DELETE")),
-        Some(Statement::Merge(_)) => return Err(read_only("MERGE")),
         Some(_) => return Err(PgError::unsupported("this statement is not a query")),
         None => return Err(PgError::syntax("")),
     };
     let binder = Binder::new(context, Lines::of(text), declared.to_vec());
     binder.params_are_known.set(params_are_known);
     let bound = binder.query(&Scope::default(), &query)?;
-    let params = (1..).zip(binder.params.take());
-    let params = params.map(|(number, ty)| ty.ok_or_else(|| undetermined(number)));
     Ok(Prepared {
-        params: params.collect::<Result<_, _>>()?,
+        params: known_types(&binder)?,
         columns: bound.columns,
         fields: bound.fields,
         acts: binder.acts.get(),
@@ -62,15 +56,16 @@ fn bound(
     })
 }
 
+/// The types of all parameters that were bound.
+pub(super) fn known_types(binder: &Binder<'_>) -> Result<Vec<PgType>, PgError> {
+    let params = (1..).zip(binder.params.take());
+    let params = params.map(|(number, ty)| ty.ok_or_else(|| undetermined(number)));
+    params.collect()
+}
+
 fn undetermined(number: usize) -> PgError {
     let message = format!("could not determine data type of parameter ${number}");
     PgError::error("42P18", message)
-}
-
-fn read_only(what: &str) -> PgError {
-    let hint = "Publish changes with COPY or pg_logical_emit_message; read them from \
-                pgspool.changes or through a replication slot.";
-    PgError::unsupported(format!("{what} is not supported: tables keep no rows")).with_hint(hint)
 }
 
 #[cfg(test)]

@@ -168,6 +168,15 @@ impl RelationStore {
         Ok(Outcome { tag, notices })
     }
 
+    /// What there is behind several commands. Nothing is changed.
+    pub fn behind(&self, commands: &[Command]) -> Result<RelationSet, DefineError> {
+        let mut draft = self.writer().draft();
+        for command in commands {
+            run(&mut draft, command)?;
+        }
+        Ok(draft.set)
+    }
+
     /// Whether each of `collections` is a table. Cheap.
     pub fn knows<'c>(&self, collections: impl IntoIterator<Item = &'c str>) -> bool {
         let visible = self.visible();

@@ -1,4 +1,5 @@
-//! `COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)`: lines into durable transactions.
+//! `COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)`: lines into durable transactions; and
+//! `COPY table FROM STDIN`, whose rows all go to the transaction's buffer (`copy_rows`).
 //!
 //! The connection's task reads; what came goes in chunks to a blocking thread, one chunk at a
 //! time and in order, where it is decoded and queued for the spool's writer; what is queued is
@@ -21,9 +22,10 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::confirm::Confirmation;
 use super::conn::{Conn, CopyInput};
+use super::copy_rows::RowSource;
 use super::host::SessionState;
 use super::session::{Session, SessionEnd, Signal, Stop};
-use crate::change::{OpenRecord, ProducerName};
+use crate::change::{ChangeRecord, OpenRecord, ProducerName};
 use crate::clock::Moment;
 use crate::engine::{Engine, PublishError, PublishTicket, TransactionBuffer};
 use crate::lsn::Lsn;
@@ -46,15 +48,21 @@ pub(super) struct Target {
     pub(super) producer: Option<ProducerName>,
     /// The buffer of the open block, if there is one.
     pub(super) block: Option<TransactionBuffer>,
+    /// What reads rows of a table; else lines are records.
+    pub(super) rows: Option<Box<RowSource>>,
 }
 
-/// Runs the COPY of a session and completes the command. A block's buffer comes back in `target`
+/// Runs the COPY of a session; returns its tag. A block's buffer comes back in `target`
 /// whatever happens; after an error records of this COPY may be in it, so the block has failed.
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     session: &mut Session<S>,
     target: &mut Target,
-) -> Result<(), Stop> {
-    session.conn.send(&CopyInResponse::new(0, 1, vec![0]));
+) -> Result<String, Stop> {
+    let response = match &target.rows {
+        Some(rows) => rows.response(),
+        None => CopyInResponse::new(0, 1, vec![0]),
+    };
+    session.conn.send(&response);
     session.conn.flush().await.map_err(io_end)?;
     let synchronous = session
         .state
@@ -68,7 +76,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
 async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     session: &mut Session<S>,
     copy: &mut CopyIn,
-) -> Result<(), Stop> {
+) -> Result<String, Stop> {
     let mut signal = Box::pin(session.signal());
     let mut outcome = copy.receive(&mut session.conn, signal.as_mut()).await;
     // What was queued is waited for in any case: it is published, and the client is told.
@@ -77,11 +85,7 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
         outcome = copy.confirm(signal.as_mut()).await;
     }
     match outcome {
-        Ok(()) => {
-            let tag = format!("COPY {}", copy.published.num_records);
-            session.conn.send_complete(&tag);
-            Ok(())
-        }
+        Ok(()) => Ok(format!("COPY {}", copy.published.num_records)),
         // What is in a block is not published yet.
         Err(Stop::Error(error)) if copy.in_block => Err(Stop::Error(error)),
         Err(Stop::Error(error)) => {
@@ -129,6 +133,8 @@ struct CopyIn {
     waiting: BytesMut,
     decoder: Decoder,
     in_block: bool,
+    /// What the right to publish is asked for.
+    published_as: String,
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     published: Published,
@@ -156,9 +162,17 @@ impl Decoder {
 
 /// The decoder and where its records go.
 struct Decoding {
-    decoder: RecordDecoder,
+    source: Records,
     /// Else each record is a transaction of its own.
     block: Option<TransactionBuffer>,
+}
+
+/// What data is read as.
+enum Records {
+    /// A record each line.
+    Lines(RecordDecoder),
+    /// Rows of a table.
+    Rows(Box<RowSource>),
 }
 
 /// Records that were queued.
@@ -183,14 +197,25 @@ impl CopyIn {
             .map_or_else(|| engine.term(), TransactionBuffer::term);
         let max_line = state.shared.options.limits.max_copy_line;
         let max_line = max_line.min(MAX_PAYLOAD).saturating_add(SPARE);
-        let decoder = RecordDecoder::new(term, max_line).of_producer(target.producer.clone());
+        let (source, published_as) = match target.rows.take() {
+            Some(rows) => {
+                let what = format!("table {}", rows.table_name());
+                (Records::Rows(rows), what)
+            }
+            None => {
+                let decoder = RecordDecoder::new(term, max_line);
+                let decoder = decoder.of_producer(target.producer.clone());
+                (Records::Lines(decoder), "view changes".to_owned())
+            }
+        };
         Self {
             engine,
             state: Arc::clone(state),
             synchronous,
             waiting: BytesMut::new(),
             in_block: block.is_some(),
-            decoder: Decoder::Here(Box::new(Decoding { decoder, block })),
+            published_as,
+            decoder: Decoder::Here(Box::new(Decoding { source, block })),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             published: Published::default(),
@@ -260,7 +285,7 @@ impl CopyIn {
             return;
         }
         if matches!(self.decoder, Decoder::Here(_))
-            && let Err(error) = self.state.caller().check_copy()
+            && let Err(error) = self.state.caller().check_publish(&self.published_as)
         {
             self.failure = Some(error);
             return;
@@ -384,22 +409,37 @@ fn decode_and_submit(
     chunk: &Bytes,
     last: bool,
 ) -> Decoded {
-    let Decoding { decoder, block } = &mut *decoding;
-    let mut lines = Lines {
-        decoder,
-        chunk,
-        now: Moment::now(),
-        last,
-    };
+    let Decoding { source, block } = &mut *decoding;
+    let now = Moment::now();
     let mut sent = Sent::default();
     let mut ticket = None;
-    let failure = match block {
-        Some(block) => lines.each(|encode| {
-            block.push_open(encode)?;
-            sent.num_records += 1;
-            Ok(())
-        }),
-        None => lines.submit(engine, &mut sent, &mut ticket),
+    let failure = match (source, block) {
+        (Records::Lines(decoder), block) => {
+            let mut lines = Lines {
+                decoder,
+                chunk,
+                now,
+                last,
+            };
+            match block {
+                Some(block) => lines.each(|encode| {
+                    block.push_open(encode)?;
+                    sent.num_records += 1;
+                    Ok(())
+                }),
+                None => lines.submit(engine, &mut sent, &mut ticket),
+            }
+        }
+        (Records::Rows(rows), Some(block)) => {
+            let push = |record: &ChangeRecord| {
+                block.push(record, now)?;
+                sent.num_records += 1;
+                Ok(())
+            };
+            rows.each(chunk, last, push).err()
+        }
+        // Rows of one COPY count together, so there is always a buffer.
+        (Records::Rows(_), None) => Some(PgError::error("XX000", "COPY without a transaction")),
     };
     Decoded {
         ticket,

@@ -14,6 +14,7 @@ use crate::change::ChangeRecord;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::relations::RelationSet;
 use crate::roles::{Rights, RoleSet};
 
 /// What the session's task and its statements' threads share.
@@ -110,6 +111,11 @@ impl Host for StatementHost {
 
     fn databases(&self) -> Vec<Arc<Engine>> {
         self.state.shared.databases.all().map(Arc::clone).collect()
+    }
+
+    fn relations_seen(&self) -> Arc<RelationSet> {
+        let engine = &self.state.engine;
+        self.state.work(|work| work.relations_seen(engine))
     }
 
     fn session(&self) -> SessionInfo {

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::Incoming;
+use super::dml::ChangeRun;
 use super::extended::{self, Bind, Execute, Format, Parse, Target};
 use super::memory::PER_TEXT_BYTE;
 use super::portal::{Portal, Progress, no_portal};
@@ -187,7 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.run_portal(part, &mut portal, execute.num_rows)
             .await
             .map_err(|stop| stop.moved_by(part.num_before))?;
-        if !matches!(part.statement, Statement::Transaction(_)) {
+        if !matches!(part.statement, Statement::Transaction(_))
+            && self.transaction != Transaction::None
+        {
             self.portals.insert(name, portal);
         }
         Ok(())
@@ -213,8 +216,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             return Err(PgError::error("55000", "portal cannot be run").into());
         }
         portal.progress = Progress::Finished;
-        if let Some(tag) = self.statement(&part.statement, false).await? {
+        if part.statement == Statement::Change {
+            let tag = self.change(ChangeRun {
+                text: part.text.clone(),
+                prepared: portal.statement.change.clone(),
+                params: std::mem::take(&mut portal.params),
+                formats: portal.formats.clone(),
+                described: false,
+            });
+            let tag = tag.await?;
+            self.finish_alone().await?;
             self.conn.send_complete(&tag);
+            return Ok(());
+        }
+        if let Some(tag) = self.statement(&part.statement, false).await? {
+            if matches!(part.statement, Statement::CopyRows(_)) {
+                self.finish_alone().await?;
+            }
+            self.conn.send_complete(&tag);
+        }
+        Ok(())
+    }
+
+    /// Commits what nothing else can become part of, so that its answer says that it counts.
+    async fn finish_alone(&mut self) -> Result<(), Stop> {
+        if self.transaction == (Transaction::Implicit { alone: true }) {
+            self.finish_implicit().await?;
         }
         Ok(())
     }

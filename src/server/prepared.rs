@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::memory::{OVERHEAD, PER_TEXT_BYTE};
 use super::statements::Part;
+use crate::catalog::dml::PreparedChange;
 use crate::catalog::{Column, Prepared};
 use crate::datum::PgType;
 use crate::pgerror::PgError;
@@ -21,6 +22,8 @@ pub(super) struct PreparedStatement {
     pub(super) part: Option<Part>,
     /// The query, when it is one.
     pub(super) query: Option<Arc<Prepared>>,
+    /// The change of tables, when it is one.
+    pub(super) change: Option<Arc<PreparedChange>>,
     /// Columns of its answer; `None` when it has no rows.
     pub(super) columns: Option<Vec<Column>>,
 }
@@ -28,7 +31,11 @@ pub(super) struct PreparedStatement {
 impl PreparedStatement {
     /// Types of its parameters.
     pub(super) fn params(&self) -> &[PgType] {
-        self.query.as_ref().map_or(&[], |query| &query.params)
+        match (&self.query, &self.change) {
+            (Some(query), _) => &query.params,
+            (None, Some(change)) => &change.params,
+            (None, None) => &[],
+        }
     }
 
     /// Bytes of its text.

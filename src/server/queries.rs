@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::dml::ChangeRun;
 use super::memory::PER_TEXT_BYTE;
 use super::portal::{self, Portal, Progress, no_cursor};
 use super::prepared::PreparedStatement;
@@ -122,12 +123,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         part: Part,
         types: Option<Vec<Option<PgType>>>,
     ) -> Result<PreparedStatement, Stop> {
+        if part.statement == Statement::Change {
+            return self.make_change_ready(part, types).await;
+        }
         if part.statement != Statement::Query {
             let columns = self.columns_of(&part.statement)?;
             return Ok(PreparedStatement {
                 part: Some(part),
-                query: None,
                 columns,
+                ..PreparedStatement::default()
             });
         }
         let (text, num_before) = (part.text.clone(), part.num_before);
@@ -138,6 +142,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         Ok(PreparedStatement {
             columns: Some(prepared.columns.clone()),
             query: Some(Arc::new(prepared)),
+            change: None,
+            part: Some(part),
+        })
+    }
+
+    async fn make_change_ready(
+        &mut self,
+        part: Part,
+        types: Option<Vec<Option<PgType>>>,
+    ) -> Result<PreparedStatement, Stop> {
+        let (text, num_before) = (part.text.clone(), part.num_before);
+        let prepare =
+            move |context| sql::prepare_change(&Arc::new(context), &text, types.as_deref());
+        let prepared = self.on_thread(prepare).await;
+        let prepared = prepared.map_err(|stop| stop.moved_by(num_before))?;
+        Ok(PreparedStatement {
+            columns: prepared.columns().map(<[_]>::to_vec),
+            query: None,
+            change: Some(Arc::new(prepared)),
             part: Some(part),
         })
     }
@@ -156,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             declared.push((found != PgType::UNKNOWN).then_some(found));
         }
         let part = Part::only(self.parse_all(text).await?)?.ok_or_else(|| PgError::syntax(""))?;
-        if part.statement != Statement::Query {
+        if !matches!(part.statement, Statement::Query | Statement::Change) {
             let message = "PREPARE of a statement that is no query is not supported";
             return Err(PgError::unsupported(message).into());
         }
@@ -172,6 +195,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         described: bool,
     ) -> Result<Option<String>, Stop> {
         let statement = self.statements.find(name)?;
+        if let (Some(prepared), Some(part)) = (&statement.change, &statement.part) {
+            let params = self.evaluate(name, values, statement.params()).await?;
+            let run = ChangeRun {
+                text: part.text.clone(),
+                prepared: Some(Arc::clone(prepared)),
+                params,
+                formats: vec![],
+                described,
+            };
+            return self.change(run).await.map(Some);
+        }
         let Some(query) = statement.query.as_ref().map(Arc::clone) else {
             let message = "EXECUTE of a statement that is no query is not supported";
             return Err(PgError::unsupported(message).into());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::conn::text_of;
+use super::dml::ChangeRun;
 use super::session::{Session, Stop};
 use super::startup::Replication;
 use super::statements::{Part, Statement};
@@ -75,6 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.begin_statement(alone);
         let tag = if part.statement == Statement::Query {
             Some(self.select(part.text.clone()).await?)
+        } else if part.statement == Statement::Change {
+            Some(self.change(ChangeRun::of_text(part.text.clone())).await?)
         } else {
             self.statement(&part.statement, true).await?
         };

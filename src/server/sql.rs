@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::query_threads::QueryThreads;
+use crate::catalog::dml::{ChangeSink, PreparedChange};
 use crate::catalog::{self, Context, Executor, Prepared, Sink};
 use crate::datum::{Datum, Names, PgType};
 use crate::pgerror::PgError;
@@ -42,7 +43,18 @@ impl Queries {
         self.executor.run(context, prepared, params, sink)
     }
 
-    /// The same into a sink that can fail. Blocking.
+    /// Runs a prepared change. Blocking.
+    pub(super) fn change(
+        &self,
+        context: &Arc<Context>,
+        change: &PreparedChange,
+        params: &[Datum],
+        sink: &mut dyn ChangeSink,
+    ) -> Result<u64, PgError> {
+        change.run(context, &self.executor, params, sink)
+    }
+
+    /// Runs a prepared query into a sink that can fail. Blocking.
     pub(super) fn run_into(
         &self,
         context: &Arc<Context>,
@@ -70,6 +82,16 @@ pub(super) fn prepare(
         Some(declared) => catalog::prepare(context, text, declared),
         None => catalog::prepare_without_parameters(context, text),
     }
+}
+
+/// Parses and binds one statement that changes tables; with `declared` it may have parameters.
+/// Blocking.
+pub(super) fn prepare_change(
+    context: &Arc<Context>,
+    text: &str,
+    declared: Option<&[Option<PgType>]>,
+) -> Result<PreparedChange, PgError> {
+    catalog::dml::prepare_change(context, text, declared)
 }
 
 /// The names that values of `context` print as.

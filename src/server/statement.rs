@@ -23,7 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         described: bool,
     ) -> Result<Option<String>, Stop> {
         let tag = match statement {
-            Statement::Query => return Err(PgError::syntax("").into()),
+            Statement::Query | Statement::Change => return Err(PgError::syntax("").into()),
             Statement::Definition(command) => self.define(command).await?.to_owned(),
             Statement::Roles(statement) => self.change_roles(statement).await?.to_owned(),
             Statement::Nothing(tag) => (*tag).to_owned(),
@@ -51,20 +51,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
             Statement::Fetch(fetch) => self.fetch(fetch, described).await?,
             Statement::Close(name) => self.close_cursor(name.as_deref()).await?.to_owned(),
-            Statement::CopyChanges => {
-                self.copy().await?;
-                return Ok(None);
-            }
+            Statement::CopyChanges => self.copy().await?,
+            Statement::CopyRows(copy) => self.copy_rows(copy).await?,
         };
         Ok(Some(tag))
     }
 
-    async fn copy(&mut self) -> Result<(), Stop> {
+    async fn copy(&mut self) -> Result<String, Stop> {
         self.state.caller().check_copy()?;
         self.state.check_writable("COPY FROM")?;
         let mut target = copy_in::Target {
             producer: self.state.settings(|settings| settings.producer()),
             block: self.state.work(|work| work.take_buffer()),
+            rows: None,
         };
         let copied = copy_in::run(self, &mut target).await;
         self.state.work(|work| work.return_buffer(target.block));
@@ -166,6 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 return Ok(portal.and_then(|portal| portal.statement.columns.clone()));
             }
             Statement::Query
+            | Statement::Change
             | Statement::Definition(_)
             | Statement::Roles(_)
             | Statement::Set(_)
@@ -177,6 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             | Statement::Fetch(_)
             | Statement::Close(_)
             | Statement::CopyChanges
+            | Statement::CopyRows(_)
             | Statement::Nothing(_)
             | Statement::Refused(_) => return Ok(None),
         };

@@ -16,7 +16,7 @@ use crate::clock::Moment;
 use crate::engine::{Engine, TransactionBuffer};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::relations::{Command, Outcome};
+use crate::relations::{Command, Outcome, RelationSet};
 use crate::roles::{RoleCommand, RoleSet, Roles};
 
 use super::confirm::Confirmation;
@@ -62,6 +62,17 @@ impl Work {
         Ok(())
     }
 
+    /// The relations as the transaction sees them.
+    pub(super) fn relations_seen(&self, engine: &Engine) -> Arc<RelationSet> {
+        let relations = engine.relations();
+        if self.definitions.is_empty() {
+            return relations.current();
+        }
+        // What somebody else changed in between is told at COMMIT.
+        let seen = relations.behind(&self.definitions);
+        seen.map_or_else(|_| relations.current(), Arc::new)
+    }
+
     /// Lends the buffer out, for a COPY.
     pub(super) const fn take_buffer(&mut self) -> Option<TransactionBuffer> {
         self.buffer.take()
@@ -86,7 +97,17 @@ impl Work {
         if tried.is_err() {
             self.definitions.pop();
         }
-        Ok(tried?)
+        let outcome = tried?;
+        self.expect_definitions()?;
+        Ok(outcome)
+    }
+
+    /// The records that come now are rows of the tables as these definitions make them.
+    fn expect_definitions(&mut self) -> Result<(), PgError> {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.expect(&self.definitions)?;
+        }
+        Ok(())
     }
 
     /// Adds changes of roles once it is known that they can be made.
@@ -97,7 +118,7 @@ impl Work {
     ) -> Result<(), PgError> {
         let before = self.roles.len();
         self.roles.extend_from_slice(commands);
-        let tried = match roles.current().after_all(&self.roles) {
+        let tried = match roles.current().behind(&self.roles) {
             Ok(_) if self.is_beside_roles() => Err(roles_with_others()),
             tried => tried.map(|_| ()).map_err(PgError::from),
         };
@@ -110,7 +131,7 @@ impl Work {
     /// The roles as the transaction sees them.
     pub(super) fn roles_seen(&self, roles: &Roles) -> Arc<RoleSet> {
         let current = roles.current();
-        match current.after_all(&self.roles) {
+        match current.behind(&self.roles) {
             Ok(seen) if !self.roles.is_empty() => Arc::new(seen),
             // What somebody else changed in between is told at COMMIT.
             Ok(_) | Err(_) => current,
@@ -123,7 +144,7 @@ impl Work {
         !self.definitions.is_empty() || self.buffer.as_ref().is_some_and(has_records)
     }
 
-    fn check_without_roles(&self) -> Result<(), PgError> {
+    pub(super) fn check_without_roles(&self) -> Result<(), PgError> {
         if self.roles.is_empty() {
             return Ok(());
         }
@@ -148,8 +169,12 @@ impl Work {
     pub(super) fn rollback_to(&mut self, n: usize) -> Result<(), PgError> {
         self.savepoints.truncate(n);
         if let Some(&(num_definitions, num_roles)) = self.savepoints.last() {
+            let forgets = self.definitions.len() > num_definitions;
             self.definitions.truncate(num_definitions);
             self.roles.truncate(num_roles);
+            if forgets {
+                self.expect_definitions()?;
+            }
         }
         if let Some(buffer) = &mut self.buffer {
             buffer.rollback_to(n)?;

@@ -70,7 +70,7 @@ impl Source {
 }
 
 /// The names of an object's name.
-pub(super) fn idents_of(name: &ObjectName) -> Result<Vec<Ident>, PgError> {
+pub(in crate::catalog) fn idents_of(name: &ObjectName) -> Result<Vec<Ident>, PgError> {
     let parts = name.0.iter().map(|part| match part {
         ObjectNamePart::Identifier(ident) => Ok(ident.clone()),
         ObjectNamePart::Function(_) => Err(PgError::syntax("(")),

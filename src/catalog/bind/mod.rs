@@ -41,6 +41,10 @@ use super::parse::Lines;
 pub(super) use counts::FUNCTIONS as COUNT_FUNCTIONS;
 pub(super) use expr::Coercion;
 pub(super) use expr::runtime::FUNCTIONS as INTERNAL_FUNCTIONS;
+pub(super) use expr::types;
+pub(super) use from::idents_of;
+pub(super) use query::{Draft, column_value};
+pub(super) use scope::folded;
 pub(super) use scope::{Clause, Cte, Grouping, Lifted, Scope, ScopeColumn, ScopeTable};
 
 /// A bound expression.

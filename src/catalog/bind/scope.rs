@@ -36,6 +36,10 @@ pub(in crate::catalog) enum Clause {
     Offset,
     /// VALUES
     Values,
+    /// SET of UPDATE
+    Update,
+    /// RETURNING
+    Returning,
 }
 
 impl Clause {
@@ -50,6 +54,8 @@ impl Clause {
             Self::Limit => "LIMIT",
             Self::Offset => "OFFSET",
             Self::Values => "VALUES",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
         };
         let message = format!("aggregate functions are not allowed in {place}");
         Err(PgError::error("42803", message))
@@ -67,6 +73,8 @@ impl Clause {
             Self::Limit => "LIMIT",
             Self::Offset => "OFFSET",
             Self::Values => "VALUES",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
         };
         let message = format!("window functions are not allowed in {place}");
         Err(PgError::error("42P20", message))
@@ -87,6 +95,8 @@ impl Clause {
             Self::Limit => "LIMIT",
             Self::Offset => "OFFSET",
             Self::Values => "VALUES",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
         };
         PgError::unsupported(format!(
             "set-returning functions are not allowed in {place}"

@@ -12,7 +12,7 @@ use super::{Binder, Scope, ScopeColumn, Typed};
 
 impl Binder<'_> {
     /// The select list, stars written out.
-    pub(super) fn select_list(
+    pub(in crate::catalog) fn select_list(
         &self,
         scope: &Scope<'_>,
         items: &[SelectItem],

@@ -9,6 +9,7 @@ mod parser;
 mod set;
 mod transaction;
 
+pub(super) use copy::{CopyOption, CopyRows, CopyValue};
 pub(super) use cursor::{Declare, Fetch};
 pub(super) use set::SetStatement;
 pub(super) use transaction::{Isolation, Modes, TransactionStatement};
@@ -25,6 +26,8 @@ use parser::Parser;
 pub(super) enum Statement {
     /// SELECT, VALUES, TABLE, WITH: the catalog's.
     Query,
+    /// INSERT, UPDATE, DELETE, TRUNCATE: the catalog's.
+    Change,
     /// CREATE, ALTER, DROP of tables and publications.
     Definition(Box<Command>),
     /// CREATE, ALTER, DROP of roles, GRANT, REVOKE.
@@ -65,6 +68,8 @@ pub(super) enum Statement {
     Close(Option<String>),
     /// `COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)`
     CopyChanges,
+    /// `COPY table FROM STDIN`
+    CopyRows(CopyRows),
     /// What asks for the only state that there is, such as `SET ROLE NONE`: its tag.
     Nothing(&'static str),
     /// SQL that is not answered; the error says so when it is executed.
@@ -116,6 +121,9 @@ impl Part {
                     catalog::check_syntax(&own).map_err(|error| error.moved_by(num_before))?;
                     Statement::Query
                 }
+                Kind::Change => {
+                    check_change(&own, tokens).map_err(|error| error.moved_by(num_before))?
+                }
                 Kind::Definition => match definition(&own, user) {
                     Ok(Some(statement)) => statement,
                     Ok(None) => refused_word(tokens),
@@ -162,6 +170,7 @@ impl Statement {
 enum Kind {
     Done(Statement),
     Query,
+    Change,
     Definition,
 }
 
@@ -182,6 +191,7 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
     }
     match word.as_str() {
         "SELECT" | "VALUES" | "TABLE" | "WITH" => return Ok(Kind::Query),
+        "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" => return Ok(Kind::Change),
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "GRANT" | "REVOKE" => {
             return Ok(Kind::Definition);
         }
@@ -207,7 +217,6 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
         "FETCH" => Statement::Fetch(cursor::parse_fetch(&mut parser, false)?),
         "MOVE" => Statement::Fetch(cursor::parse_fetch(&mut parser, true)?),
         "COPY" => copy::parse(&mut parser)?,
-        "INSERT" => refused_for("INSERT is not supported", copy::HINT),
         "UNLISTEN" => {
             if !parser.accept_symbol('*') {
                 parser.name()?;
@@ -234,7 +243,6 @@ const SQL_COMMANDS: &[&str] = &[
     "COPY",
     "DEALLOCATE",
     "DECLARE",
-    "DELETE",
     "DISCARD",
     "DO",
     "EXECUTE",
@@ -242,7 +250,6 @@ const SQL_COMMANDS: &[&str] = &[
     "FETCH",
     "GRANT",
     "IMPORT",
-    "INSERT",
     "LISTEN",
     "LOAD",
     "LOCK",
@@ -258,15 +265,14 @@ const SQL_COMMANDS: &[&str] = &[
     "SECURITY",
     "SET",
     "SHOW",
-    "TRUNCATE",
     "UNLISTEN",
-    "UPDATE",
     "VACUUM",
 ];
 
 /// What is answered, for those who sent something else.
 const ANSWERED: &str = "pgspool answers SELECT over its views and functions, tables' and \
-     publications' definitions, roles, SHOW, SET, RESET, transactions, cursors, prepared statements, \
+     publications' definitions, INSERT, UPDATE, DELETE, TRUNCATE and COPY FROM STDIN of declared \
+     tables, roles, SHOW, SET, RESET, transactions, cursors, prepared statements, \
      COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson), and replication commands.";
 
 fn refused(message: &str) -> Statement {
@@ -275,6 +281,18 @@ fn refused(message: &str) -> Statement {
 
 fn refused_for(message: &str, hint: &str) -> Statement {
     Statement::Refused(PgError::unsupported(message).with_hint(hint))
+}
+
+/// A statement that changes tables, if it can be parsed.
+fn check_change(text: &str, tokens: &[lexer::Spanned]) -> Result<Statement, PgError> {
+    match catalog::check_syntax(text) {
+        Ok(()) => Ok(Statement::Change),
+        // The parser knows no such thing.
+        Err(error) => match tokens.iter().any(|next| next.token.is_word("OVERRIDING")) {
+            true => Ok(refused("INSERT ... OVERRIDING is not supported")),
+            false => Err(error),
+        },
+    }
 }
 
 /// A definition of something that pgspool has.

@@ -139,6 +139,19 @@ impl<'a> Parser<'a> {
         (start, self.text.get(start..).and_then(|rest| rest.get(..1)))
     }
 
+    /// Where the next token stands, in characters of the statement from 1.
+    pub(super) fn position(&self) -> u32 {
+        self.num_before().saturating_add(1)
+    }
+
+    /// Whether the next token can only be a name: what follows continues or ends a table's name.
+    pub(super) fn is_name_alone(&self) -> bool {
+        let second = self.tokens.get(1).map(|second| &second.token);
+        second.is_none_or(|token| {
+            matches!(token, Token::Symbol(_)) || token.is_word("FROM") || token.is_word("TO")
+        })
+    }
+
     /// Characters of the statement before what is left.
     pub(super) fn num_before(&self) -> u32 {
         let end = self.tokens.first().map_or(self.taken_to, |next| next.start);

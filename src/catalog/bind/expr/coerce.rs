@@ -149,6 +149,35 @@ impl Binder<'_> {
         self.fit(value, typmod, literal)
     }
 
+    /// `value` as an assignment to a column of that type and modifier takes it.
+    pub(in crate::catalog) fn assign(
+        &self,
+        value: Typed,
+        to: PgType,
+        typmod: i32,
+    ) -> Result<Typed, PgError> {
+        let fits = value.ty == to && value.typmod == typmod;
+        let value = self.coerce(value, to, Coercion::Assignment)?;
+        if fits || typmod < 0 {
+            return Ok(value);
+        }
+        let sql = format!(
+            "{}({}, {typmod}, 0, {})",
+            runtime::TYPMOD,
+            to.0,
+            value.text()
+        );
+        Ok(Typed {
+            typmod,
+            ..Typed::of(sql, to)
+        })
+    }
+
+    /// Whether values of `from` become values of `to` by themselves.
+    pub(in crate::catalog) fn is_implicit(from: PgType, to: PgType) -> bool {
+        casts::find(from, to, Coercion::Implicit).is_some()
+    }
+
     /// `value` fitted to its type's modifier.
     fn fit(&self, value: Typed, typmod: i32, literal: bool) -> Result<Typed, PgError> {
         let sql = if literal && let Some(constant) = constant_of(value.text()) {

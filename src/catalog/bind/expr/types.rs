@@ -126,7 +126,7 @@ pub(super) fn is_polymorphic(ty: PgType) -> bool {
 }
 
 /// Types kept as text that is compared as it is.
-pub(super) fn is_string(ty: PgType) -> bool {
+pub(in crate::catalog) fn is_string(ty: PgType) -> bool {
     matches!(
         ty,
         PgType::TEXT | PgType::VARCHAR | PgType::NAME | PgType::BPCHAR | PgType::CHAR

@@ -1,0 +1,121 @@
+//! The records of changed rows: values printed in one way, whatever the session's settings are.
+
+use crate::change::ChangeRecord;
+use crate::datum::{self, Datum, Names, PgType, Style};
+use crate::pgerror::PgError;
+use crate::relations::{PUBLIC, Relation};
+use crate::rows::{self, Cell, Row};
+
+/// Characters of a value that an error shows.
+const SHOWN: usize = 64;
+
+/// The name of a table as its records have it.
+pub(super) fn collection_of(table: &Relation) -> String {
+    if table.schema == PUBLIC {
+        table.name.clone()
+    } else {
+        format!("{}.{}", table.schema, table.name)
+    }
+}
+
+/// The record of a new row.
+pub(crate) fn record_of_insert(table: &Relation, new: &Row) -> Result<ChangeRecord, PgError> {
+    check_not_null(table, new)?;
+    Ok(rows::insert_record(table, new)?)
+}
+
+/// The record of a changed row, of which `old` is known.
+pub(super) fn record_of_update(
+    table: &Relation,
+    old: Option<&Row>,
+    new: &Row,
+    changed: &[&str],
+) -> Result<ChangeRecord, PgError> {
+    check_not_null(table, new)?;
+    let record = rows::update_record(table, old, new)?;
+    Ok(record.with_changed_columns(changed.iter().copied()))
+}
+
+/// The record of a removed row, of which `old` is known.
+pub(super) fn record_of_delete(table: &Relation, old: &Row) -> Result<ChangeRecord, PgError> {
+    Ok(rows::delete_record(table, old)?)
+}
+
+/// An error when a column has no value that must have one.
+fn check_not_null(table: &Relation, row: &Row) -> Result<(), PgError> {
+    let mut columns = table.live_columns().zip(row.cells());
+    let missing = columns.find(|(column, cell)| column.not_null && *cell == Cell::Null);
+    let Some((column, _)) = missing else {
+        return Ok(());
+    };
+    let message = format!(
+        "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+        column.name, table.name
+    );
+    let error = PgError::error("23502", message);
+    let mut shown = Vec::with_capacity(row.len());
+    for cell in row.cells() {
+        shown.push(match cell {
+            Cell::Null => "null".to_owned(),
+            Cell::Text(text) => excerpt(text),
+            // What is not known cannot be shown.
+            Cell::Unchanged => return Err(error),
+        });
+    }
+    Err(error.with_detail(format!("Failing row contains ({}).", shown.join(", "))))
+}
+
+fn excerpt(text: &str) -> String {
+    if text.len() <= SHOWN {
+        return text.to_owned();
+    }
+    let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end));
+    let kept = end.and_then(|end| text.get(..end)).unwrap_or_default();
+    format!("{kept}...")
+}
+
+/// Prints values of columns.
+#[derive(Debug)]
+pub(super) struct Printer {
+    style: Style,
+    text: String,
+}
+
+impl Printer {
+    pub(super) fn new() -> Self {
+        Self {
+            style: Style::utc(0),
+            text: String::new(),
+        }
+    }
+
+    /// The text of a value that is not NULL.
+    pub(super) fn text(&mut self, ty: PgType, value: &Datum) -> Result<&str, PgError> {
+        self.text.clear();
+        datum::text_out(ty, value, &Nameless, &self.style, &mut self.text)?;
+        Ok(&self.text)
+    }
+
+    /// Appends a value to a row.
+    pub(super) fn push(&mut self, ty: PgType, value: &Datum, row: &mut Row) -> Result<(), PgError> {
+        if *value == Datum::Null {
+            row.push_null();
+        } else {
+            row.push_text(self.text(ty, value)?);
+        }
+        Ok(())
+    }
+}
+
+/// What an OID is called may change; the OID does not.
+struct Nameless;
+
+impl Names for Nameless {
+    fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {
+        None
+    }
+
+    fn oid_of(&self, _ty: PgType, _name: &str) -> Option<u32> {
+        None
+    }
+}
