@@ -23,6 +23,8 @@ APART = [
     (re.compile(r"\(at [^)]*\)"), "(at T)"),
     (re.compile(r'("xid": ?)\d+'), r"\1N"),
     (re.compile(r'("timestamp": ?)"[^"]*"(?=[,}\n])'), r'\1"T"'),
+    # wal2json forgets to count anew before a message that stands alone: its JSON is broken then.
+    (re.compile(r'^(\{\s*"change": ?\[\s*),(?=\{)'), r"\1"),
     (re.compile(r'("(?:next)?lsn": ?)"[0-9A-F]+/[0-9A-F]+"'), r'\1"L"'),
 ]
 SWITCHES = {
