@@ -69,7 +69,7 @@ impl Work {
             return relations.current();
         }
         // What somebody else changed in between is told at COMMIT.
-        let seen = relations.behind(&self.definitions);
+        let seen = relations.after_all(&self.definitions);
         seen.map_or_else(|_| relations.current(), Arc::new)
     }
 
