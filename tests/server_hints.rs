@@ -15,7 +15,7 @@ fn hint(client: &mut RawClient, query: &str) -> String {
 fn an_unknown_plugin_is_answered_with_those_there_are() {
     let server = TestServer::start();
     let mut client = server.replication();
-    let wanted = "pgspool has the output plugins json and test_decoding.";
+    let wanted = "pgspool has the output plugins json, pgoutput, test_decoding and wal2json.";
     let query = "CREATE_REPLICATION_SLOT s LOGICAL decoderbufs NOEXPORT_SNAPSHOT";
     assert_eq!(hint(&mut client, query), wanted);
 }
