@@ -4,10 +4,10 @@
 """
 
 import os
+import pathlib
 import shutil
 import signal
 import tempfile
-import pathlib
 import time
 import unittest
 
