@@ -351,7 +351,7 @@ fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
         let mut rendered = Messages::default();
         rendered.push(Lsn::new(end - 8), b"begin");
         for (oid, words) in uses {
-            rendered.use_table(*oid, &[Bytes::from_static(words.as_bytes())]);
+            rendered.use_table(*oid, &Arc::from([Bytes::from_static(words.as_bytes())]));
             rendered.push(Lsn::new(end - 8), format!("row {oid}").as_bytes());
         }
         builder.append(&rendered, now, describe).unwrap();
