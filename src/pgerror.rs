@@ -5,6 +5,7 @@
 mod define;
 mod publications;
 mod roles;
+mod rows;
 
 use std::fmt;
 use std::io;
@@ -16,10 +17,9 @@ use crate::change::EncodeError;
 use crate::datum::DatumError;
 use crate::engine::{AdvanceError, CreateSlotError, MaintainError, PublishError, SubscribeError};
 use crate::lsn::Lsn;
-use crate::plugins::{PluginError, RenderError};
+use crate::plugins::PluginError;
 use crate::replicas::{BookmarkError, QuorumTimeout, QuorumUnmet};
 use crate::resume::AheadOfHead;
-use crate::rows::{RowError, RowFault};
 use crate::slots::{
     AcquireError, CreateError, DropError, InvalidationCause, OwnerError, PersistError, SlotName,
     SlotNameError, UnknownSlot,
@@ -50,6 +50,8 @@ pub(crate) struct PgError {
     position: Option<u32>,
     /// PostgreSQL names no place for it.
     is_nowhere: bool,
+    /// The schema, the table and perhaps the column that it is about.
+    about: Option<Box<(Box<str>, Box<str>, Option<Box<str>>)>>,
 }
 
 impl PgError {
@@ -64,6 +66,7 @@ impl PgError {
             context: None,
             position: None,
             is_nowhere: false,
+            about: None,
         }
     }
 
@@ -295,7 +298,13 @@ impl PgError {
         info.hint = self.hint.clone().map(String::from);
         info.where_context = self.context.clone().map(String::from);
         info.position = self.position.map(|at| at.to_string());
-        without_zeros(info)
+        let mut fields = without_zeros(info);
+        if let Some((schema, table, column)) = self.about.as_deref() {
+            fields.push((b's', schema.to_string()));
+            fields.push((b't', table.to_string()));
+            fields.extend(column.as_ref().map(|column| (b'c', column.to_string())));
+        }
+        fields
     }
 
     /// The fields of a NoticeResponse of level WARNING.
@@ -652,48 +661,6 @@ impl From<QuorumUnmet> for PgError {
             QuorumUnmet::InsufficientReplicas { .. } | QuorumUnmet::MissingRegions { .. } => {
                 Self::error(COMMITTED_UNCONFIRMED, message).with_hint(COMMITTED_HINT)
             }
-        }
-    }
-}
-
-impl From<RowError> for PgError {
-    fn from(error: RowError) -> Self {
-        let RowError {
-            lsn,
-            schema,
-            table,
-            column,
-            fault,
-        } = error;
-        let mut context = column.as_ref().map_or_else(
-            || format!("table {schema}.{table}"),
-            |column| format!("table {schema}.{table}, column {column}"),
-        );
-        if lsn > Lsn::ZERO {
-            context = format!("record at {lsn}, {context}");
-        }
-        let message = fault.to_string();
-        let told = match fault {
-            RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
-                Self::error("22P02", message)
-            }
-            RowFault::Null { .. } => Self::error("23502", message),
-            RowFault::Value(error) => error.into(),
-            RowFault::JsonNull { .. } => Self::unsupported(message)
-                .with_hint("A document cannot tell it from NULL; use the SQL value NULL."),
-        };
-        told.with_context(context)
-    }
-}
-
-impl From<RenderError> for PgError {
-    fn from(error: RenderError) -> Self {
-        match error {
-            RenderError::Row(error) => error.into(),
-            RenderError::Publication(error) => error.into(),
-            RenderError::Message(_) => Self::error("54000", error.to_string()),
-            RenderError::TransactionTooLong(_) => Self::error("54000", error.to_string())
-                .with_hint("Use the option write-in-chunks, or format-version 2."),
         }
     }
 }

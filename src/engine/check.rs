@@ -198,3 +198,168 @@ impl PublishError {
         Self::Row(Box::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::change::{ChangeRecord, PayloadRef};
+    use crate::clock::Moment;
+    use crate::datum::PgType;
+    use crate::disk::RealDisk;
+    use crate::engine::{Engine, EngineOptions};
+    use crate::relations::{CreateTable, NewColumn, TableAction, TableName};
+
+    fn column(name: &str, not_null: bool) -> NewColumn {
+        NewColumn {
+            name: name.to_owned(),
+            column_type: PgType::INT4,
+            typmod: -1,
+            not_null,
+        }
+    }
+
+    fn table() -> TableName {
+        TableName {
+            schema: None,
+            name: "t".to_owned(),
+            position: 1,
+        }
+    }
+
+    fn alter(action: TableAction) -> Command {
+        Command::AlterTable {
+            table: table(),
+            if_exists: false,
+            actions: vec![action],
+        }
+    }
+
+    fn add(not_null: bool) -> Command {
+        alter(TableAction::AddColumn {
+            column: column("b", not_null),
+            keys: vec![],
+            if_not_exists: false,
+        })
+    }
+
+    fn drop_column() -> Command {
+        alter(TableAction::DropColumn {
+            name: "b".to_owned(),
+            if_exists: false,
+            cascade: false,
+        })
+    }
+
+    /// An engine with the table `t (a int)`.
+    fn engine() -> (tempfile::TempDir, Engine) {
+        let dir = tempfile::tempdir().unwrap();
+        let (options, now) = (EngineOptions::default(), Moment::now());
+        let engine = Engine::open(Arc::new(RealDisk), dir.path(), "main", options, now).unwrap();
+        let create = Command::CreateTable(CreateTable {
+            table: table(),
+            if_not_exists: false,
+            columns: vec![column("a", false)],
+            keys: vec![],
+        });
+        engine.define(&create).unwrap();
+        (dir, engine)
+    }
+
+    fn record(document: &str) -> ChangeRecord {
+        ChangeRecord::insert("t", 1).with_entity(document)
+    }
+
+    #[test]
+    fn a_record_that_a_definition_made_unfit_before_it_was_queued_is_refused() {
+        let (_dir, engine) = engine();
+        let mut batch = engine.batch(Moment::now());
+        batch.push(&record(r#"{"a":1}"#)).unwrap();
+        batch.push(&ChangeRecord::insert("free", 1)).unwrap();
+        engine.define(&add(true)).unwrap();
+        let refused = engine.submit(batch).err().unwrap();
+        let words = "null value in column \"b\" of relation \"t\" violates not-null constraint";
+        assert_eq!(refused.to_string(), words);
+        assert_eq!(engine.head(), Lsn::ZERO);
+        // And one that it made fit is taken by a batch that is older.
+        let mut batch = engine.batch(Moment::now());
+        engine.define(&drop_column()).unwrap();
+        engine.define(&add(false)).unwrap();
+        batch.push(&record(r#"{"b":1}"#)).unwrap();
+        engine.publish(batch).unwrap();
+    }
+
+    #[test]
+    fn whoever_defines_while_others_publish_every_record_is_a_row_of_its_table() {
+        let (_dir, engine) = engine();
+        let done = AtomicBool::new(false);
+        let publish = |document: &str, in_block: bool| {
+            let (mut taken, mut refused) = (0, 0);
+            while !done.load(Ordering::Relaxed) {
+                let now = Moment::now();
+                let record = record(document);
+                let queued = if in_block {
+                    let mut block = engine.begin();
+                    let pushed = block.push(&record, now);
+                    pushed.and_then(|()| engine.commit(block, now)).map(drop)
+                } else {
+                    let mut batch = engine.batch(now);
+                    let pushed = batch.push(&record);
+                    pushed.and_then(|()| engine.submit(batch)).map(drop)
+                };
+                match queued {
+                    Ok(()) => taken += 1,
+                    Err(PublishError::Row(_)) => refused += 1,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            (taken, refused)
+        };
+        std::thread::scope(|scope| {
+            let publishers = [
+                scope.spawn(|| publish(r#"{"a":1}"#, false)),
+                scope.spawn(|| publish(r#"{"a":1,"b":2}"#, true)),
+            ];
+            for _ in 0..30 {
+                engine.define(&add(true)).unwrap();
+                engine.define(&drop_column()).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            for publisher in publishers {
+                let (taken, _) = publisher.join().unwrap();
+                assert!(taken > 0);
+            }
+        });
+        engine
+            .submit(engine_batch(&engine))
+            .unwrap()
+            .wait()
+            .unwrap();
+        let mut cursor = engine.spool.cursor(Lsn::ZERO).unwrap();
+        let mut reader = RecordReader::default();
+        let mut num_records = 0;
+        loop {
+            let frames = cursor.read_disk(1 << 20).unwrap();
+            if frames.is_empty() {
+                break;
+            }
+            for frame in frames {
+                let PayloadRef::Whole(json) = PayloadRef::of(&frame.payload) else {
+                    panic!("not a whole transaction");
+                };
+                let fields = Fields::decode(json).unwrap();
+                let set = engine.relations().at(frame.lsn);
+                reader.check(&fields, &set).unwrap();
+                num_records += 1;
+            }
+        }
+        assert!(num_records > 2);
+    }
+
+    fn engine_batch(engine: &Engine) -> crate::engine::Batch {
+        let mut batch = engine.batch(Moment::now());
+        batch.push(&record(r#"{"a":1}"#)).unwrap();
+        batch
+    }
+}

@@ -23,7 +23,7 @@ pub(super) enum Demand {
 /// A document read apart: where the value of each column is.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    /// By the place among the columns that are not dropped.
+    /// By the place among all columns, dropped ones too.
     places: Vec<Option<Range<usize>>>,
 }
 
@@ -36,7 +36,7 @@ impl Members {
         what: &'static str,
     ) -> Result<&'t str, Misfit> {
         self.places.clear();
-        self.places.resize(table.live_columns().count(), None);
+        self.places.resize(table.columns.len(), None);
         let not_an_object = || RowFault::NotAnObject {
             what,
             table: table.name.clone(),
@@ -54,11 +54,12 @@ impl Members {
             let place = place_of(table, &name, expected);
             let place = place.ok_or_else(|| missing(table, &name))?;
             cursor.eat(b':');
-            if let Some((_, raw)) = cursor.spelled()
+            cursor.peek();
+            let start = text.len() - cursor.left();
+            if cursor.value().is_some()
                 && let Some(kept) = self.places.get_mut(place)
             {
-                let start = raw.as_ptr().addr() - text.as_ptr().addr();
-                *kept = Some(start..start + raw.len());
+                *kept = Some(start..text.len() - cursor.left());
             }
             expected = place + 1;
             if !cursor.eat(b',') {
@@ -79,7 +80,10 @@ impl Members {
         unchanged: impl Fn(&str) -> bool,
         row: &mut Row,
     ) -> Result<(), Misfit> {
-        for (column, place) in table.live_columns().zip(&self.places) {
+        for (column, place) in table.columns.iter().zip(&self.places) {
+            if column.dropped {
+                continue;
+            }
             let at = |fault| (Some(column.name.clone()), fault);
             let raw = place.clone().and_then(|place| text.get(place));
             let value = raw.and_then(|raw| Some((Cursor::new(raw).value()?, raw)));
@@ -116,11 +120,11 @@ pub(super) fn missing(table: &Relation, name: &str) -> Misfit {
 
 /// The place of the column `name`, which is most often the `expected` one.
 fn place_of(table: &Relation, name: &str, expected: usize) -> Option<usize> {
-    let mut live = table.live_columns();
-    if live.nth(expected).is_some_and(|column| column.name == name) {
+    let is_it = |column: &RelationColumn| !column.dropped && column.name == name;
+    if table.columns.get(expected).is_some_and(is_it) {
         return Some(expected);
     }
-    table.live_columns().position(|column| column.name == name)
+    table.columns.iter().position(is_it)
 }
 
 /// Refuses names that are no columns of `table`.

@@ -76,6 +76,11 @@ impl<'a> Cursor<'a> {
         self.rest.as_bytes().first().copied()
     }
 
+    /// Bytes that are left.
+    pub(super) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Goes past `wanted`, if that is next.
     pub(super) fn eat(&mut self, wanted: u8) -> bool {
         let found = self.peek() == Some(wanted);
