@@ -178,6 +178,7 @@ fn shown(publications: &mut Publications, set: &Arc<RelationSet>, change: &str) 
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn a_change_is_shown_as_its_publications_say() {
     let all = "iudt";
     let filtered = || of_table("p", all, None, "(a > 5)");
