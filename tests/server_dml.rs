@@ -80,10 +80,8 @@ fn a_statement_that_fails_stores_nothing() {
     let head = server.engine().head();
     let late = "INSERT INTO t SELECT g, repeat('x', g::int4) FROM generate_series(1, 9) g";
     assert_eq!(code(&mut client, late), "22001");
-    assert_eq!(
-        code(&mut client, "INSERT INTO t VALUES (1); SELECT 1/0"),
-        "22012"
-    );
+    let two = "INSERT INTO t VALUES (1); SELECT 1/0";
+    assert_eq!(client.failure(two), "22012");
     let bad = copy(&mut client, "COPY t FROM STDIN", "1\ta\t1\n2\tb\tx\n");
     assert_eq!(bad.code(), "22P02");
     assert_eq!(bad.fields()[&'W'], "COPY t, line 2, column n: \"x\"");

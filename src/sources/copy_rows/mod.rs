@@ -10,6 +10,9 @@ mod fields;
 mod line;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::CopyError;
 pub use fields::Fields;
 
