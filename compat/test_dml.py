@@ -321,7 +321,7 @@ class DmlTest(ServerTest):
                 cursor.executemany(statement, moved)
                 self.assertEqual(cursor.rowcount, len(rows))
                 cursor.execute("UPDATE t SET v = %s, n = 0, b = true WHERE id = %s", ("u", 200))
-                cursor.execute("DELETE FROM t WHERE id = ANY(%s)", ([201 + 100 * binary, 1],))
+                cursor.execute("DELETE FROM t WHERE id = ANY(%s)", ([201 + 100 * binary],))
             here, there = (self.changes(connection) for connection in self.both)
             self.assertEqual(here, there)
         for connection in self.both:
