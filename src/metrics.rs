@@ -27,6 +27,15 @@ impl Counter {
     }
 }
 
+/// What was rendered for streams. What several streams share counts once.
+#[derive(Debug, Default)]
+pub struct RenderCounters {
+    /// Transactions, each as often as it was rendered.
+    pub transactions: Counter,
+    /// Bytes of their messages.
+    pub bytes: Counter,
+}
+
 /// How often values of which size were seen. `N` bounds rise; a value counts below the first bound
 /// that it does not exceed, or above them all.
 #[derive(Debug)]

@@ -222,7 +222,12 @@ impl PgError {
 
     /// The same with CONTEXT.
     pub(crate) fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.context = Some(context.into().into());
+        let context = context.into();
+        self.context = Some(match self.context {
+            // The innermost comes first, each on a line of its own.
+            Some(inner) => format!("{inner}\n{context}").into(),
+            None => context.into(),
+        });
         self
     }
 
@@ -540,6 +545,7 @@ impl From<PublishError> for PgError {
                      Reading, acknowledging and dropping slots go on, and publishing does as \
                      soon as there is space again.",
                 ),
+            PublishError::Row(error) => (*error).into(),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \
@@ -671,8 +677,6 @@ impl From<RowError> for PgError {
             RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
                 Self::error("22P02", message)
             }
-            RowFault::NotAnArray { column } => Self::error("22P02", message)
-                .with_hint(format!("See the value of key \"{column}\".")),
             RowFault::Null { .. } => Self::error("23502", message),
             RowFault::Value(error) => error.into(),
             RowFault::JsonNull { .. } => Self::unsupported(message)
@@ -687,6 +691,7 @@ impl From<RenderError> for PgError {
         match error {
             RenderError::Row(error) => error.into(),
             RenderError::Publication(error) => error.into(),
+            RenderError::Message(_) => Self::error("54000", error.to_string()),
             RenderError::TransactionTooLong(_) => Self::error("54000", error.to_string())
                 .with_hint("Use the option write-in-chunks, or format-version 2."),
         }
@@ -697,14 +702,14 @@ impl From<PluginError> for PgError {
     fn from(error: PluginError) -> Self {
         let message = error.to_string();
         match error {
-            PluginError::UnknownPlugin(_) => Self::error("58P01", message)
-                .with_hint("pgspool has the output plugins json, test_decoding and wal2json."),
+            PluginError::UnknownPlugin(_) => Self::error("58P01", message).with_hint(
+                "pgspool has the output plugins json, pgoutput, test_decoding and wal2json.",
+            ),
             PluginError::InvalidOption(_) => Self::error("22023", message),
             PluginError::InvalidName(_) => Self::error("42602", message),
             PluginError::Unsupported(_) => Self::unsupported(message),
-            PluginError::DoesNotDecode(_) => Self::unsupported(message).with_hint(
-                "Read with a slot of the output plugin json, test_decoding or wal2json.",
-            ),
+            PluginError::Syntax(_) => Self::error("42601", message),
+            PluginError::UnknownOption(_) => Self::error("XX000", message),
         }
     }
 }

@@ -8,6 +8,7 @@ const FLOORS: &[&str] = &[
     "disk",
     "clock",
     "datum",
+    "patterns",
     "metrics",
     "change",
     "spool",

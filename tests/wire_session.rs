@@ -82,6 +82,7 @@ impl Pair {
     fn read(&mut self) -> Vec<Seen> {
         let mut seen = Vec::new();
         let out = self.session.poll_transmit();
+        let mut out = out.copy_to_bytes(out.len());
         while !out.is_empty() {
             let tag = out[0];
             let length = u32::from_be_bytes(out[1..5].try_into().unwrap()) as usize;

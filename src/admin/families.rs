@@ -179,6 +179,16 @@ fn of_syncs(out: &mut Exposition, databases: &[Database]) {
         "Bytes of the published records' frames.",
         |database| database.spool.num_record_bytes,
     );
+    counter(
+        "pgspool_rendered_transactions_total",
+        "Transactions rendered for streams; those that asked for the same share one rendering.",
+        |database| database.rendered.0,
+    );
+    counter(
+        "pgspool_rendered_bytes_total",
+        "Bytes of the messages that were rendered.",
+        |database| database.rendered.1,
+    );
     const MICROS: f64 = 1_000_000.0;
     out.histogram(
         "pgspool_sync_duration_seconds",

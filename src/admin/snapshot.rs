@@ -32,6 +32,8 @@ pub(super) struct Database {
     pub(super) name: String,
     pub(super) spool: SpoolState,
     pub(super) num_segments: usize,
+    /// Transactions that were rendered for streams, and bytes of their messages.
+    pub(super) rendered: (u64, u64),
     /// Bytes that its files may still take, where that can be told.
     pub(super) disk_free: Option<u64>,
     /// Bytes that stay free (`disk_floor`).
@@ -106,6 +108,10 @@ impl Database {
         Self {
             name: state.database,
             num_segments: state.segments.len(),
+            rendered: (
+                engine.rendered().transactions.value(),
+                engine.rendered().bytes.value(),
+            ),
             // A file system that does not tell has no bound.
             disk_free: (disk.free < u64::MAX).then_some(disk.free),
             disk_floor: disk.floor,

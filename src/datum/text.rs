@@ -326,7 +326,7 @@ fn fit_text(ty: PgType, typmod: i32, text: String, explicit: bool) -> Result<Str
 }
 
 /// No name means anything: for values that hold none.
-pub(super) struct NoNames;
+pub(crate) struct NoNames;
 
 impl Names for NoNames {
     fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {

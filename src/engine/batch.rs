@@ -1,15 +1,18 @@
 //! Transactions on their way in: encoded once, on the publisher's thread, into one buffer.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::PublishError;
+use super::check::{Encoded, RowCheck};
 use super::define::Collections;
 use super::transaction::size;
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
+use crate::relations::RelationSet;
 use crate::spool::{Draft, Drafts, MAX_PAYLOAD, Stamp, Unit};
 
 /// The most digits that the writer puts into the hole of a payload; the spool counts this many.
@@ -30,6 +33,7 @@ pub struct Batch {
     /// Which pieces are numbered by a producer, in order.
     numbered: Vec<(usize, Numbered)>,
     collections: Collections,
+    check: RowCheck,
 }
 
 /// One payload in the buffer.
@@ -52,7 +56,7 @@ struct Piece {
 pub(super) const PART_PREFIX: usize = change::frame_part_prefix(false, false).len();
 
 impl Batch {
-    pub(super) fn new(term: u64, now: Moment) -> Self {
+    pub(super) fn new(term: u64, now: Moment, check: RowCheck) -> Self {
         Self {
             term,
             unix_ms: now.unix_ms,
@@ -61,6 +65,7 @@ impl Batch {
             num_transactions: 0,
             numbered: Vec::new(),
             collections: Collections::default(),
+            check,
         }
     }
 
@@ -74,7 +79,8 @@ impl Batch {
         self.unix_ms
     }
 
-    /// Adds a record as a transaction of its own. Its `lsn` and `term` are assigned by the
+    /// Adds a record as a transaction of its own. One that is no row of its declared table is
+    /// refused. Its `lsn` and `term` are assigned by the
     /// engine; a `timestamp` of 0 becomes the time of publishing.
     pub fn push(&mut self, record: &ChangeRecord) -> Result<(), PublishError> {
         let (term, unix_ms) = (self.term, self.unix_ms);
@@ -88,12 +94,20 @@ impl Batch {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<OpenRecord, E>,
     ) -> Result<(), E> {
         let (start, mut numbered, mut collection) = (self.bytes.len(), None, 0..0);
-        self.push_with(|out| {
+        let num_pieces = self.pieces.len();
+        let encode = |out: &mut Vec<u8>| {
             let record = encode(out)?;
             numbered = record.numbered;
             collection = record.collection;
             Ok::<_, E>(record.lsn_at)
-        })?;
+        };
+        self.append(encode, false, None)?;
+        if let Err(error) = self.check_last(start, &collection) {
+            self.bytes.truncate(start);
+            self.pieces.truncate(num_pieces);
+            return Err(error.into());
+        }
+        self.num_transactions += 1;
         self.note_number(numbered);
         self.note_collection(start, start, &collection);
         Ok(())
@@ -171,8 +185,38 @@ impl Batch {
             Ok::<_, PublishError>(open.start - start + open.lsn_at)
         };
         self.append(encode, several, chosen)?;
+        self.check_last(json_at, &collection)?;
         self.note_number(record.numbered.clone());
         self.note_collection(start, json_at, &collection);
+        Ok(())
+    }
+
+    /// Whether the last piece, whose JSON begins at `json_at`, is a row of its table.
+    fn check_last(&mut self, json_at: usize, place: &Range<usize>) -> Result<(), PublishError> {
+        let Self {
+            bytes,
+            pieces,
+            check,
+            ..
+        } = self;
+        let Some(last) = pieces.last() else {
+            return Ok(());
+        };
+        let collection = bytes.get(json_at + place.start..json_at + place.end);
+        check.record(collection.unwrap_or_default(), last.encoded(bytes))
+    }
+
+    /// Looks at the records again where what they were checked under is not `set`. Nobody defines
+    /// meanwhile.
+    pub(super) fn check_under(&mut self, set: Arc<RelationSet>) -> Result<(), PublishError> {
+        if self.check.holds_under(&set, &self.collections) {
+            return Ok(());
+        }
+        self.check.start_again(set);
+        for piece in &self.pieces {
+            let record = piece.encoded(&self.bytes);
+            self.check.row(record).map_err(PublishError::row)?;
+        }
         Ok(())
     }
 
@@ -286,6 +330,15 @@ impl Batch {
 }
 
 impl Piece {
+    /// Its record.
+    fn encoded<'b>(&self, bytes: &'b [u8]) -> Encoded<'b> {
+        let prefix = if self.several { PART_PREFIX } else { 0 };
+        Encoded {
+            json: bytes.get(self.start + prefix..self.end).unwrap_or_default(),
+            lsn_at: self.lsn_at.saturating_sub(prefix),
+        }
+    }
+
     /// As a transaction of its own, whatever it was meant to be.
     fn whole(&self, bytes: &Bytes) -> Draft {
         let prefix = if self.several { PART_PREFIX } else { 0 };
@@ -320,11 +373,16 @@ fn mark_places(pieces: &[Piece], bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
+    use crate::engine::{Engine, EngineOptions};
     use crate::spool::AppendError;
 
     #[test]
     fn a_record_that_the_spool_would_refuse_never_gets_into_a_batch() {
-        let mut batch = Batch::new(1, Moment::now());
+        let dir = tempfile::tempdir().unwrap();
+        let (options, now) = (EngineOptions::default(), Moment::now());
+        let engine = Engine::open(Arc::new(RealDisk), dir.path(), "main", options, now).unwrap();
+        let mut batch = engine.batch(now);
         let mut push = |len: usize| {
             batch.push_with(|out| {
                 out.resize(out.len() + len, b' ');

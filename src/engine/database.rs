@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::check::Definitions;
 use super::define;
 use super::floor::{self, DiskSpace, Floor};
 use super::producers::{Producers, ReadCheckpoint};
@@ -12,7 +13,7 @@ use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, Open
 use crate::clock::Moment;
 use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
-use crate::metrics::SyncSnapshot;
+use crate::metrics::{RenderCounters, SyncSnapshot};
 use crate::relations::RelationStore;
 use crate::replicas::{Bookmark, CommitSettingsError, CommitWait, ConfirmLevel, Replicas};
 use crate::resume::{AheadOfHead, ResumeCounters};
@@ -79,11 +80,13 @@ pub struct Engine {
     pub(super) slots: SlotStore,
     pub(super) replicas: Arc<Replicas>,
     pub(super) resumes: ResumeCounters,
+    rendered: RenderCounters,
     /// Held while a slot is made and while retention looks, decides and prunes: a slot never
     /// appears below what is about to go.
     pub(super) retaining: Mutex<()>,
     pub(super) producers: Arc<Producers>,
     pub(super) relations: RelationStore,
+    pub(super) definitions: Definitions,
     pub(super) scratch: Scratch,
     pub(super) floor: Floor,
     /// Keeps others out of the data directory while this database can be written to.
@@ -163,9 +166,11 @@ impl Engine {
             slots,
             replicas,
             resumes,
+            rendered: RenderCounters::default(),
             retaining: Mutex::new(()),
             producers,
             relations,
+            definitions: Definitions::default(),
             scratch,
             floor,
             _lock: None,
@@ -274,6 +279,16 @@ impl Engine {
     /// is an error, never a jump.
     pub fn read_from(&self, since: Lsn) -> Result<Cursor, ReadError> {
         self.spool.cursor(since)
+    }
+
+    /// The same without touching the disk: what is gone is an error of the first read.
+    pub fn reader_after(&self, since: Lsn) -> Cursor {
+        self.spool.cursor_at_rest(since)
+    }
+
+    /// What was rendered for streams.
+    pub const fn rendered(&self) -> &RenderCounters {
+        &self.rendered
     }
 
     /// The position from which to read so that the first transaction is the first committed at or

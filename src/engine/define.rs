@@ -28,12 +28,13 @@ impl Engine {
     /// before it returns. Blocking.
     pub fn define(&self, command: &Command) -> Result<Outcome, PublishError> {
         self.admit_bytes(0)?;
+        let _alone = self.definitions.change();
         let commands = std::slice::from_ref(command);
         self.relations.change(commands, &[], || self.behind_queue())
     }
 
     /// The same for the definitions of a transaction block and the collections of its records,
-    /// all or nothing. Blocking.
+    /// all or nothing. Called by who keeps others from queueing records. Blocking.
     pub(super) fn define_with(
         &self,
         commands: &[Command],
@@ -97,7 +98,7 @@ impl Collections {
     }
 
     /// Their names; a message belongs to none.
-    fn names(&self) -> Vec<Cow<'_, str>> {
+    pub(super) fn names(&self) -> Vec<Cow<'_, str>> {
         self.first_seen
             .keys()
             .filter_map(|json| name(json))
@@ -106,7 +107,7 @@ impl Collections {
 }
 
 /// The name of a collection that can be a table's.
-fn name(json: &[u8]) -> Option<Cow<'_, str>> {
+pub(super) fn name(json: &[u8]) -> Option<Cow<'_, str>> {
     let plain = json
         .strip_prefix(b"\"")
         .and_then(|json| json.strip_suffix(b"\""))?;

@@ -6,6 +6,7 @@ use crate::lsn::Lsn;
 use crate::relations::{DefineError, RelationStoreError};
 use crate::replicas::CommitSettingsError;
 use crate::resume::AheadOfHead;
+use crate::rows::RowError;
 use crate::slots::{
     AcquireError, CreateError, InvalidationCause, PersistError, SlotName, SlotStoreError,
     UnknownSlot,
@@ -149,6 +150,10 @@ pub enum PublishError {
     /// A collection could not be made a table; nothing was stored.
     #[error(transparent)]
     Define(#[from] DefineError),
+    /// A record is no row of the table that it is for; it is not stored, nor is anything of its
+    /// transaction.
+    #[error(transparent)]
+    Row(Box<RowError>),
     /// The record cannot be stored in a way that reads back.
     #[error(transparent)]
     Encode(#[from] EncodeError),

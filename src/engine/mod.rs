@@ -5,6 +5,7 @@
 //! use a blocking thread for it. It knows no wire protocol, no plugin and no clock.
 
 mod batch;
+mod check;
 mod database;
 mod databases;
 mod define;

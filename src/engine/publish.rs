@@ -1,11 +1,17 @@
 //! Getting transactions into a database.
 
+use std::io;
+use std::sync::Arc;
+
+use super::check::RowCheck;
+use super::define::Collections;
 use super::producers::{Numbering, ProducerSnapshot};
 use super::replay::Replay;
 use super::transaction::{Numbers, TransactionBuffer, failed, size};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
 use crate::relations::Command;
+use crate::rows::RowError;
 use crate::spool::{DraftSource, Drafts, StreamedUnit, Unit};
 
 /// A block on its way to the writer.
@@ -14,10 +20,22 @@ enum Work {
     Streamed(StreamedUnit),
 }
 
+/// What a second look at a block's records found.
+enum Looked {
+    Unreadable(io::Error),
+    Row(RowError),
+}
+
+impl From<io::Error> for Looked {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 impl Engine {
     /// An empty batch for this database.
     pub fn batch(&self, now: Moment) -> Batch {
-        Batch::new(self.term(), now)
+        Batch::new(self.term(), now, self.row_check())
     }
 
     /// Queues a batch; await or wait on the ticket for durability. Records that their producer
@@ -30,9 +48,13 @@ impl Engine {
         self.admit(size(batch.num_bytes()))?;
         self.note_collections(batch.collections())?;
         if !batch.is_numbered() {
+            let _definitions = self.definitions.keep();
+            batch.check_under(self.relations.current())?;
             return Ok(self.spool.append(batch.into_units())?);
         }
         let order = self.producers.order();
+        let _definitions = self.definitions.keep();
+        batch.check_under(self.relations.current())?;
         let mut screen = order.screen();
         batch.remove_repeated(|numbered| order.is_repeated(&mut screen, numbered));
         // With nothing left this waits for what is before it in the queue.
@@ -48,8 +70,17 @@ impl Engine {
 
     /// An empty buffer for the records of a transaction block.
     pub fn begin(&self) -> TransactionBuffer {
-        let producers = std::sync::Arc::clone(&self.producers);
-        TransactionBuffer::new(self.term(), self.scratch.clone(), producers)
+        let producers = Arc::clone(&self.producers);
+        TransactionBuffer::new(
+            self.term(),
+            self.scratch.clone(),
+            producers,
+            self.row_check(),
+        )
+    }
+
+    fn row_check(&self) -> RowCheck {
+        RowCheck::new(self.relations.clone(), Arc::clone(&self.producers))
     }
 
     /// Queues the records of a transaction block as one transaction; `None` when there are none
@@ -74,6 +105,7 @@ impl Engine {
         now: Moment,
     ) -> Result<Option<PublishTicket>, PublishError> {
         if buffer.is_empty() {
+            let _alone = self.definitions.change();
             self.define_with(commands, buffer.collections())?;
             return Ok(None);
         }
@@ -81,10 +113,11 @@ impl Engine {
         self.admit(bytes)?;
         let collections = buffer.collections().clone();
         let order = buffer.is_numbered().then(|| self.producers.order());
-        let mut replay = buffer.into_replay()?.promised(self.floor.promise(bytes));
-        if !commands.is_empty() {
-            replay.check().map_err(failed("read"))?;
-        }
+        let (replay, check) = buffer.into_replay()?;
+        let mut replay = replay.promised(self.floor.promise(bytes));
+        let _alone = (!commands.is_empty()).then(|| self.definitions.change());
+        let _kept = commands.is_empty().then(|| self.definitions.keep());
+        self.look_again(commands, &replay, check, &collections)?;
         let numberings: Vec<Numbering> = replay.take_numbers().map(numbering).collect();
         let work = self.work(replay, now)?;
         self.define_with(commands, &collections)?;
@@ -96,6 +129,35 @@ impl Engine {
             order.note(numberings, ticket.probe());
         }
         Ok(Some(ticket))
+    }
+
+    /// Whether all records of a block read back and are rows of their tables behind `commands`.
+    /// The definitions are kept as they are meanwhile.
+    fn look_again(
+        &self,
+        commands: &[Command],
+        replay: &Replay,
+        mut check: RowCheck,
+        collections: &Collections,
+    ) -> Result<(), PublishError> {
+        let set = if commands.is_empty() {
+            self.relations.current()
+        } else {
+            Arc::new(self.relations.after_all(commands)?)
+        };
+        let holds = check.holds_under(&set, collections);
+        if holds && commands.is_empty() {
+            return Ok(());
+        }
+        check.start_again(set);
+        let looked = replay.look(|record| match holds {
+            true => Ok(()),
+            false => check.row(record).map_err(Looked::Row),
+        });
+        looked.map_err(|error| match error {
+            Looked::Unreadable(error) => failed("read")(error),
+            Looked::Row(error) => PublishError::row(error),
+        })
     }
 
     /// What the spool is to write of a block.

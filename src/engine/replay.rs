@@ -7,6 +7,7 @@ use std::mem;
 use bytes::Bytes;
 
 use super::batch::PART_PREFIX;
+use super::check::Encoded;
 use super::floor::Promise;
 use super::transaction::{ENTRY_HEAD, Numbers, Spill, size};
 use crate::change;
@@ -67,16 +68,16 @@ impl Replay {
         }
     }
 
-    /// Whether all of it reads back. Reads all of the file.
-    pub(super) fn check(&self) -> io::Result<()> {
+    /// Gives `each` record after record, and so finds out whether all of it reads back. Reads all
+    /// of the file.
+    pub(super) fn look<E: From<io::Error>>(
+        &self,
+        mut each: impl FnMut(Encoded<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for chunk in &self.spill.chunks {
-            let bytes = self.spill.read(*chunk)?;
-            let mut at = 0;
-            while let Some(entry) = next_entry(&bytes, at)? {
-                at = entry.end;
-            }
+            look_at(&self.spill.read(*chunk)?, &mut each)?;
         }
-        Ok(())
+        look_at(&self.memory, &mut each)
     }
 
     /// The numbers of its producers.
@@ -150,6 +151,22 @@ impl DraftSource for Replay {
         }
         Ok(draft)
     }
+}
+
+fn look_at<E: From<io::Error>>(
+    bytes: &[u8],
+    each: &mut impl FnMut(Encoded<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut at = 0;
+    while let Some(entry) = next_entry(bytes, at)? {
+        at = entry.end;
+        let json = bytes.get(entry.start + PART_PREFIX..entry.end);
+        each(Encoded {
+            json: json.unwrap_or_default(),
+            lsn_at: entry.lsn_at.saturating_sub(PART_PREFIX),
+        })?;
+    }
+    Ok(())
 }
 
 /// The entry at `at`, nothing at the end of `bytes`.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::batch::{LSN_DIGITS, PART_PREFIX};
+use super::check::{Encoded, RowCheck};
 use super::define::Collections;
 use super::producers::Producers;
 use super::replay::Replay;
@@ -31,6 +32,7 @@ use super::{EngineOptions, PublishError};
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
 use crate::clock::Moment;
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::relations::{Command, DefineError};
 use crate::spool::frame::OVERHEAD;
 use crate::spool::{MAX_PAYLOAD, give_back_space};
 
@@ -228,6 +230,7 @@ pub struct TransactionBuffer {
     at: Mark,
     savepoints: Vec<Mark>,
     collections: Collections,
+    check: RowCheck,
 }
 
 impl fmt::Debug for TransactionBuffer {
@@ -240,7 +243,12 @@ impl fmt::Debug for TransactionBuffer {
 }
 
 impl TransactionBuffer {
-    pub(super) fn new(term: u64, scratch: Scratch, producers: Arc<Producers>) -> Self {
+    pub(super) fn new(
+        term: u64,
+        scratch: Scratch,
+        producers: Arc<Producers>,
+        check: RowCheck,
+    ) -> Self {
         Self {
             term,
             scratch,
@@ -250,7 +258,14 @@ impl TransactionBuffer {
             at: Mark::default(),
             savepoints: Vec::new(),
             collections: Collections::default(),
+            check,
         }
+    }
+
+    /// Looks at records from now on as they will be behind the definitions that wait for the
+    /// block's commit.
+    pub fn expect(&mut self, definitions: &[Command]) -> Result<(), DefineError> {
+        self.check.expect(definitions)
     }
 
     /// Bytes of its records' frames, as the spool counts them.
@@ -284,7 +299,7 @@ impl TransactionBuffer {
     }
 
     /// Adds a record. Its `lsn` and `term` are assigned by the engine; a `timestamp` of 0 becomes
-    /// `now`. One whose producer published its number before is counted and left out. On an error
+    /// `now`. One that is no row of its declared table is refused. One whose producer published its number before is counted and left out. On an error
     /// nothing is added. Blocking.
     pub fn push(&mut self, record: &ChangeRecord, now: Moment) -> Result<(), PublishError> {
         let term = self.term;
@@ -332,8 +347,13 @@ impl TransactionBuffer {
             room.copy_from_slice(&head);
         }
         let name = open.start + open.collection.start..open.start + open.collection.end;
-        if let Some(json) = self.memory.get(name) {
-            self.collections.note(json, self.at.bytes);
+        if let Some(collection) = self.memory.get(name) {
+            let record = Encoded {
+                json: self.memory.get(open.start..).unwrap_or_default(),
+                lsn_at: open.lsn_at,
+            };
+            self.check.record(collection, record)?;
+            self.collections.note(collection, self.at.bytes);
         }
         if self.memory.len() > MAX_IN_MEMORY {
             self.spill.append(&self.scratch, &self.memory)?;
@@ -429,12 +449,13 @@ impl TransactionBuffer {
     /// The records to be read back. An error when one of them would be taken for a repeated one:
     /// its producer published a higher number since it was pushed. Called with the producers'
     /// order held.
-    pub(super) fn into_replay(self) -> Result<Replay, PublishError> {
+    pub(super) fn into_replay(self) -> Result<(Replay, RowCheck), PublishError> {
         let Self {
             producers,
             spill,
             memory,
             at,
+            check,
             ..
         } = self;
         for numbers in &at.numbers {
@@ -450,7 +471,7 @@ impl TransactionBuffer {
             }
         }
         let counts = (at.num_records, at.counted);
-        Ok(Replay::new(spill, memory, at.numbers, counts))
+        Ok((Replay::new(spill, memory, at.numbers, counts), check))
     }
 }
 

@@ -1,5 +1,6 @@
-//! What publications refuse.
+//! What publications and the patterns of their filters refuse.
 
+use crate::patterns::PatternError;
 use crate::publications::{EvaluationError, IdentityError, IdentityFault, PublicationError};
 
 use super::PgError;
@@ -23,9 +24,22 @@ impl From<EvaluationError> for PgError {
             EvaluationError::DivisionByZero => Self::error("22012", message),
             EvaluationError::OutOfRange(_) => Self::error("22003", message),
             EvaluationError::DateOutOfRange(_) => Self::error("22008", message),
-            EvaluationError::LikeEscape => Self::error("22025", message),
-            EvaluationError::Regex(_) => Self::error("2201B", message),
+            EvaluationError::NotANumber(_) => Self::unsupported(message),
+            EvaluationError::Pattern(error) => error.into(),
             EvaluationError::Datum(error) => error.into(),
+        }
+    }
+}
+
+impl From<PatternError> for PgError {
+    fn from(error: PatternError) -> Self {
+        let message = error.to_string();
+        match error {
+            PatternError::LikeEscape => Self::error("22025", message),
+            PatternError::LikeTooLong => Self::error("54000", message),
+            PatternError::Regex(_) => Self::error("2201B", message),
+            PatternError::Option(_) => Self::error("22023", message),
+            PatternError::Unsupported(_) => Self::unsupported(message),
         }
     }
 }

@@ -24,7 +24,6 @@ pub(super) struct Transaction<'a> {
     /// Commit time, unix microseconds.
     pub(super) commit_us: i64,
     /// The definitions that count for its records.
-    #[expect(dead_code, reason = "pgoutput asks it for publications")]
     pub(super) set: &'a Arc<RelationSet>,
 }
 

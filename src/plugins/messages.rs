@@ -1,5 +1,8 @@
 //! Messages ready to be sent, in one buffer that is used again and again.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
@@ -26,16 +29,37 @@ pub struct TableUse {
     pub oid: u32,
     /// What describes it, one or more messages (a Type message each and a Relation message): all
     /// of them at LSN 0/0.
-    pub description: Vec<Bytes>,
+    pub description: Arc<[Bytes]>,
+}
+
+/// What a stream was told of tables last, by their OIDs.
+#[derive(Debug, Default)]
+pub struct Told(HashMap<u32, Arc<[Bytes]>>);
+
+impl Told {
+    /// Whether the stream must be told; then it counts as told.
+    fn is_news(&mut self, used: &TableUse) -> bool {
+        let last = self.0.get(&used.oid);
+        if last.is_some_and(|last| *last == used.description) {
+            return false;
+        }
+        self.0.insert(used.oid, Arc::clone(&used.description));
+        true
+    }
 }
 
 impl Messages {
-    /// Notes that the next message is about the table `oid`, which `description` describes.
-    pub fn use_table(&mut self, oid: u32, description: &[Bytes]) {
+    /// Notes that the next message is about the table `oid`, which `description` describes. What
+    /// was noted for the table's last message in this list is not noted again.
+    pub fn use_table(&mut self, oid: u32, description: &Arc<[Bytes]>) {
+        let last = self.tables.iter().rev().find(|last| last.oid == oid);
+        if last.is_some_and(|last| Arc::ptr_eq(&last.description, description)) {
+            return;
+        }
         self.tables.push(TableUse {
             at: self.ends.len(),
             oid,
-            description: description.to_vec(),
+            description: Arc::clone(description),
         });
     }
 
@@ -72,6 +96,26 @@ impl Messages {
             start = end;
             (lsn, message)
         })
+    }
+
+    /// The messages in order for a stream that was told what is in `told`, with the descriptions
+    /// that it must be told before them: those have no LSN.
+    pub fn each_with_descriptions(
+        &self,
+        told: &mut Told,
+        mut each: impl FnMut(Option<Lsn>, &[u8]),
+    ) {
+        let mut uses = self.tables.iter().peekable();
+        for (number, (lsn, message)) in self.iter().enumerate() {
+            while let Some(used) = uses.next_if(|used| used.at <= number) {
+                if told.is_news(used) {
+                    for description in used.description.iter() {
+                        each(None, description);
+                    }
+                }
+            }
+            each(Some(lsn), message);
+        }
     }
 
     /// How many there are.

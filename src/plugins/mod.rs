@@ -8,21 +8,24 @@ mod json;
 mod jsonb;
 mod messages;
 mod options;
+mod pgoutput;
 mod sql_text;
 mod test_decoding;
 mod wal2json;
 
 pub(crate) use jsonb::write_jsonb;
-pub use messages::Messages;
+pub use messages::{Messages, TableUse, Told};
 pub(crate) use options::parse_bool;
 
 use bytes::Bytes;
 
 use crate::lsn::Lsn;
+use crate::pgoutput::EncodeError;
 use crate::publications::PublicationError;
 use crate::relations::RelationStore;
 use crate::rows::RowError;
 use feed::Feed;
+use pgoutput::Pgoutput;
 use test_decoding::TestDecoding;
 use wal2json::Wal2Json;
 
@@ -48,15 +51,19 @@ pub enum PluginError {
     /// An option the plugin does not know, or a bad value (22023); PostgreSQL's words.
     #[error("{0}")]
     InvalidOption(String),
-    /// An option that is one no more, or a list in it that is none (42602); wal2json's words.
+    /// An option that is one no more, or a list in it that is none (42602); wal2json's and PostgreSQL's
+    /// words.
     #[error("{0}")]
     InvalidName(String),
-    /// Something that the plugin knows and does not do (0A000); wal2json's words.
+    /// Something that the plugin knows and does not do (0A000); wal2json's and PostgreSQL's words.
     #[error("{0}")]
     Unsupported(String),
-    /// A slot can be made for it, and nothing reads from that slot yet (0A000).
-    #[error("output plugin \"{0}\" does not decode yet")]
-    DoesNotDecode(&'static str),
+    /// An option that was given twice, or that has another kind of value (42601).
+    #[error("{0}")]
+    Syntax(String),
+    /// An option that pgoutput does not know (XX000).
+    #[error("{0}")]
+    UnknownOption(String),
 }
 
 /// Why what is stored cannot be rendered.
@@ -71,6 +78,9 @@ pub enum RenderError {
     /// A transaction does not fit into the one message that it was asked to be (54000).
     #[error("a transaction is longer than {0} bytes as one message of wal2json's format 1")]
     TransactionTooLong(usize),
+    /// A change has no place in a message (54000).
+    #[error(transparent)]
+    Message(#[from] EncodeError),
 }
 
 /// The output plugins.
@@ -82,7 +92,7 @@ pub enum Plugin {
     TestDecoding,
     /// `wal2json`: version 2.5's JSON.
     Wal2Json,
-    /// `pgoutput`: slots can be made for it and looked at; it does not decode yet.
+    /// `pgoutput`: PostgreSQL's logical replication messages.
     Pgoutput,
 }
 
@@ -95,6 +105,14 @@ impl Plugin {
             "wal2json" => Ok(Self::Wal2Json),
             "pgoutput" => Ok(Self::Pgoutput),
             other => Err(PluginError::UnknownPlugin(other.to_owned())),
+        }
+    }
+
+    /// Whether its messages are bytes that are no text.
+    pub const fn is_binary(self) -> bool {
+        match self {
+            Self::Json | Self::TestDecoding | Self::Wal2Json => false,
+            Self::Pgoutput => true,
         }
     }
 
@@ -120,6 +138,7 @@ enum Started {
     Json,
     TestDecoding(Feed, TestDecoding),
     Wal2Json(Feed, Box<Wal2Json>),
+    Pgoutput(Feed, Box<Pgoutput>),
 }
 
 impl Renderer {
@@ -142,7 +161,10 @@ impl Renderer {
                 let plugin = Wal2Json::start(options)?;
                 Started::Wal2Json(Feed::new(relations), Box::new(plugin))
             }
-            Plugin::Pgoutput => return Err(PluginError::DoesNotDecode(plugin.name())),
+            Plugin::Pgoutput => {
+                let plugin = Pgoutput::start(options)?;
+                Started::Pgoutput(Feed::new(relations), Box::new(plugin))
+            }
         };
         Ok(Self { plugin })
     }
@@ -153,7 +175,7 @@ impl Renderer {
     pub fn verbatim<'a>(&self, frame: FrameView<'a>) -> Option<&'a [u8]> {
         match &self.plugin {
             Started::Json => json::verbatim(frame),
-            Started::TestDecoding(..) | Started::Wal2Json(..) => None,
+            Started::TestDecoding(..) | Started::Wal2Json(..) | Started::Pgoutput(..) => None,
         }
     }
 
@@ -167,6 +189,7 @@ impl Renderer {
             Started::Json => json::frame(frame, out),
             Started::TestDecoding(feed, plugin) => feed.frame(frame, plugin, out)?,
             Started::Wal2Json(feed, plugin) => feed.frame(frame, plugin.as_mut(), out)?,
+            Started::Pgoutput(feed, plugin) => feed.frame(frame, plugin.as_mut(), out)?,
         };
         Ok(complete.then_some(frame.end_lsn))
     }

@@ -117,6 +117,16 @@ impl Publications {
         }
     }
 
+    /// Places of the columns of `table` that are sent: all of them, where nothing but TRUNCATE is
+    /// published.
+    pub fn columns(
+        &mut self,
+        set: &Arc<RelationSet>,
+        table: &Relation,
+    ) -> Result<&[usize], PublicationError> {
+        Ok(self.rule(set, table)?.columns())
+    }
+
     fn update<'a>(
         &'a mut self,
         set: &Arc<RelationSet>,

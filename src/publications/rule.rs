@@ -78,6 +78,7 @@ impl TableRule {
             operations.any(|operation| operation.is_published(holder.publication))
         };
         if !holders.iter().any(published) {
+            rule.columns = (0..table.live_columns().count()).collect();
             return Ok(rule);
         }
         rule.columns = columns(&holders, table)?;
@@ -86,8 +87,10 @@ impl TableRule {
             places.push(match holder.filter {
                 None => None,
                 Some(text) => {
-                    rule.filters.push(Filter::compile(text, table)?);
-                    Some(rule.filters.len() - 1)
+                    let filter = Filter::compile(text, table)?;
+                    let place = (!filter.is_true()).then_some(rule.filters.len());
+                    rule.filters.push(filter);
+                    place
                 }
             });
         }

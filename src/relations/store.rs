@@ -168,7 +168,7 @@ impl RelationStore {
         Ok(Outcome { tag, notices })
     }
 
-    /// What there would be behind several commands. Nothing is changed.
+    /// What there is behind several commands. Nothing is changed.
     pub fn after_all(&self, commands: &[Command]) -> Result<RelationSet, DefineError> {
         let mut draft = self.writer().draft();
         for command in commands {

@@ -91,7 +91,7 @@ impl Members {
                 None | Some((Value::Null, _)) => row.push_null(),
                 Some((value, raw)) => row
                     .try_push_with(|out| canon.write(column, value, raw, out))
-                    .map_err(at)?,
+                    .map_err(|error| at(RowFault::Value(error)))?,
             }
         }
         Ok(())

@@ -11,11 +11,11 @@ pub struct RowError {
     /// Where the record is stored; zero for one that is not.
     pub lsn: Lsn,
     /// The table's schema.
-    pub schema: String,
+    pub schema: Box<str>,
     /// The table.
-    pub table: String,
+    pub table: Box<str>,
     /// The column, where it is one's fault.
-    pub column: Option<String>,
+    pub column: Option<Box<str>>,
     /// What is wrong.
     pub fault: RowFault,
 }
@@ -25,9 +25,9 @@ impl RowError {
     pub(super) fn new(lsn: Lsn, table: &Relation, (column, fault): Misfit) -> Self {
         Self {
             lsn,
-            schema: table.schema.clone(),
-            table: table.name.clone(),
-            column,
+            schema: table.schema.as_str().into(),
+            table: table.name.as_str().into(),
+            column: column.map(Into::into),
             fault,
         }
     }
@@ -58,12 +58,6 @@ pub enum RowFault {
     /// A value is none of the column's type (22P02, 22003, ...).
     #[error("{0}")]
     Value(DatumError),
-    /// A value of an array is no array (22P02).
-    #[error("expected JSON array")]
-    NotAnArray {
-        /// The column.
-        column: String,
-    },
     /// NULL where there must be a value (23502).
     #[error(
         "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"

@@ -17,6 +17,9 @@ mod row;
 mod tables;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use change::{Action, Change, OldRow};
 pub use document::{delete_record, insert_record, update_record};
 pub use error::{RowError, RowFault};

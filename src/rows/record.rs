@@ -35,6 +35,11 @@ struct Rows {
 }
 
 impl RecordReader {
+    /// Whether a record that is to be stored can be read.
+    pub(crate) fn check(&mut self, fields: &Fields<'_>, set: &RelationSet) -> Result<(), RowError> {
+        self.read(Lsn::ZERO, fields, set, &mut |_| Ok(()))
+    }
+
     /// Hands what the record at `lsn` does to `each`, change by change: a refresh is a truncate
     /// and an insert for each of its rows.
     pub(crate) fn read<E: From<RowError>>(
@@ -331,7 +336,7 @@ impl Rows {
                 let canon = &self.canon;
                 self.known
                     .try_push_with(|out| canon.write(column, Value::Number(raw), raw, out))
-                    .map_err(|fault| (Some(column.name.clone()), fault))?;
+                    .map_err(|error| (Some(column.name.clone()), RowFault::Value(error)))?;
             } else {
                 self.known.push_null();
             }

@@ -9,7 +9,6 @@ use crate::datum::{
 };
 use crate::relations::RelationColumn;
 
-use super::RowFault;
 use super::json::{self, Cursor, Value, unescaped};
 use super::jsonb;
 
@@ -41,19 +40,20 @@ impl Canon {
         value: Value<'_>,
         raw: &str,
         out: &mut String,
-    ) -> Result<(), RowFault> {
+    ) -> Result<(), DatumError> {
         let (ty, typmod) = (column.column_type, column.typmod);
         if is_array(ty) && !matches!(value, Value::String(_) | Value::Null) {
-            let Value::Array(_) = value else {
-                return Err(RowFault::NotAnArray {
-                    column: column.name.clone(),
-                });
-            };
-            let text = self.array_text(ty, raw)?;
-            return self.fit(ty, typmod, &text, out).map_err(RowFault::Value);
+            let text = match value {
+                Value::Array(_) => array_text(ty, raw),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Object(_) => Err(not_an_array()),
+            }?;
+            return self.fit(ty, typmod, &text, out);
         }
         self.scalar(ty, typmod, value, raw, out)
-            .map_err(RowFault::Value)
     }
 
     fn scalar(
@@ -92,28 +92,28 @@ impl Canon {
         let datum = apply_typmod(ty, typmod, datum, false)?;
         text_out(ty, &datum, &Nameless, &self.style, out)
     }
+}
 
-    /// An array of JSON in the form that is PostgreSQL's for arrays.
-    fn array_text(&self, ty: PgType, raw: &str) -> Result<String, RowFault> {
-        let Some(found) = info(ty) else {
-            return Ok(raw.to_owned());
-        };
-        let mut reading = Reading {
-            elem: found.elem,
-            lengths: Vec::new(),
-            innermost: None,
-            elements: Vec::new(),
-        };
-        reading.level(raw, 0).map_err(RowFault::Value)?;
-        let lengths = reading.lengths.iter().flatten();
-        let array = Array {
-            dimensions: lengths.map(|length| (*length, 1)).collect(),
-            elements: reading.elements,
-        };
-        let mut text = String::with_capacity(raw.len());
-        write_array(&array, found.delim, &mut text);
-        Ok(text)
-    }
+/// An array of JSON in the form that is PostgreSQL's for arrays.
+fn array_text(ty: PgType, raw: &str) -> Result<String, DatumError> {
+    let Some(found) = info(ty) else {
+        return Ok(raw.to_owned());
+    };
+    let mut reading = Reading {
+        elem: found.elem,
+        lengths: Vec::new(),
+        innermost: None,
+        elements: Vec::new(),
+    };
+    reading.level(raw, 0)?;
+    let lengths = reading.lengths.iter().flatten();
+    let array = Array {
+        dimensions: lengths.map(|length| (*length, 1)).collect(),
+        elements: reading.elements,
+    };
+    let mut text = String::with_capacity(raw.len());
+    write_array(&array, found.delim, &mut text);
+    Ok(text)
 }
 
 /// Whether PostgreSQL writes values of `ty` in braces.
@@ -186,13 +186,12 @@ impl Reading {
             return self.level(raw, depth + 1);
         }
         if *self.innermost.get_or_insert(depth) != depth {
-            return Err(ragged());
+            return Err(not_an_array());
         }
         let is_json = matches!(self.elem, PgType::JSON | PgType::JSONB);
         self.elements.push(match value {
             Value::Null => None,
             Value::String(inside) if !is_json => Some(unescaped(inside)?.into_owned()),
-            Value::Array(_) if !is_json => return Err(ragged()),
             Value::String(_)
             | Value::Bool(_)
             | Value::Number(_)
@@ -200,6 +199,13 @@ impl Reading {
             | Value::Object(_) => Some(raw.to_owned()),
         });
         Ok(())
+    }
+}
+
+fn not_an_array() -> DatumError {
+    DatumError::Malformed {
+        message: "expected JSON array".to_owned(),
+        detail: String::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! they mean. Reads are cancel-safe: bytes land in the buffer or stay in the socket.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -36,6 +36,8 @@ const HEADER: usize = 5;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Room made before each read of a client that sends much.
 const READ_CHUNK: usize = 64 << 10;
+/// How many pieces of memory one write takes at most.
+const WRITE_SLICES: usize = 64;
 /// What is read at once of a client that does not: no buffer waits for it.
 const SMALL_READ: usize = 4 << 10;
 
@@ -237,10 +239,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        bytes: &mut BytesMut,
+        bytes: &mut impl Buf,
     ) -> Poll<io::Result<()>> {
+        let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+        let num_slices = bytes.chunks_vectored(&mut slices);
+        let slices = slices.get(..num_slices).unwrap_or_default();
         Pin::new(&mut self.io)
-            .poll_write(cx, bytes)
+            .poll_write_vectored(cx, slices)
             .map(|written| match written {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 Ok(num_bytes) => {

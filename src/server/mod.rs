@@ -55,6 +55,7 @@ mod unix_socket;
 mod watched;
 mod work;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,8 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::admin::ServerState;
 use crate::clock::Moment;
-use crate::engine::Databases;
+use crate::engine::{Databases, Engine};
+use crate::fanout::Hub;
 use crate::metrics::DoorCounters;
 use crate::roles::Rights;
 use activity::Sessions;
@@ -211,6 +213,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     databases: Arc<Databases>,
+    /// What the streams of each database share.
+    hubs: BTreeMap<String, Arc<Hub>>,
     options: ServerOptions,
     /// When the server started, unix milliseconds.
     started_unix_ms: u64,
@@ -235,6 +239,12 @@ impl Shared {
             .find_oid(role)
             .map(|role| role.rights)
             .unwrap_or_default()
+    }
+
+    /// What the streams of a database share.
+    fn hub(&self, engine: &Arc<Engine>) -> Arc<Hub> {
+        let known = self.hubs.get(engine.name()).map(Arc::clone);
+        known.unwrap_or_else(|| Arc::new(Hub::new(Arc::clone(engine))))
     }
 
     /// Whether the server stops.
@@ -281,7 +291,12 @@ impl Server {
         // Each session may run one; others wait for their rows to be taken.
         let max_queries = options.max_sessions().saturating_add(MAX_RUNNING_OF_ALL);
         let max_waiting = options.limits.max_unauthenticated_connections;
+        let hubs = databases.all().map(|engine| {
+            let hub = Hub::new(Arc::clone(engine));
+            (engine.name().to_owned(), Arc::new(hub))
+        });
         let shared = Shared {
+            hubs: hubs.collect(),
             databases,
             options,
             started_unix_ms: Moment::now().unix_ms,

@@ -13,8 +13,7 @@ use crate::clock::Moment;
 use crate::engine::{SlotRequest, SlotStart, Subscriber, Subscription};
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::plugins::{Plugin, PluginError, Renderer};
-use crate::relations::RelationStore;
+use crate::plugins::Plugin;
 use crate::slots::{DropError, SlotName};
 use crate::wire::{CommandOption, ReplicationCommand, SnapshotAction, StreamEnd};
 
@@ -190,19 +189,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let name = existing_name(slot)?;
         let subscription = self.subscribe(name.clone(), start).await?;
         let plugin = subscription.slot().plugin.clone();
-        let renderer =
-            start_plugin(&plugin, options, self.engine.relations()).map_err(|error| {
-                PgError::from(error).with_context(format!(
-                    "slot \"{name}\", output plugin \"{plugin}\", in the startup callback"
-                ))
-            })?;
+        let hub = self.shared.hub(&self.engine);
+        let joined = Plugin::parse(&plugin).and_then(|plugin| hub.join(plugin, options));
+        let channel = joined.map_err(|error| {
+            PgError::from(error).with_context(format!(
+                "slot \"{name}\", output plugin \"{plugin}\", in the startup callback"
+            ))
+        })?;
         self.conn.send(&CopyBothResponse::new(0, 0, vec![]));
         let timeout = self
             .state
             .settings(|settings| settings.wal_sender_timeout());
         let signal = self.signal();
         let asked = stream::Asked {
-            renderer,
+            channel,
             timeout,
             standing: self.standing.clone(),
         };
@@ -272,12 +272,4 @@ fn existing_name(slot: &str) -> Result<SlotName, PgError> {
             format!("replication slot \"{slot}\" does not exist"),
         )
     })
-}
-
-fn start_plugin(
-    name: &str,
-    options: &[CommandOption],
-    relations: &RelationStore,
-) -> Result<Renderer, PluginError> {
-    Renderer::start(Plugin::parse(name)?, options, relations.clone())
 }

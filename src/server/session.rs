@@ -154,7 +154,7 @@ pub(super) struct Session<S> {
     pub(super) deadline: Option<Instant>,
     pub(super) statements: PreparedStatements,
     pub(super) portals: Portals,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Set between an extended-query error and the Sync behind it.
     skip_to_sync: bool,
     temporary_slots: TemporarySlots,

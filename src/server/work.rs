@@ -97,7 +97,17 @@ impl Work {
         if tried.is_err() {
             self.definitions.pop();
         }
-        Ok(tried?)
+        let outcome = tried?;
+        self.expect_definitions()?;
+        Ok(outcome)
+    }
+
+    /// The records that come now are rows of the tables as these definitions make them.
+    fn expect_definitions(&mut self) -> Result<(), PgError> {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.expect(&self.definitions)?;
+        }
+        Ok(())
     }
 
     /// Adds changes of roles once it is known that they can be made.
@@ -159,8 +169,12 @@ impl Work {
     pub(super) fn rollback_to(&mut self, n: usize) -> Result<(), PgError> {
         self.savepoints.truncate(n);
         if let Some(&(num_definitions, num_roles)) = self.savepoints.last() {
+            let forgets = self.definitions.len() > num_definitions;
             self.definitions.truncate(num_definitions);
             self.roles.truncate(num_roles);
+            if forgets {
+                self.expect_definitions()?;
+            }
         }
         if let Some(buffer) = &mut self.buffer {
             buffer.rollback_to(n)?;

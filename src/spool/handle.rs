@@ -222,6 +222,12 @@ impl Spool {
         Cursor::new(Arc::clone(self.shared()), since)
     }
 
+    /// A reader after `since` that holds nothing open before it reads from disk, and touches no
+    /// disk before that either.
+    pub fn cursor_at_rest(&self, since: Lsn) -> Cursor {
+        Cursor::at_rest(Arc::clone(self.shared()), since)
+    }
+
     /// Waits for the head to pass `since`.
     pub fn wait_after(&self, since: Lsn) -> HeadWait {
         HeadWait::new(Arc::clone(&self.shared().head), since)

@@ -85,6 +85,25 @@ impl Cursor {
         })
     }
 
+    /// A cursor after `since` that holds nothing open: whether what it wants is still there is
+    /// found out when it reads.
+    pub(super) const fn at_rest(shared: Arc<Shared>, since: Lsn) -> Self {
+        Self {
+            shared,
+            position: since,
+            within: 0,
+            pinned: None,
+            spot: None,
+        }
+    }
+
+    /// Lets go of what it holds open and of what it has read ahead; it reads on where it was. What
+    /// it has not yielded may be pruned then.
+    pub fn rest(&mut self) {
+        self.unpin();
+        self.spot = None;
+    }
+
     /// Next frames from the ring in memory; never touches the disk.
     pub fn read_memory(&mut self, max_bytes: usize) -> Result<MemoryRead, ReadError> {
         let read = lock(&self.shared.ring).read(self.position, self.within, max_bytes);

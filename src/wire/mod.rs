@@ -6,6 +6,7 @@
 mod command;
 pub mod frames;
 mod lexer;
+mod out_queue;
 mod parser;
 mod session;
 mod slot_options;
@@ -14,5 +15,6 @@ mod standby;
 pub use command::{
     CommandError, CommandErrorKind, CommandOption, ReplicationCommand, SnapshotAction,
 };
+pub use out_queue::OutQueue;
 pub use session::{Progress, StreamEnd, StreamSession, StreamState};
 pub use standby::{StandbyMessage, StandbyMessageError};

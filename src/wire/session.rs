@@ -1,7 +1,7 @@
 //! One stream's dialogue: keepalives, acknowledgements, timeouts, the out-buffer.
 //!
-//! [`StreamSession`] encodes whole CopyData messages into its out-buffer; the driver moves bytes
-//! and time. Its invariants:
+//! [`StreamSession`] encodes whole CopyData messages into its out-buffer and takes others that were
+//! encoded for several streams; the driver moves bytes and time. Its invariants:
 //!
 //! - `confirmed <= sent` in every field, always, and neither ever falls;
 //! - every keepalive carries `sent`, so a client that acknowledges what it sees never confirms a
@@ -18,16 +18,17 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 
 use super::frames;
+use super::out_queue::OutQueue;
 use super::standby::{StandbyMessage, StandbyMessageError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 
 /// The out-buffer asks for no more data above this.
 const OUT_BUFFER_FULL: usize = 96 * 1024;
-/// The room that the out-buffer starts with; answers that a client provokes stop here.
+/// Answers that a client provokes stop here.
 const OUT_BUFFER_LIMIT: usize = 128 * 1024;
 /// A keepalive that only tells an idle or filtered client how far things are comes this often.
 const IDLE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -96,7 +97,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct StreamSession {
     phase: Phase,
-    out: BytesMut,
+    out: OutQueue,
     /// The out-buffer held a message so large that its room is worth giving back.
     oversized: bool,
     /// When a message was pushed last.
@@ -127,7 +128,7 @@ impl StreamSession {
     pub fn new(start: Lsn, timeout: Option<Duration>, now: Moment) -> Self {
         let mut session = Self {
             phase: Phase::Running { deadline: None },
-            out: BytesMut::new(),
+            out: OutQueue::default(),
             oversized: false,
             last_pushed: now.steady,
             sent: start,
@@ -175,6 +176,12 @@ impl StreamSession {
         self.is_running() && self.out.len() < OUT_BUFFER_FULL
     }
 
+    /// True when the stream is to end at the next transaction boundary: no more than one
+    /// transaction is to be pushed at a time.
+    pub const fn ends_at_boundary(&self) -> bool {
+        matches!(self.phase, Phase::Running { deadline: Some(_) })
+    }
+
     /// Appends one XLogData message (both LSN fields are `lsn`). A payload larger than the
     /// out-buffer's limit passes alone. Ignored when an end is in sight.
     pub fn push_message(&mut self, lsn: Lsn, payload: &[u8], now: Moment) {
@@ -184,10 +191,7 @@ impl StreamSession {
         }
         self.release_room();
         self.last_pushed = now.steady;
-        if self.out.capacity() == 0 {
-            self.out.reserve(OUT_BUFFER_LIMIT);
-        }
-        match frames::xlog_data(&mut self.out, lsn, payload, now) {
+        match frames::xlog_data(self.out.own(), lsn, payload, now) {
             Ok(()) => {
                 // One large message, or many from one large record.
                 self.oversized |= self.out.len() > 2 * OUT_BUFFER_LIMIT;
@@ -196,6 +200,19 @@ impl StreamSession {
             }
             Err(error) => self.phase = Phase::Ended(StreamEnd::Failed(error.to_string())),
         }
+    }
+
+    /// Appends whole XLogData messages that other streams have, too; `told` is the highest position
+    /// in them. Ignored when an end is in sight.
+    pub fn push_shared(&mut self, messages: Bytes, told: Lsn, now: Moment) {
+        self.latest = now;
+        if !self.is_running() || messages.is_empty() {
+            return;
+        }
+        self.last_pushed = now.steady;
+        self.out.push_shared(messages);
+        self.in_transaction = true;
+        self.told = self.told.max(told);
     }
 
     /// A transaction was written whole (or filtered out): `sent` becomes `end`. While stopping,
@@ -276,7 +293,7 @@ impl StreamSession {
             Phase::Draining { .. } | Phase::Ended(_) => return,
         };
         self.received(now);
-        frames::copy_done(&mut self.out);
+        frames::copy_done(self.out.own());
         self.append_keepalive(false);
         self.phase = Phase::Draining {
             end: StreamEnd::ClientDone,
@@ -343,7 +360,7 @@ impl StreamSession {
     }
 
     /// Bytes to write to the socket; the driver takes from the front what it wrote.
-    pub fn poll_transmit(&mut self) -> &mut BytesMut {
+    pub fn poll_transmit(&mut self) -> &mut OutQueue {
         self.release_room();
         if self.reply_owed && self.is_running() && self.out.len() < OUT_BUFFER_FULL {
             self.append_keepalive(false);
@@ -431,7 +448,7 @@ impl StreamSession {
     }
 
     fn append_keepalive(&mut self, ask: bool) {
-        frames::keepalive(&mut self.out, self.sent, ask, self.latest);
+        frames::keepalive(self.out.own(), self.sent, ask, self.latest);
         self.told = self.told.max(self.sent);
         self.last_keepalive = self.latest.steady;
         self.reply_owed = false;
@@ -457,14 +474,14 @@ impl StreamSession {
     fn release_idle_room(&mut self, now: Moment) {
         let idle = now.steady.saturating_sub(self.last_pushed);
         if self.out.is_empty() && idle >= IDLE_KEEPALIVE_INTERVAL {
-            self.out = BytesMut::new();
+            self.out = OutQueue::default();
         }
     }
 
     /// Gives back the room of a very large message once it was written out.
     fn release_room(&mut self) {
         if self.oversized && self.out.is_empty() {
-            self.out = BytesMut::with_capacity(OUT_BUFFER_LIMIT);
+            self.out = OutQueue::default();
             self.oversized = false;
         }
     }

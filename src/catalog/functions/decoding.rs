@@ -16,7 +16,7 @@ use crate::datum::{Datum, PgType, parse_array};
 use crate::engine::SlotReader;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
-use crate::plugins::{FrameView, Messages, Plugin, Renderer, parse_bool};
+use crate::plugins::{FrameView, Messages, Plugin, Renderer, Told, parse_bool};
 use crate::spool::{Cursor, Frame, MemoryRead};
 
 /// Frames are read in blocks of about this many bytes.
@@ -122,9 +122,9 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
                 plugin.name()
             ))
         })?;
+    let forced = plugin == Plugin::TestDecoding && options.iter().any(binary);
     if let Some(function) = wanted.text
-        && plugin == Plugin::TestDecoding
-        && options.iter().any(binary)
+        && (plugin.is_binary() || forced)
     {
         return Err(PgError::unsupported(format!(
             "logical decoding output plugin \"{}\" produces binary output, but function \
@@ -154,6 +154,7 @@ fn changes(call: &Call<'_>, args: &[Datum], wanted: Wanted) -> Result<RowStream,
         cursor,
         renderer,
         messages: Messages::default(),
+        told: Told::default(),
         frames: VecDeque::new(),
         rows: VecDeque::new(),
         num_rows: 0,
@@ -219,6 +220,8 @@ struct Changes {
     cursor: Cursor,
     renderer: Renderer,
     messages: Messages,
+    /// The tables that were described in this call.
+    told: Told,
     frames: VecDeque<Frame>,
     /// Rows of the last frame.
     rows: VecDeque<Row>,
@@ -289,11 +292,23 @@ impl Changes {
         };
         self.finished = self.renderer.frame(view, &mut self.messages)?;
         let xid = Datum::Int(i64::from(xid(frame.lsn)));
-        for (lsn, message) in self.messages.iter() {
-            let data = data(message, self.text)?;
-            self.rows.push_back(vec![position(lsn), xid.clone(), data]);
-        }
-        Ok(())
+        // A description comes at the position of the message that it is for.
+        let mut all = Ok(());
+        let mut waiting = Vec::new();
+        let (rows, text) = (&mut self.rows, self.text);
+        self.messages
+            .each_with_descriptions(&mut self.told, |lsn, message| {
+                match (data(message, text), lsn) {
+                    (Err(error), _) => all = Err(error),
+                    (Ok(data), None) => waiting.push(data),
+                    (Ok(data), Some(lsn)) => {
+                        for data in waiting.drain(..).chain([data]) {
+                            rows.push_back(vec![position(lsn), xid.clone(), data]);
+                        }
+                    }
+                }
+            });
+        all
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, PgError> {

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Regex};
 
 use super::args::{array_of, bool_datum, count_datum, invalid, or_null, text, text_datum};
 use super::{Body, Call, Function as F, Row};
 use crate::datum::{Datum, PgType as T};
+use crate::patterns::{self, Flags, PatternError};
 use crate::pgerror::PgError;
 
 /// The functions of this module.
@@ -181,7 +182,10 @@ thread_local! {
 }
 
 /// A compiled expression of our own making, kept for the next row.
-fn compiled(source: String) -> Result<Rc<Regex>, regex::Error> {
+fn compiled(
+    source: String,
+    compile: fn(&str) -> Result<Regex, PatternError>,
+) -> Result<Rc<Regex>, PgError> {
     KEPT.with_borrow_mut(|kept| {
         if let Some(at) = kept.iter().position(|(known, _)| *known == source) {
             let found = kept.remove(at);
@@ -189,7 +193,7 @@ fn compiled(source: String) -> Result<Rc<Regex>, regex::Error> {
             kept.push(found);
             return Ok(regex);
         }
-        let regex = Rc::new(RegexBuilder::new(&source).size_limit(4 << 20).build()?);
+        let regex = Rc::new(compile(&source)?);
         if kept.len() >= NUM_KEPT {
             kept.remove(0);
         }
@@ -198,34 +202,9 @@ fn compiled(source: String) -> Result<Rc<Regex>, regex::Error> {
     })
 }
 
-/// A LIKE pattern as a regular expression.
-fn like_source(pattern: &str, ignore_case: bool) -> Result<String, PgError> {
-    let mut source = if ignore_case {
-        "(?si)^".to_owned()
-    } else {
-        "(?s)^".to_owned()
-    };
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '%' => source.push_str(".*"),
-            '_' => source.push('.'),
-            '\\' => {
-                let escaped = characters.next().ok_or_else(|| {
-                    PgError::error("22025", "LIKE pattern must not end with escape character")
-                })?;
-                source.push_str(&regex::escape(escaped.encode_utf8(&mut [0; 4])));
-            }
-            plain => source.push_str(&regex::escape(plain.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    source.push('$');
-    Ok(source)
-}
-
 fn is_like(args: &[Datum], ignore_case: bool) -> Result<bool, PgError> {
-    let regex = compiled(like_source(text(args, 1)?, ignore_case)?)
-        .map_err(|_| PgError::error("54000", "LIKE pattern is too long"))?;
+    let source = patterns::like(text(args, 1)?, ignore_case)?;
+    let regex = compiled(source, patterns::compile_like)?;
     Ok(regex.is_match(text(args, 0)?))
 }
 
@@ -273,130 +252,8 @@ fn like_escape(_: &Call<'_>, args: &[Datum]) -> Result<Datum, PgError> {
     Ok(text_datum(out))
 }
 
-/// How an expression is to be used, from the letters of its flags.
-#[derive(Default)]
-struct Flags {
-    global: bool,
-    /// In the words of the regex crate.
-    letters: String,
-    literal: bool,
-}
-
-impl Flags {
-    fn parse(text: &str) -> Result<Self, PgError> {
-        let mut flags = Self {
-            letters: "s".to_owned(),
-            ..Self::default()
-        };
-        for letter in text.chars() {
-            match letter {
-                'g' => flags.global = true,
-                'i' => flags.letters.push('i'),
-                'c' => flags.letters = flags.letters.replace('i', ""),
-                // Newlines matter: they end a line, and `.` does not match them.
-                'n' | 'm' => flags.letters = flags.letters.replace('s', "m"),
-                'w' => flags.letters.push('m'),
-                'p' => flags.letters = flags.letters.replace('s', ""),
-                's' => {}
-                'x' => flags.letters.push('x'),
-                'q' => flags.literal = true,
-                'e' | 't' => {}
-                other => {
-                    let message = format!("invalid regular expression option: \"{other}\"");
-                    return Err(invalid(message));
-                }
-            }
-        }
-        Ok(flags)
-    }
-}
-
 fn expression(pattern: &str, flags: &Flags) -> Result<Rc<Regex>, PgError> {
-    let mut pattern = pattern;
-    let mut letters = flags.letters.clone();
-    let mut literal = flags.literal;
-    // Directors of the whole expression.
-    if let Some(rest) = pattern.strip_prefix("***=") {
-        literal = true;
-        pattern = rest;
-    } else if let Some(rest) = pattern.strip_prefix("***:") {
-        pattern = rest;
-    }
-    if let Some((options, rest)) = pattern
-        .strip_prefix("(?")
-        .and_then(|rest| rest.split_once(')'))
-        && !options.is_empty()
-        && options.bytes().all(|b| b.is_ascii_lowercase())
-    {
-        letters = Flags::parse(options)?.letters;
-        pattern = rest;
-    }
-    let body = if literal {
-        regex::escape(pattern)
-    } else {
-        translated(pattern)?
-    };
-    compiled(format!("(?{letters}){body}")).map_err(|error| bad_expression(&error))
-}
-
-fn bad_expression(error: &regex::Error) -> PgError {
-    // The last line of the crate's report says what is wrong.
-    let told = error.to_string();
-    let what = told
-        .lines()
-        .last()
-        .unwrap_or("")
-        .trim_start_matches("error: ");
-    let what = match what {
-        "unclosed group" | "unopened group" => "parentheses () not balanced",
-        "unclosed character class" => "brackets [] not balanced",
-        "repetition operator missing expression" => "quantifier operand invalid",
-        "unclosed counted repetition" => "braces {} not balanced",
-        other => other,
-    };
-    PgError::error("2201B", format!("invalid regular expression: {what}"))
-}
-
-/// PostgreSQL's notation where it differs from the crate's: word borders, and `[[:<:]]`.
-/// References back and looking ahead have no counterpart.
-fn translated(pattern: &str) -> Result<String, PgError> {
-    let unsupported = |what: &str| {
-        PgError::unsupported(format!("{what} in regular expressions is not supported"))
-    };
-    if ["(?=", "(?!", "(?<=", "(?<!"]
-        .iter()
-        .any(|ahead| pattern.contains(ahead))
-    {
-        return Err(unsupported("looking around"));
-    }
-    let pattern = pattern.replace("[[:<:]]", "\\m").replace("[[:>:]]", "\\M");
-    let mut out = String::with_capacity(pattern.len());
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        if character != '\\' {
-            out.push(character);
-            continue;
-        }
-        match characters.next() {
-            None => {
-                let message = "invalid regular expression: invalid escape \\ sequence";
-                return Err(PgError::error("2201B", message));
-            }
-            Some('m') => out.push_str("\\b{start}"),
-            Some('M') => out.push_str("\\b{end}"),
-            Some('y') => out.push_str("\\b"),
-            Some('Y') => out.push_str("\\B"),
-            Some('Z') => out.push_str("\\z"),
-            Some('1'..='9') => return Err(unsupported("a reference back")),
-            Some('0') => out.push_str("\\x00"),
-            Some(escaped) if escaped.is_ascii_alphabetic() => {
-                out.push('\\');
-                out.push(escaped);
-            }
-            Some(plain) => out.push_str(&regex::escape(plain.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    Ok(out)
+    compiled(patterns::expression(pattern, flags)?, patterns::compile)
 }
 
 /// The expression of the second argument with flags of the argument at `flags_at`.

@@ -1,6 +1,7 @@
 //! Why a row filter has no value for a row.
 
 use crate::datum::DatumError;
+use crate::patterns::PatternError;
 
 /// Why a row filter has no value for a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -8,18 +9,18 @@ pub enum EvaluationError {
     /// 22012
     #[error("division by zero")]
     DivisionByZero,
-    /// A result does not fit (22003, 22008); the message says what.
+    /// A number does not fit (22003); the message says which.
     #[error("{0}")]
     OutOfRange(String),
     /// A date does not fit (22008).
     #[error("{0}")]
-    DateOutOfRange(String),
-    /// A pattern of LIKE that ends with a backslash (22025).
-    #[error("LIKE pattern must not end with escape character")]
-    LikeEscape,
-    /// A regular expression that is none, or is more than can be evaluated here (2201B).
-    #[error("invalid regular expression: {0}")]
-    Regex(String),
+    DateOutOfRange(&'static str),
+    /// What is no number becomes none (0A000).
+    #[error("{0}")]
+    NotANumber(String),
+    /// A pattern is none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
     /// A value is none of its type.
     #[error(transparent)]
     Datum(#[from] DatumError),

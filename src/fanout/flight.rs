@@ -1,0 +1,56 @@
+//! A piece that somebody makes while others wait for it.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use super::piece::Piece;
+use super::reader::Failure;
+
+/// What came of it: a piece, or that there is nothing at that place; `None` when it was given up.
+pub(crate) type Landed = Option<Result<Option<Arc<Piece>>, Failure>>;
+
+/// A piece that somebody makes.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    landed: Arc<Notify>,
+    outcome: OnceLock<Result<Option<Arc<Piece>>, Failure>>,
+}
+
+impl Flight {
+    /// Waits for it. What comes of it is not missed from now on.
+    pub(super) fn wait(self: &Arc<Self>) -> FlightWait {
+        FlightWait {
+            flight: Arc::clone(self),
+            landed: Box::pin(Arc::clone(&self.landed).notified_owned()),
+        }
+    }
+
+    /// Tells all who wait; `None` that it was given up.
+    pub(super) fn land(&self, outcome: Landed) {
+        if let Some(outcome) = outcome {
+            // The first counts, and there is only one.
+            drop(self.outcome.set(outcome));
+        }
+        self.landed.notify_waiters();
+    }
+}
+
+/// Waits for a piece that somebody else makes.
+#[derive(Debug)]
+pub(crate) struct FlightWait {
+    flight: Arc<Flight>,
+    landed: Pin<Box<OwnedNotified>>,
+}
+
+impl Future for FlightWait {
+    type Output = Landed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Landed> {
+        let landed = self.landed.as_mut().poll(cx);
+        landed.map(|()| self.flight.outcome.get().cloned())
+    }
+}
