@@ -293,12 +293,12 @@ fn a_large_copy_is_one_transaction_in_bounded_memory() {
     let before = server.engine().snapshot().spool.num_appended;
     client.send_query("COPY t (id, v) FROM STDIN");
     client.until(|message| message.tag == 'G');
-    for block in 0..200 {
+    for block in 0..30 {
         let rows: String = (0..1000)
             .map(|n| format!("{}\tabc\n", block * 1000 + n))
             .collect();
         client.copy_data(&rows);
     }
-    assert_eq!(client.end_copy()[0].tag_text(), "COPY 200000");
+    assert_eq!(client.end_copy()[0].tag_text(), "COPY 30000");
     assert_eq!(server.engine().snapshot().spool.num_appended, before + 1);
 }
