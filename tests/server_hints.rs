@@ -27,14 +27,14 @@ fn statements_that_are_not_answered_name_those_that_are() {
     for query in ["VACUUM", "CREATE INDEX ON a (b)", "SET ROLE a"] {
         assert!(hint(&mut client, query).starts_with("pgspool answers SELECT"));
     }
-    let copy = "Publish with COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson).";
     for query in [
         "INSERT INTO orders VALUES (1)",
         "COPY orders FROM STDIN",
         "COPY pgspool.changes FROM STDIN",
         "COPY pgspool.changes TO STDOUT",
     ] {
-        assert_eq!(hint(&mut client, query), copy, "{query}");
+        let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson).";
+        assert!(hint(&mut client, query).ends_with(copy), "{query}");
     }
 }
 
