@@ -163,7 +163,7 @@ impl RowCheck {
         if self.pending.is_empty() {
             return Ok(self.relations.current());
         }
-        self.relations.behind(&self.pending).map(Arc::new)
+        self.relations.after_all(&self.pending).map(Arc::new)
     }
 
     fn use_set(&mut self, set: Arc<RelationSet>) {

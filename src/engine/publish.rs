@@ -143,7 +143,7 @@ impl Engine {
         let set = if commands.is_empty() {
             self.relations.current()
         } else {
-            Arc::new(self.relations.behind(commands)?)
+            Arc::new(self.relations.after_all(commands)?)
         };
         let holds = check.holds_under(&set, collections);
         if holds && commands.is_empty() {

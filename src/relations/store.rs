@@ -169,7 +169,7 @@ impl RelationStore {
     }
 
     /// What there is behind several commands. Nothing is changed.
-    pub fn behind(&self, commands: &[Command]) -> Result<RelationSet, DefineError> {
+    pub fn after_all(&self, commands: &[Command]) -> Result<RelationSet, DefineError> {
         let mut draft = self.writer().draft();
         for command in commands {
             run(&mut draft, command)?;

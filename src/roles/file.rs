@@ -160,7 +160,7 @@ mod tests {
             ..RoleChanges::default()
         };
         let commands = [create("owner", owner), create("The \"app\"\n", app)];
-        RoleSet::default().behind(&commands).unwrap()
+        RoleSet::default().after_all(&commands).unwrap()
     }
 
     #[test]

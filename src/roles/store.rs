@@ -115,7 +115,7 @@ impl Roles {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.check()?;
         let current = self.current();
-        let next = Arc::new(current.behind(commands)?);
+        let next = Arc::new(current.after_all(commands)?);
         if next != current || writer.is_new {
             writer.write(&next)?;
             let visible = self.visible.write();

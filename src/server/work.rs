@@ -69,7 +69,7 @@ impl Work {
             return relations.current();
         }
         // What somebody else changed in between is told at COMMIT.
-        let seen = relations.behind(&self.definitions);
+        let seen = relations.after_all(&self.definitions);
         seen.map_or_else(|_| relations.current(), Arc::new)
     }
 
@@ -118,7 +118,7 @@ impl Work {
     ) -> Result<(), PgError> {
         let before = self.roles.len();
         self.roles.extend_from_slice(commands);
-        let tried = match roles.current().behind(&self.roles) {
+        let tried = match roles.current().after_all(&self.roles) {
             Ok(_) if self.is_beside_roles() => Err(roles_with_others()),
             tried => tried.map(|_| ()).map_err(PgError::from),
         };
@@ -131,7 +131,7 @@ impl Work {
     /// The roles as the transaction sees them.
     pub(super) fn roles_seen(&self, roles: &Roles) -> Arc<RoleSet> {
         let current = roles.current();
-        match current.behind(&self.roles) {
+        match current.after_all(&self.roles) {
             Ok(seen) if !self.roles.is_empty() => Arc::new(seen),
             // What somebody else changed in between is told at COMMIT.
             Ok(_) | Err(_) => current,

@@ -39,7 +39,7 @@ fn host(user: &str) -> Arc<TestHost> {
         create("pub", with(|changes| changes.publish = Some(true))),
         create("mon", with(|changes| changes.monitor = Some(true))),
     ];
-    roles = roles.behind(&commands).unwrap();
+    roles = roles.after_all(&commands).unwrap();
     host.sessions[0].role = roles.find(user).unwrap().oid;
     host.sessions[0].user = user.to_owned();
     host.roles = Arc::new(roles);
