@@ -269,6 +269,33 @@ class Subscription(PublisherTest):
         self.holds("growing", "SELECT * FROM items ORDER BY id", [
             (1, "one", 1), (2, "two", None), (3, "three", 3), (4, None, 4)])
 
+    def test_a_table_of_full_identity_is_followed_by_its_key(self):
+        self.both("CREATE TABLE items (id int PRIMARY KEY, name text)",
+                  "ALTER TABLE items REPLICA IDENTITY FULL")
+        self.publisher.sql("CREATE PUBLICATION shop FOR TABLE items")
+        self.subscriber.subscribe("whole", "shop")
+        self.publisher.sql("INSERT INTO items VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')",
+                           "UPDATE items SET name = 'A' WHERE id = 1",
+                           "UPDATE items SET id = 20 WHERE id = 2",
+                           "UPDATE items SET id = 40, name = 'D' WHERE id = 4",
+                           "DELETE FROM items WHERE id = 3")
+        self.holds("whole", "SELECT * FROM items ORDER BY id",
+                   [(1, "A"), (20, "b"), (40, "D")])
+
+    def test_odd_names_and_a_key_that_is_an_index(self):
+        self.both('CREATE SCHEMA "Odd"',
+                  'CREATE TABLE "Odd"."It ems"'
+                  ' (id int PRIMARY KEY, "Co de" text NOT NULL UNIQUE, name text)',
+                  'ALTER TABLE "Odd"."It ems" REPLICA IDENTITY USING INDEX "It ems_Co de_key"')
+        self.publisher.sql('CREATE PUBLICATION "Shop 1" FOR TABLES IN SCHEMA "Odd"',
+                           "CREATE PUBLICATION other FOR ALL TABLES WITH (publish = 'insert')")
+        self.subscriber.subscribe("odd", '"Shop 1", other', binary="true")
+        table = '"Odd"."It ems"'
+        self.publisher.sql(f"INSERT INTO {table} VALUES (1, 'a', 'x'), (2, 'b', 'y')",
+                           f"UPDATE {table} SET name = 'z', \"Co de\" = 'c' WHERE \"Co de\" = 'a'",
+                           f"DELETE FROM {table} WHERE \"Co de\" = 'b'")
+        self.holds("odd", f"SELECT * FROM {table}", [(1, "c", "z")])
+
     def test_a_collection_that_nobody_declared_is_a_table(self):
         if self.publisher.real:
             return
