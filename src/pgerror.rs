@@ -555,6 +555,7 @@ impl From<PublishError> for PgError {
                      soon as there is space again.",
                 ),
             PublishError::Row(error) => (*error).into(),
+            PublishError::Identity(error) => (*error).into(),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \

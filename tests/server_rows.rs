@@ -139,6 +139,42 @@ fn a_document_that_does_not_fit_is_refused_and_nothing_of_its_batch_is_stored() 
 }
 
 #[test]
+fn a_change_that_no_subscriber_could_place_is_refused_while_its_table_is_published() {
+    let server = TestServer::start();
+    let mut client = server.session();
+    run(
+        &mut client,
+        &["CREATE TABLE items (id int, qty int)", "BEGIN"],
+    );
+    let update = good(1).replace("insert", "update");
+    let delete = good(1).replace("insert", "delete");
+    // Nobody is told of it: `test_decoding` and `json` need no key.
+    assert_eq!(copy(&mut client, &update), "COPY 1");
+    run(
+        &mut client,
+        &["COMMIT", "CREATE PUBLICATION p FOR TABLE items"],
+    );
+    let refused = copy(&mut client, &(good(1) + &update));
+    let words = "55000 cannot update table \"items\" because it does not have a replica identity \
+                 and publishes updates";
+    assert!(refused.starts_with(words), "{refused}");
+    let refused = copy(&mut client, &delete);
+    let words = "55000 cannot delete from table \"items\" because it does not have a replica \
+                 identity and publishes deletes";
+    assert!(refused.starts_with(words), "{refused}");
+    run(&mut client, &["ALTER TABLE items REPLICA IDENTITY FULL"]);
+    assert_eq!(copy(&mut client, &(update + &delete)), "COPY 2");
+    run(
+        &mut client,
+        &[
+            "ALTER TABLE items REPLICA IDENTITY NOTHING",
+            "ALTER PUBLICATION p SET (publish = 'insert')",
+        ],
+    );
+    assert_eq!(copy(&mut client, &delete), "COPY 1");
+}
+
+#[test]
 fn a_block_sees_its_own_definitions_and_its_commit_those_of_others() {
     let server = TestServer::start();
     let mut client = server.session();

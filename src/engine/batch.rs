@@ -215,7 +215,7 @@ impl Batch {
         self.check.start_again(set);
         for piece in &self.pieces {
             let record = piece.encoded(&self.bytes);
-            self.check.row(record).map_err(PublishError::row)?;
+            self.check.row(record)?;
         }
         Ok(())
     }

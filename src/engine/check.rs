@@ -1,4 +1,5 @@
-//! Whether records that are about to be stored are rows of their tables.
+//! Whether records that are about to be stored are rows of their tables, and say which row they
+//! change where a publication must tell.
 //!
 //! A record is checked when it is pushed, under the definitions that are there then, and again
 //! when it is queued if those of its table changed in between: from that second look until it is
@@ -12,8 +13,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::PublishError;
 use super::define::{Collections, name};
 use super::producers::Producers;
-use crate::change::Fields;
+use crate::change::{Fields, Operation};
 use crate::lsn::Lsn;
+use crate::publications::{IdentityError, RowOperation, check_publishable};
 use crate::relations::{Command, DefineError, RelationSet, RelationStore};
 use crate::rows::{RecordReader, RowError};
 
@@ -40,6 +42,21 @@ pub(super) struct Encoded<'a> {
     pub(super) json: &'a [u8],
     /// Where they go.
     pub(super) lsn_at: usize,
+}
+
+/// Why a record is not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Unfit {
+    /// It is no row of its table.
+    Row(RowError),
+    /// Its table is published and has nothing that says which row it changes.
+    Identity(IdentityError),
+}
+
+impl From<RowError> for Unfit {
+    fn from(error: RowError) -> Self {
+        Self::Row(error)
+    }
 }
 
 /// Checks the records of a batch or block.
@@ -106,10 +123,10 @@ impl RowCheck {
         // Somebody may have made it a row of its table meanwhile.
         let seen = self.seen()?;
         if seen == self.set {
-            return Err(PublishError::row(error));
+            return Err(error.into());
         }
         self.use_set(seen);
-        self.row(record).map_err(PublishError::row)
+        Ok(self.row(record)?)
     }
 
     /// Whether records of `collections` that were checked are rows of their tables under `set`,
@@ -117,7 +134,9 @@ impl RowCheck {
     pub(super) fn holds_under(&self, set: &Arc<RelationSet>, collections: &Collections) -> bool {
         let same = |name: &str| match set.relation_of_collection(name) {
             Some(table) if table.declared => {
-                !self.mixed && self.set.relation_of_collection(name) == Some(table)
+                !self.mixed
+                    && self.set.relation_of_collection(name) == Some(table)
+                    && self.set.publications == set.publications
             }
             Some(_) | None => true,
         };
@@ -132,7 +151,7 @@ impl RowCheck {
     }
 
     /// Looks at a record again, or at one whose collection is known to be declared.
-    pub(super) fn row(&mut self, record: Encoded<'_>) -> Result<(), RowError> {
+    pub(super) fn row(&mut self, record: Encoded<'_>) -> Result<(), Unfit> {
         let (before, behind) = record
             .json
             .split_at_checked(record.lsn_at)
@@ -145,7 +164,8 @@ impl RowCheck {
         let Ok(fields) = Fields::decode(&self.whole) else {
             return Ok(());
         };
-        let read = self.reader.check(&fields, &self.set);
+        let read = self.reader.check(&fields, &self.set).map_err(Unfit::from);
+        let read = read.and_then(|()| self.changes_known_row(&fields));
         match &fields.numbered {
             // It is left out, so it need not be a row any more.
             Some(numbered)
@@ -155,6 +175,23 @@ impl RowCheck {
                 Ok(())
             }
             Some(_) | None => read,
+        }
+    }
+
+    /// Refuses a change of a row that subscribers could not find.
+    fn changes_known_row(&self, fields: &Fields<'_>) -> Result<(), Unfit> {
+        let operation = match fields.operation {
+            Operation::Update => RowOperation::Update,
+            Operation::Delete => RowOperation::Delete,
+            Operation::Insert | Operation::Refresh | Operation::Truncate | Operation::Message => {
+                return Ok(());
+            }
+        };
+        match self.set.relation_of_collection(&fields.collection) {
+            Some(table) if table.declared => {
+                check_publishable(&self.set, table, operation).map_err(Unfit::Identity)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -192,10 +229,15 @@ impl RowCheck {
     }
 }
 
-impl PublishError {
-    pub(super) fn row(error: RowError) -> Self {
-        debug_assert_eq!(error.lsn, Lsn::ZERO);
-        Self::Row(Box::new(error))
+impl From<Unfit> for PublishError {
+    fn from(error: Unfit) -> Self {
+        match error {
+            Unfit::Row(error) => {
+                debug_assert_eq!(error.lsn, Lsn::ZERO);
+                Self::Row(Box::new(error))
+            }
+            Unfit::Identity(error) => Self::Identity(Box::new(error)),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::change::{EncodeError, ProducerName};
 use crate::lsn::Lsn;
+use crate::publications::IdentityError;
 use crate::relations::{DefineError, RelationStoreError};
 use crate::replicas::CommitSettingsError;
 use crate::resume::AheadOfHead;
@@ -154,6 +155,9 @@ pub enum PublishError {
     /// transaction.
     #[error(transparent)]
     Row(Box<RowError>),
+    /// Its table is published and has no replica identity that says which row it changes.
+    #[error(transparent)]
+    Identity(Box<IdentityError>),
     /// The record cannot be stored in a way that reads back.
     #[error(transparent)]
     Encode(#[from] EncodeError),

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::check::RowCheck;
+use super::check::{RowCheck, Unfit};
 use super::define::Collections;
 use super::producers::{Numbering, ProducerSnapshot};
 use super::replay::Replay;
@@ -11,7 +11,6 @@ use super::transaction::{Numbers, TransactionBuffer, failed, size};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
 use crate::relations::Command;
-use crate::rows::RowError;
 use crate::spool::{DraftSource, Drafts, StreamedUnit, Unit};
 
 /// A block on its way to the writer.
@@ -23,7 +22,7 @@ enum Work {
 /// What a second look at a block's records found.
 enum Looked {
     Unreadable(io::Error),
-    Row(RowError),
+    Unfit(Unfit),
 }
 
 impl From<io::Error> for Looked {
@@ -152,11 +151,11 @@ impl Engine {
         check.start_again(set);
         let looked = replay.look(|record| match holds {
             true => Ok(()),
-            false => check.row(record).map_err(Looked::Row),
+            false => check.row(record).map_err(Looked::Unfit),
         });
         looked.map_err(|error| match error {
             Looked::Unreadable(error) => failed("read")(error),
-            Looked::Row(error) => PublishError::row(error),
+            Looked::Unfit(error) => error.into(),
         })
     }
 
