@@ -5,10 +5,14 @@ use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use pgspool::change::{self, ChangeRecord};
+use pgspool::datum::PgType;
 use pgspool::disk::RealDisk;
 use pgspool::lsn::Lsn;
 use pgspool::plugins::{FrameView, Messages, Plugin, Renderer};
-use pgspool::relations::RelationStore;
+use pgspool::relations::{
+    Command, CreateTable, NewColumn, NewKey, PublicationOptions, PublicationTarget, RelationStore,
+    TableName,
+};
 use pgspool::sources::ndjson::encode_line;
 use pgspool::spool::frame;
 
@@ -105,5 +109,73 @@ fn render(bencher: Bencher<'_, '_>, plugin: &str) {
             payload: black_box(&payload),
         };
         renderer.frame(frame, &mut messages)
+    });
+}
+
+/// A table of three columns and a publication of all tables.
+fn declared(folder: &std::path::Path) -> RelationStore {
+    let path = folder.join("relations.json");
+    let relations = RelationStore::open(std::sync::Arc::new(RealDisk), &path).unwrap();
+    let column = |name: &str, column_type| NewColumn {
+        name: name.to_owned(),
+        column_type,
+        typmod: -1,
+        not_null: false,
+    };
+    let table = Command::CreateTable(CreateTable {
+        table: TableName {
+            schema: None,
+            name: "orders".to_owned(),
+            position: 1,
+        },
+        if_not_exists: false,
+        columns: vec![
+            column("id", PgType::INT8),
+            column("qty", PgType::INT4),
+            column("price", PgType::NUMERIC),
+        ],
+        keys: vec![NewKey {
+            name: None,
+            columns: vec!["id".to_owned()],
+            primary: true,
+            position: 1,
+        }],
+    });
+    let publication = Command::CreatePublication {
+        name: "p".to_owned(),
+        target: PublicationTarget::AllTables,
+        options: PublicationOptions::default(),
+    };
+    for command in [table, publication] {
+        relations.apply(&command, Lsn::new(1)).unwrap();
+    }
+    relations
+}
+
+/// A row of a declared table in pgoutput: reading the record and the document, and the message.
+#[divan::bench(args = [false, true])]
+fn render_pgoutput(bencher: Bencher<'_, '_>, is_binary: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let relations = declared(folder.path());
+    let record = record().with_entity(b"{\"id\":42,\"qty\":42,\"price\":\"19.99\"}".to_vec());
+    let payload = Bytes::from(change::encode(&record).unwrap());
+    let option = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+    let options = [
+        option("proto_version", "1"),
+        option("publication_names", "p"),
+        option("binary", if is_binary { "on" } else { "off" }),
+    ];
+    let mut renderer = Renderer::start(Plugin::Pgoutput, &options, relations).unwrap();
+    let mut messages = Messages::default();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        messages.clear();
+        let frame = FrameView {
+            end_lsn: Lsn::new(0x100_0100),
+            term: 1,
+            timestamp_ms: 7,
+            payload: black_box(&payload),
+        };
+        renderer.frame(frame, &mut messages).unwrap();
+        assert!(messages.len() == 3);
     });
 }

@@ -60,7 +60,7 @@ def main(port, folder, slot, publication):
         },
         handler=Printer(),
         # Less time to start, and no more memory than it needs.
-        jvm_opts=["-Xms64m", "-Xmx256m", "-XX:TieredStopAtLevel=1"],
+        jvm_opts=["-Xmx256m", "-XX:TieredStopAtLevel=1"],
     )
 
     def stop():

@@ -3,11 +3,12 @@
 `PGSPOOL_PUBLISHER=postgresql` chooses the latter. Both take the same SQL.
 """
 
+import json
 import os
+import pathlib
 import shutil
 import signal
 import tempfile
-import pathlib
 import time
 import unittest
 
@@ -104,3 +105,9 @@ def eventually(holds, what, patience=PATIENCE):
             raise AssertionError(f"waited {patience} s for {what}")
         time.sleep(0.05)
     return said
+
+
+def publish(connection, records):
+    """Gives pgspool change records as documents."""
+    with connection.cursor().copy("COPY pgspool.changes FROM STDIN (FORMAT ndjson)") as copy:
+        copy.write("".join(json.dumps(record) + "\n" for record in records))

@@ -51,10 +51,11 @@ def transactions(groups):
 class Client:
     """A running client. `next()` is its next event."""
 
-    def __init__(self, command, password):
+    def __init__(self, command, password, folder=None):
         self.process = subprocess.Popen(
             [str(part) for part in command],
             env={**os.environ, "PGPASSWORD": password},
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -81,6 +82,15 @@ class Client:
         if line is None:
             raise AssertionError(f"no more events:\n{''.join(self.said)}")
         return json.loads(line)
+
+    def rest(self):
+        """What a client that has ended said before."""
+        self.process.wait(PATIENCE)
+        events = []
+        while (line := self.lines.get(timeout=PATIENCE)) is not None:
+            if line.endswith("\n"):  # its last one may be cut
+                events.append(json.loads(line))
+        return events
 
     def wait_for(self, op):
         event = self.next()

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from postgres import Postgres
-from publisher import Publisher, PublisherTest, eventually
+from publisher import PublisherTest, eventually, publish
 from server import USER
 
 CHANGES = int(os.environ.get("PGSPOOL_CHANGES", "10000"))
@@ -255,6 +255,74 @@ class Subscription(PublisherTest):
         self.holds("binaries", "SELECT mood::text, size, tags, counts FROM kinds WHERE id = 1",
                    [("sad", 7, ["z"], [1, None, -3])])
 
+    def test_a_table_that_gets_columns_is_described_again(self):
+        self.both("CREATE TABLE items (id int PRIMARY KEY, name text)")
+        self.publisher.sql("CREATE PUBLICATION shop FOR ALL TABLES")
+        self.subscriber.subscribe("growing", "shop")
+        self.publisher.sql("INSERT INTO items VALUES (1, 'one'), (2, 'two')")
+        self.subscriber.sql("ALTER TABLE items ADD COLUMN more int")
+        self.publisher.sql("ALTER TABLE items ADD COLUMN more int",
+                           "INSERT INTO items VALUES (3, 'three', 3)",
+                           "UPDATE items SET more = 1 WHERE id = 1",
+                           "ALTER TABLE items DROP COLUMN name",
+                           "INSERT INTO items VALUES (4, 4)")
+        self.holds("growing", "SELECT * FROM items ORDER BY id", [
+            (1, "one", 1), (2, "two", None), (3, "three", 3), (4, None, 4)])
+
+    def test_a_table_of_full_identity_is_followed_by_its_key(self):
+        self.both("CREATE TABLE items (id int PRIMARY KEY, name text)",
+                  "ALTER TABLE items REPLICA IDENTITY FULL")
+        self.publisher.sql("CREATE PUBLICATION shop FOR TABLE items")
+        self.subscriber.subscribe("whole", "shop")
+        self.publisher.sql("INSERT INTO items VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')",
+                           "UPDATE items SET name = 'A' WHERE id = 1",
+                           "UPDATE items SET id = 20 WHERE id = 2",
+                           "UPDATE items SET id = 40, name = 'D' WHERE id = 4",
+                           "DELETE FROM items WHERE id = 3")
+        self.holds("whole", "SELECT * FROM items ORDER BY id",
+                   [(1, "A"), (20, "b"), (40, "D")])
+
+    def test_odd_names_and_a_key_that_is_an_index(self):
+        self.both('CREATE SCHEMA "Odd"',
+                  'CREATE TABLE "Odd"."It ems"'
+                  ' (id int PRIMARY KEY, "Co de" text NOT NULL UNIQUE, name text)',
+                  'ALTER TABLE "Odd"."It ems" REPLICA IDENTITY USING INDEX "It ems_Co de_key"')
+        self.publisher.sql('CREATE PUBLICATION "Shop 1" FOR TABLES IN SCHEMA "Odd"',
+                           "CREATE PUBLICATION other FOR ALL TABLES WITH (publish = 'insert')")
+        self.subscriber.subscribe("odd", '"Shop 1", other', binary="true")
+        table = '"Odd"."It ems"'
+        self.publisher.sql(f"INSERT INTO {table} VALUES (1, 'a', 'x'), (2, 'b', 'y')",
+                           f"UPDATE {table} SET name = 'z', \"Co de\" = 'c' WHERE \"Co de\" = 'a'",
+                           f"DELETE FROM {table} WHERE \"Co de\" = 'b'")
+        self.holds("odd", f"SELECT * FROM {table}", [(1, "c", "z")])
+
+    def test_a_collection_that_nobody_declared_is_a_table(self):
+        if self.publisher.real:
+            return
+        self.publisher.sql("CREATE PUBLICATION shop FOR ALL TABLES")
+        self.subscriber.sql("CREATE TABLE orders (rid int8 PRIMARY KEY, kind text, entity bytea,"
+                            " document jsonb, metadata jsonb)")
+        order = {"collection": "orders", "kind": "row"}
+        with self.publisher.connect() as connection:
+            # The collection is known when the subscription is made.
+            publish(connection, [{**order, "operation": "insert", "rid": 1}])
+        self.subscriber.subscribe("collector", "shop", binary="true")
+        with self.publisher.connect() as connection:
+            publish(connection, [
+                {**order, "operation": "insert", "rid": 2, "metadata": {"n": 1},
+                 "entity_bytes_hex": b'{"total": 12.50}'.hex()},
+                {**order, "operation": "insert", "rid": 3, "entity_bytes_hex": "00ff"},
+                {**order, "operation": "insert", "rid": 4},
+                {**order, "operation": "update", "rid": 3, "entity_bytes_hex": b"[]".hex()},
+                {**order, "operation": "update", "rid": 2, "metadata": {"n": 2},
+                 "unchanged": ["entity", "document"]},
+                {**order, "operation": "delete", "rid": 4},
+            ])
+        self.holds("collector", "SELECT * FROM orders ORDER BY rid", [
+            (2, "row", b'{"total": 12.50}', {"total": 12.5}, {"n": 2}),
+            (3, "row", b"[]", [], None),
+        ])
+
     def test_a_streaming_subscriber_takes_a_large_transaction(self):
         self.both("CREATE TABLE items (id int PRIMARY KEY, name text)")
         self.publisher.sql("CREATE PUBLICATION shop FOR TABLE items")
@@ -275,12 +343,6 @@ def truncate(publisher, *tables):
         return
     with publisher.connect() as connection:
         publish(connection, [{"operation": "truncate", "collection": table} for table in tables])
-
-
-def publish(connection, records):
-    """Gives pgspool change records as documents."""
-    with connection.cursor().copy("COPY pgspool.changes FROM STDIN (FORMAT ndjson)") as copy:
-        copy.write("".join(json.dumps(record) + "\n" for record in records))
 
 
 # --- 10,000 changes with trouble on either side

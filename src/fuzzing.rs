@@ -5,11 +5,16 @@
 //! A broken promise is a panic.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::change::{self, Payload};
+use crate::disk::RealDisk;
 use crate::hba::{Attempt, HbaRules, IdentMaps};
+use crate::lsn::Lsn;
+use crate::plugins::{FrameView, Messages, Plugin, Renderer};
+use crate::relations::RelationStore;
 use crate::sources::ndjson::{RecordDecoder, record_from_json};
 use crate::spool::frame::{self, Decoded};
 use crate::wire::{ReplicationCommand, StandbyMessage};
@@ -29,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("roles", crate::roles::fuzz_file),
     ("relations", crate::relations::fuzz_file),
     ("change_record", change_record),
+    ("text_decoders", text_decoders),
     ("sql", sql),
     ("hba", hba),
     ("pgoutput", crate::pgoutput::fuzz),
@@ -103,6 +109,60 @@ fn change_record(bytes: &[u8]) {
     let (mut piece, mut out) = (bytes, Vec::new());
     while let Ok(Some(_)) = lines.next(&mut piece, 1, &mut out) {}
     let _refused = lines.finish(1, &mut out);
+}
+
+/// A line `plugin`, tab, `option=value`, tab, ..., and payloads with an empty line between two: what
+/// the decoders write is text, and JSON where it is to be.
+fn text_decoders(bytes: &[u8]) {
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    let line = line.unwrap_or_default();
+    let Some(head) = text(line) else {
+        return;
+    };
+    let mut words = head.split('\t');
+    let plugin = match words.next().map(Plugin::parse) {
+        Some(Ok(plugin @ (Plugin::TestDecoding | Plugin::Wal2Json))) => plugin,
+        Some(Ok(Plugin::Json | Plugin::Pgoutput) | Err(_)) | None => return,
+    };
+    let option = |word: &str| match word.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (word.to_owned(), None),
+    };
+    let options: Vec<_> = words.map(option).collect();
+    let path = std::path::Path::new("/nowhere/relations.json");
+    let relations =
+        RelationStore::open(Arc::new(RealDisk), path).expect("no file is an empty store");
+    let Ok(mut renderer) = Renderer::start(plugin, &options, relations) else {
+        return;
+    };
+    let is_json = plugin == Plugin::Wal2Json && !head.contains("write-in-chunks");
+    let rest = bytes.get(line.len() + 1..).unwrap_or_default();
+    let mut out = Messages::default();
+    for (end, payload) in (1..).zip(between_empty_lines(rest)) {
+        let frame = FrameView {
+            end_lsn: Lsn::new(end * 1000),
+            term: 1,
+            timestamp_ms: end,
+            payload: &Bytes::copy_from_slice(payload),
+        };
+        let _refused = renderer.frame(frame, &mut out);
+    }
+    for (_, message) in out.iter() {
+        assert!(text(message).is_some(), "a message is text");
+        let json = serde_json::from_slice::<serde::de::IgnoredAny>(message);
+        assert!(!is_json || json.is_ok(), "a message is JSON");
+    }
+}
+
+fn between_empty_lines(bytes: &[u8]) -> Vec<&[u8]> {
+    let (mut parts, mut rest) = (Vec::new(), bytes);
+    while let Some(at) = rest.windows(2).position(|two| two == b"\n\n") {
+        let (part, behind) = rest.split_at(at);
+        parts.push(part);
+        rest = behind.get(2..).unwrap_or_default();
+    }
+    parts.push(rest);
+    parts
 }
 
 fn sql(bytes: &[u8]) {

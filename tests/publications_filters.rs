@@ -90,7 +90,6 @@ const COLUMNS: &[(&str, &str, &[&str])] = &[
             "1970-01-01",
             "infinity",
             "-infinity",
-            "0044-03-15 BC",
             "2024-12-31",
         ],
     ),

@@ -15,26 +15,9 @@ fn hint(client: &mut RawClient, query: &str) -> String {
 fn an_unknown_plugin_is_answered_with_those_there_are() {
     let server = TestServer::start();
     let mut client = server.replication();
-    let wanted = "pgspool has the output plugins json and test_decoding.";
+    let wanted = "pgspool has the output plugins json, pgoutput, test_decoding and wal2json.";
     let query = "CREATE_REPLICATION_SLOT s LOGICAL decoderbufs NOEXPORT_SNAPSHOT";
     assert_eq!(hint(&mut client, query), wanted);
-}
-
-#[test]
-fn a_slot_for_pgoutput_can_be_made_and_says_that_it_is_not_read_yet() {
-    let server = TestServer::start();
-    let mut client = server.replication();
-    client.create_slot("s", "pgoutput");
-    let start = "START_REPLICATION SLOT s LOGICAL 0/0 (proto_version '1', publication_names 'p')";
-    for query in [
-        start,
-        "SELECT * FROM pg_logical_slot_peek_binary_changes('s', NULL, NULL)",
-    ] {
-        let answer = client.query(query);
-        let error = answer.iter().find(|message| message.tag == 'E').unwrap();
-        assert_eq!(error.code(), "0A000", "{query}");
-    }
-    assert_eq!(client.query("DROP_REPLICATION_SLOT s")[0].tag, 'C');
 }
 
 #[test]
@@ -44,14 +27,14 @@ fn statements_that_are_not_answered_name_those_that_are() {
     for query in ["VACUUM", "CREATE INDEX ON a (b)", "SET ROLE a"] {
         assert!(hint(&mut client, query).starts_with("pgspool answers SELECT"));
     }
-    let copy = "Publish with COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson).";
     for query in [
         "INSERT INTO orders VALUES (1)",
         "COPY orders FROM STDIN",
         "COPY pgspool.changes FROM STDIN",
         "COPY pgspool.changes TO STDOUT",
     ] {
-        assert_eq!(hint(&mut client, query), copy, "{query}");
+        let copy = "COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson).";
+        assert!(hint(&mut client, query).ends_with(copy), "{query}");
     }
 }
 

@@ -80,8 +80,8 @@ fn the_row_before_is_an_object_or_digits() {
             r#"{{"collection":"u","kind":"row","lsn":64,{old}"operation":"update","rid":1,"term":9,"timestamp":5,"unchanged":["b","a"]}}"#
         )
     };
-    let text = hex::encode(r#"{"id":1.50,"name":"x"}"#);
-    let object = r#"{"name": "x", "id": 1.50}"#;
+    let object = r#"{"name": "x", "id": 1.50, "a": {"b" : []} }"#;
+    let text = hex::encode(object);
     assert_eq!(
         encoded(&line(object)).unwrap(),
         wanted(&format!("\"old\":\"{text}\","))

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value};
+use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use super::{DecodeError, Operation};
@@ -25,7 +26,8 @@ pub(crate) enum Member<'a> {
     Text(Cow<'a, str>),
     List(Vec<Self>),
     Bool(bool),
-    Object(Value),
+    /// An object; of the row before its text, of anything else none.
+    Object(&'a str),
 }
 
 impl<'a> Member<'a> {
@@ -128,11 +130,11 @@ impl<'de> Visitor<'de> for MemberVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         match Value::deserialize(value::MapAccessDeserializer::new(map))? {
             Value::Number(number) => Ok(Member::Number(number)),
-            object @ (Value::Null
+            Value::Null
             | Value::Bool(_)
             | Value::String(_)
             | Value::Array(_)
-            | Value::Object(_)) => Ok(Member::Object(object)),
+            | Value::Object(_) => Ok(Member::Object("")),
         }
     }
 }
@@ -161,6 +163,15 @@ pub(crate) struct RawRecord<'a> {
     pub(crate) transactional: Member<'a>,
     pub(crate) unchanged: Member<'a>,
     pub(crate) unknown: Option<String>,
+}
+
+/// The row before: an object's text is kept as it stands, since a `json` column keeps its own.
+fn old(value: &RawValue) -> Result<Member<'_>, serde_json::Error> {
+    let text = value.get();
+    if text.starts_with('{') {
+        return Ok(Member::Object(text));
+    }
+    serde_json::from_str(text)
 }
 
 impl<'a> RawRecord<'a> {
@@ -229,7 +240,6 @@ impl<'de> Visitor<'de> for RecordVisitor {
                 Key::Kind => &mut record.kind,
                 Key::EntityKind => &mut record.entity_kind,
                 Key::Lsn => &mut record.lsn,
-                Key::Old => &mut record.old,
                 Key::Operation => &mut record.operation,
                 Key::Prefix => &mut record.prefix,
                 Key::Producer => &mut record.producer,
@@ -241,6 +251,10 @@ impl<'de> Visitor<'de> for RecordVisitor {
                 Key::Timestamp => &mut record.timestamp,
                 Key::Transactional => &mut record.transactional,
                 Key::Unchanged => &mut record.unchanged,
+                Key::Old => {
+                    record.old = old(map.next_value()?).map_err(de::Error::custom)?;
+                    continue;
+                }
                 Key::Metadata => {
                     record.metadata = Some(map.next_value()?);
                     continue;

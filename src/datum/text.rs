@@ -258,9 +258,10 @@ pub fn apply_typmod(
             let number = Numeric::parse(&text)?.fit(precision, scale)?;
             Ok(Datum::Text(number.to_string()))
         }
-        (PgType::TIMESTAMP | PgType::TIMESTAMPTZ | PgType::TIME, Datum::Int(us)) => {
-            Ok(Datum::Int(datetime::round_us(us, typmod)))
+        (PgType::TIMESTAMP | PgType::TIMESTAMPTZ, Datum::Int(us)) => {
+            Ok(Datum::Int(datetime::round_timestamp(us, typmod)))
         }
+        (PgType::TIME, Datum::Int(us)) => Ok(Datum::Int(datetime::round_us(us, typmod))),
         (PgType::INTERVAL, Datum::Text(text)) => {
             let interval = Interval::from_stored(&text)
                 .ok_or_else(|| DatumError::Stored("interval".to_owned()))?;

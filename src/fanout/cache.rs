@@ -1,13 +1,17 @@
 //! Pieces that were made, as many as fit into a number of bytes.
 //!
-//! What was used least recently goes first. The newest piece stays whatever its size, so that
-//! those who come for it in the next moment find it.
+//! What was made first goes first, used or not: streams read in order, so that what one behind the
+//! others has just used is of no more use, and what it wants next is older. The newest piece stays
+//! whatever its size, so that those who come for it in the next moment find it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::piece::{Piece, Position};
+
+/// What a piece takes.
+const ONE_MORE: usize = 128 << 10;
 
 /// Which channel's piece, and where it begins.
 pub(super) type PieceKey = (u64, Position);
@@ -18,15 +22,16 @@ pub(super) struct Cache {
     most_bytes: usize,
     bytes: usize,
     kept: BTreeMap<PieceKey, Kept>,
-    /// By their last use, oldest first.
+    /// In the order in which they were made.
     order: BTreeMap<u64, PieceKey>,
-    num_uses: u64,
+    num_made: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     piece: Arc<Piece>,
-    used: u64,
+    /// Its place in the order.
+    made: u64,
     /// Steady time of the last use.
     used_at: Duration,
 }
@@ -39,7 +44,7 @@ impl Cache {
             bytes: 0,
             kept: BTreeMap::new(),
             order: BTreeMap::new(),
-            num_uses: 0,
+            num_made: 0,
         }
     }
 
@@ -56,10 +61,6 @@ impl Cache {
         if key.0 != channel || kept.piece.join(at).is_none() {
             return None;
         }
-        self.num_uses += 1;
-        self.order.remove(&kept.used);
-        self.order.insert(self.num_uses, *key);
-        kept.used = self.num_uses;
         kept.used_at = now;
         Some(Arc::clone(&kept.piece))
     }
@@ -82,7 +83,7 @@ impl Cache {
 
     /// The piece that has to go when one more comes; `None` while there is room.
     pub(super) fn next_to_go(&self) -> Option<(u64, &Piece)> {
-        if self.bytes < self.most_bytes {
+        if self.bytes + ONE_MORE < self.most_bytes {
             return None;
         }
         let key = self.order.values().next()?;
@@ -98,12 +99,12 @@ impl Cache {
     ) -> Vec<Arc<Piece>> {
         let key = (channel, piece.begin());
         let mut gone: Vec<_> = self.remove(key).into_iter().collect();
-        self.num_uses += 1;
+        self.num_made += 1;
         self.bytes += piece.weight();
-        self.order.insert(self.num_uses, key);
+        self.order.insert(self.num_made, key);
         let kept = Kept {
             piece: Arc::clone(piece),
-            used: self.num_uses,
+            made: self.num_made,
             used_at: now,
         };
         self.kept.insert(key, kept);
@@ -131,23 +132,16 @@ impl Cache {
 
     /// Hands out what was not used since.
     pub(super) fn remove_unused(&mut self, since: Duration) -> Vec<Arc<Piece>> {
-        let mut gone = Vec::new();
-        while let Some(oldest) = self.order.values().next().copied() {
-            if self
-                .kept
-                .get(&oldest)
-                .is_some_and(|kept| kept.used_at >= since)
-            {
-                break;
-            }
-            gone.extend(self.remove(oldest));
-        }
-        gone
+        let unused = self.kept.iter().filter(|(_, kept)| kept.used_at < since);
+        let keys: Vec<_> = unused.map(|(key, _)| *key).collect();
+        keys.into_iter()
+            .filter_map(|key| self.remove(key))
+            .collect()
     }
 
     fn remove(&mut self, key: PieceKey) -> Option<Arc<Piece>> {
         let kept = self.kept.remove(&key)?;
-        self.order.remove(&kept.used);
+        self.order.remove(&kept.made);
         self.bytes = self.bytes.saturating_sub(kept.piece.weight());
         Some(kept.piece)
     }

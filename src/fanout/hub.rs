@@ -51,6 +51,8 @@ pub(super) struct State {
     next_id: u64,
     channels: BTreeMap<u64, Shared>,
     cache: Cache,
+    /// When it was looked for what nobody uses (steady time).
+    tidied: Duration,
 }
 
 /// One channel.
@@ -105,6 +107,7 @@ impl Hub {
             next_id: 0,
             channels: BTreeMap::new(),
             cache: Cache::new(most_bytes),
+            tidied: Duration::ZERO,
         };
         Self {
             engine,
@@ -235,6 +238,11 @@ impl Hub {
         };
         let gone = {
             let mut state = self.lock();
+            // Every stream asks for it; once is enough.
+            if now.steady < state.tidied + UNUSED / 10 {
+                return;
+            }
+            state.tidied = now.steady;
             let pieces = state.cache.remove_unused(since);
             let channels = state.channels.values_mut();
             let readers: Vec<_> = channels.flat_map(|of| of.take_unused(since)).collect();

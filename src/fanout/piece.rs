@@ -36,7 +36,7 @@ pub(crate) struct Description {
     /// The table.
     pub(crate) oid: u32,
     /// The messages.
-    pub(crate) messages: Vec<Bytes>,
+    pub(crate) messages: Arc<[Bytes]>,
 }
 
 /// Where a transaction ends in a piece; what is counted is counted from the piece's beginning.
@@ -319,7 +319,7 @@ impl PieceBuilder {
         &mut self,
         messages: &Messages,
         now: Moment,
-        mut describe: impl FnMut(u32, &[Bytes]) -> Arc<Description>,
+        mut describe: impl FnMut(u32, &Arc<[Bytes]>) -> Arc<Description>,
     ) -> Result<(), MessageTooLong> {
         let (before, num_uses) = (self.whole, self.uses.len());
         let mut uses = messages.table_uses().iter().peekable();

@@ -214,14 +214,14 @@ fn is_full(piece: &PieceBuilder, num_read: usize, until: Option<Lsn>) -> bool {
 fn description(
     known: &mut BTreeMap<u32, Arc<Description>>,
     oid: u32,
-    messages: &[Bytes],
+    messages: &Arc<[Bytes]>,
 ) -> Arc<Description> {
     match known.get(&oid) {
-        Some(known) if known.messages == messages => Arc::clone(known),
+        Some(known) if known.messages == *messages => Arc::clone(known),
         Some(_) | None => {
             let description = Arc::new(Description {
                 oid,
-                messages: messages.to_vec(),
+                messages: Arc::clone(messages),
             });
             known.insert(oid, Arc::clone(&description));
             description

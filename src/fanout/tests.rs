@@ -187,7 +187,7 @@ fn scattered_streams_get_everything_and_memory_stays_bounded() {
     // Small ones, and some that are cut into many pieces.
     publish(
         &engine,
-        (0..1500).map(|n| if n % 300 == 7 { 3000 } else { n % 7 + 1 }),
+        (0..400).map(|n| if n % 100 == 7 { 1000 } else { n % 7 + 1 }),
     );
     let hub = Arc::new(Hub::with_most_bytes(Arc::clone(&engine), MOST));
     let seed = Moment::now().unix_ms;
@@ -212,14 +212,8 @@ fn scattered_streams_get_everything_and_memory_stays_bounded() {
             assert!(hub.cached_bytes() <= MOST + (256 << 10));
         }
         for (stream, start) in streams.iter().zip(starts) {
-            let first = reference.ends.partition_point(|end| *end <= start);
-            assert!(
-                reference.ends[first..]
-                    .ends_with(&stream.ends[stream.ends.len().saturating_sub(1)..])
-            );
-            let expected = reference.seen.len() - stream.seen.len();
-            assert_eq!(stream.seen, reference.seen[expected..], "from {start}");
-            assert_eq!(alone(&engine, plugin, start).seen.len(), stream.seen.len());
+            let first = reference.seen.partition_point(|(lsn, _)| *lsn <= start);
+            assert_eq!(stream.seen, reference.seen[first..], "from {start}");
         }
     }
 }
@@ -316,7 +310,7 @@ fn hear(piece: &Piece, at: Position, known: &mut Vec<Arc<Description>>) -> Vec<S
             &mut stream,
             |(_, known), asked| known.iter().rev().find(|d| d.oid == asked.oid) == Some(asked),
             |(heard, known), description| {
-                for message in &description.messages {
+                for message in description.messages.iter() {
                     heard.push(String::from_utf8(message.to_vec()).unwrap());
                 }
                 known.push(Arc::clone(description));
@@ -333,10 +327,10 @@ fn hear(piece: &Piece, at: Position, known: &mut Vec<Arc<Description>>) -> Vec<S
 
 #[test]
 fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
-    let describe = |oid: u32, words: &[Bytes]| {
+    let describe = |oid: u32, words: &Arc<[Bytes]>| {
         Arc::new(Description {
             oid,
-            messages: words.to_vec(),
+            messages: Arc::clone(words),
         })
     };
     let mut builder = PieceBuilder::new(OLDEST);
@@ -351,7 +345,8 @@ fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
         let mut rendered = Messages::default();
         rendered.push(Lsn::new(end - 8), b"begin");
         for (oid, words) in uses {
-            rendered.use_table(*oid, &Arc::from([Bytes::from_static(words.as_bytes())]));
+            let words: Arc<[Bytes]> = Arc::new([Bytes::from_static(words.as_bytes())]);
+            rendered.use_table(*oid, &words);
             rendered.push(Lsn::new(end - 8), format!("row {oid}").as_bytes());
         }
         builder.append(&rendered, now, describe).unwrap();

@@ -77,18 +77,9 @@ impl Message<'_> {
                 write::commit_body(commit, out);
             }
             Self::StreamAbort { xid, subxid, info } => stream_abort(*xid, *subxid, *info, out),
-            Self::BeginPrepare(at) => {
-                out.push(b'b');
-                prepare(at, out)?;
-            }
-            Self::Prepare(at) => {
-                out.extend_from_slice(b"P\0");
-                prepare(at, out)?;
-            }
-            Self::StreamPrepare(at) => {
-                out.extend_from_slice(b"p\0");
-                prepare(at, out)?;
-            }
+            Self::BeginPrepare(at) => prepare(b"b", at, out)?,
+            Self::Prepare(at) => prepare(b"P\0", at, out)?,
+            Self::StreamPrepare(at) => prepare(b"p\0", at, out)?,
             Self::CommitPrepared(at) => commit_prepared(at, out)?,
             Self::RollbackPrepared(at) => rollback_prepared(at, out)?,
         }
@@ -160,7 +151,9 @@ fn stream_abort(xid: u32, subxid: u32, info: Option<AbortInfo>, out: &mut Vec<u8
     }
 }
 
-fn prepare(at: &Prepare<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+/// `head` is the letter, and the flags of those that have some: none are known.
+fn prepare(head: &[u8], at: &Prepare<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.extend_from_slice(head);
     write::lsn(at.prepare_lsn, out);
     write::lsn(at.end_lsn, out);
     out.extend_from_slice(&at.prepare_time.to_be_bytes());

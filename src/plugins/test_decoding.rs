@@ -204,6 +204,9 @@ fn write_message(transactional: bool, prefix: &str, content: &[u8], text: &mut V
     }
 }
 
+/// What PostgreSQL prints for a value that an update left as it was and that is not sent again.
+const UNCHANGED: &[u8] = b"unchanged-toast-datum";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nulls {
     Shown,
@@ -223,9 +226,15 @@ fn write_row(table: &Relation, row: &Row, nulls: Nulls, text: &mut Vec<u8>) {
         text.extend_from_slice(b"]:");
         match cell {
             Cell::Null => text.extend_from_slice(b"null"),
-            Cell::Unchanged => text.extend_from_slice(b"unchanged-toast-datum"),
+            Cell::Unchanged => text.extend_from_slice(UNCHANGED),
             Cell::Text(value) => write_value(column.column_type, value, text),
         }
+    }
+    for name in row.unchanged_members() {
+        text.push(b' ');
+        write_identifier(name, text);
+        text.extend_from_slice(b"[jsonb]:");
+        text.extend_from_slice(UNCHANGED);
     }
 }
 

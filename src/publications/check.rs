@@ -102,36 +102,28 @@ pub fn check_publishable(
     let full = table.replica_identity == ReplicaIdentity::Full;
     let key = table.replica_identity_index();
     let identity: &[i16] = key.map(|key| key.columns.as_slice()).unwrap_or_default();
-    let mut is_published = false;
-    for publication in &set.publications {
-        if !published.is_published(publication) {
-            continue;
-        }
-        // With the whole schema, what is said of the table by itself does not count.
-        let whole = publication.all_tables || holds_schema(publication, set, table);
-        let member = member(publication, table);
-        is_published |= whole || member.is_some();
-        let Some(member) = member.filter(|_| !whole) else {
-            continue;
-        };
-        if !full && !subset(&member.filter_columns, identity) {
-            return Err(error(IdentityFault::Filter));
-        }
-        let Some(list) = &member.columns else {
-            continue;
-        };
-        let covered = if full {
-            table
-                .live_columns()
-                .all(|column| list.contains(&column.attnum))
-        } else {
-            subset(identity, list)
-        };
-        if !covered {
-            return Err(error(IdentityFault::ColumnList));
-        }
+    let publishing = || {
+        let publications = set.publications.iter();
+        publications.filter(|publication| published.is_published(publication))
+    };
+    // What is said of the table by itself is asked even where its whole schema is published.
+    let members = || {
+        let tables = publishing().filter(|publication| !publication.all_tables);
+        tables.filter_map(|publication| member(publication, table))
+    };
+    if !full && !members().all(|member| subset(&member.filter_columns, identity)) {
+        return Err(error(IdentityFault::Filter));
     }
-    if is_published && !full && key.is_none() {
+    // No list is enough for all columns, not even one that names them all.
+    let covers = |list: &Vec<i16>| !full && subset(identity, list);
+    if !members().all(|member| member.columns.as_ref().is_none_or(covers)) {
+        return Err(error(IdentityFault::ColumnList));
+    }
+    let holds = |publication| {
+        let by_itself = member(publication, table).is_some();
+        by_itself || publication.all_tables || holds_schema(publication, set, table)
+    };
+    if !full && key.is_none() && publishing().any(holds) {
         return Err(error(IdentityFault::Missing));
     }
     Ok(())

@@ -12,14 +12,13 @@ mod rule;
 mod shown;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::relations::{Relation, RelationSet};
 use crate::rows::{Action, Cell, Change, OldRow, Row};
 
-pub use check::{IdentityError, IdentityFault};
-#[allow(unused_imports, reason = "the SQL front asks it")]
-pub use check::{RowOperation, check_publishable};
+pub use check::{IdentityError, IdentityFault, RowOperation, check_publishable};
 pub use error::PublicationError;
 pub use filter::{EvaluationError, Filter};
 use rule::{Operation, TableRule};
@@ -134,11 +133,12 @@ impl Publications {
         old: Option<OldRow<'a>>,
         new: &'a Row,
     ) -> Result<Option<Shown<'a>>, PublicationError> {
-        self.learn(set, table)?;
-        let Self { known, filled, .. } = self;
-        let Some(rule) = known.as_ref().and_then(|known| known.rules.get(&table.oid)) else {
-            return Ok(None);
-        };
+        let Self {
+            names,
+            known,
+            filled,
+        } = self;
+        let rule = learn(names, known, set, table)?;
         if !rule.publishes(Operation::Update) {
             return Ok(None);
         }
@@ -178,32 +178,30 @@ impl Publications {
         set: &Arc<RelationSet>,
         table: &Relation,
     ) -> Result<&TableRule, PublicationError> {
-        let rules = self.learn(set, table)?;
-        Ok(rules.entry(table.oid).or_default())
+        learn(&self.names, &mut self.known, set, table)
     }
+}
 
-    /// Sees to it that what the publications say of `table` is known.
-    fn learn(
-        &mut self,
-        set: &Arc<RelationSet>,
-        table: &Relation,
-    ) -> Result<&mut HashMap<u32, TableRule>, PublicationError> {
-        let Self { names, known, .. } = self;
-        if known
-            .as_ref()
-            .is_some_and(|known| !Arc::ptr_eq(&known.set, set))
-        {
-            *known = None;
-        }
-        let known = known.get_or_insert_with(|| Known {
-            set: Arc::clone(set),
-            rules: HashMap::new(),
-        });
-        if !known.rules.contains_key(&table.oid) {
-            let rule = TableRule::of(names, set, table)?;
-            known.rules.insert(table.oid, rule);
-        }
-        Ok(&mut known.rules)
+/// What the publications `names` say of `table`, from what is known where it is.
+fn learn<'k>(
+    names: &[String],
+    known: &'k mut Option<Known>,
+    set: &Arc<RelationSet>,
+    table: &Relation,
+) -> Result<&'k TableRule, PublicationError> {
+    if known
+        .as_ref()
+        .is_some_and(|known| !Arc::ptr_eq(&known.set, set))
+    {
+        *known = None;
+    }
+    let known = known.get_or_insert_with(|| Known {
+        set: Arc::clone(set),
+        rules: HashMap::new(),
+    });
+    match known.rules.entry(table.oid) {
+        Entry::Occupied(found) => Ok(found.into_mut()),
+        Entry::Vacant(place) => Ok(place.insert(TableRule::of(names, set, table)?)),
     }
 }
 

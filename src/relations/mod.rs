@@ -29,7 +29,9 @@ pub use command::{
 pub use error::{DefineError, Dependents, RelationPersistError, RelationStoreError};
 #[cfg(any(test, fuzzing))]
 pub(crate) use file::fuzz_file;
-pub use filter::{FilterError, FilterExpr, FilterNode};
+#[cfg(test)]
+pub(crate) use filter::is_compared;
+pub use filter::{FilterError, FilterExpr, FilterNode, MAX_FILTER_NESTING};
 pub use search_path::schemas_searched;
 pub use show::PublicationTable;
 pub use store::RelationStore;

@@ -49,7 +49,15 @@ pub(super) fn write_row(fields: &Fields<'_>, buffer: &mut Vec<u8>, row: &mut Row
     } else {
         push_metadata(fields, buffer, row);
     }
+    for name in fields.unchanged.iter().flatten() {
+        if !COLUMNS.contains(&name.as_ref()) {
+            row.push_unchanged_member(name);
+        }
+    }
 }
+
+/// The columns of every collection; any other name is a member of its document.
+const COLUMNS: [&str; 5] = ["rid", "kind", "entity", "document", "metadata"];
 
 /// Appends a row of a refresh: it has no `rid`. The metadata belongs to the refresh: with each row
 /// it could grow a record by as much as it has rows.

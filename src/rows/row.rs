@@ -21,6 +21,7 @@ pub enum Cell<'a> {
 pub struct Row {
     text: String,
     cells: Vec<Stored>,
+    unchanged_members: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl Row {
         self.text.clear();
         self.text.shrink_to(MOST_KEPT);
         self.cells.clear();
+        self.unchanged_members.clear();
     }
 
     /// Appends NULL.
@@ -82,6 +84,16 @@ impl Row {
             Cell::Unchanged => self.push_unchanged(),
             Cell::Text(text) => self.push_text(text),
         }
+    }
+
+    /// Notes that a member of a collection's document stayed as it was and is not known here.
+    pub fn push_unchanged_member(&mut self, name: &str) {
+        self.unchanged_members.push(name.to_owned());
+    }
+
+    /// The members of a collection's document that stayed as they were and are not in it.
+    pub fn unchanged_members(&self) -> &[String] {
+        &self.unchanged_members
     }
 
     /// How many values there are.

@@ -164,10 +164,12 @@ impl Said {
         only(self.force_not_null.is_some(), "force not null")?;
         only(self.force_null.is_some(), "force null")?;
         if made.null.as_bytes().contains(&made.delimiter) {
-            return invalid("COPY delimiter must not appear in the NULL specification");
+            let message = "COPY delimiter must not appear in the NULL specification";
+            return Err(PgError::unsupported(message));
         }
         if is_csv && made.null.as_bytes().contains(&made.quote) {
-            return invalid("CSV quote character must not appear in the NULL specification");
+            let message = "CSV quote character must not appear in the NULL specification";
+            return Err(PgError::unsupported(message));
         }
         Ok(())
     }

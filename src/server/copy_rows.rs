@@ -43,13 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     fn row_source(&self, copy: &CopyRows, context: Arc<Context>) -> Result<RowSource, PgError> {
-        let table = dml::copied_table(&context, &copy.table).map_err(|error| {
-            if error.code() == "42P01" {
-                error.at(copy.table_at)
-            } else {
-                error
-            }
-        })?;
+        let table = dml::copied_table(&context, &copy.table)?;
         let caller = self.state.caller();
         caller.check_publish(&format!("table {}", table.name))?;
         let columns = dml::copied_columns(&table, copy.columns.as_deref())?;
@@ -115,6 +109,7 @@ impl RowSource {
             match self.decoder.next(last, &mut self.fields) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
+                Err(error) if self.decoder.place().line == 0 => return Err(error.into()),
                 Err(error) => return Err(PgError::from(error).with_context(self.place())),
             }
             let record = self.rows.record(&self.context, self.fields.iter());

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::change::{
     ChangeRecord, DecodeError, Fields, Hex, Member, Numbered, OpenRecord, Operation, ProducerName,
-    RawRecord, write_json, write_open,
+    RawRecord, write_open,
 };
 
 use super::lines::{Line, LineSplitter, LineTooLong};
@@ -238,16 +238,12 @@ fn read<'a>(
     })
 }
 
-/// The row before, or its key: a JSON object, whose compact text is kept, or hexadecimal digits.
+/// The row before, or its key: a JSON object, whose text is kept, or hexadecimal digits.
 fn old(value: Member<'_>) -> Result<Option<Hex<'_>>, DecodeError> {
     match value {
         Member::Absent | Member::Null => Ok(None),
         Member::Text(digits) => Hex::parse(digits, "old").map(Some),
-        Member::Object(row) => {
-            let mut text = Vec::new();
-            write_json(&row, &mut text);
-            Ok(Some(Hex::Bytes(text.into())))
-        }
+        Member::Object(row) => Ok(Some(Hex::Bytes(row.as_bytes().into()))),
         Member::Integer(_) | Member::Number(_) | Member::List(_) | Member::Bool(_) => Err(
             DecodeError("old is neither an object nor hexadecimal digits".to_owned()),
         ),

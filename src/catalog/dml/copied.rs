@@ -9,6 +9,7 @@ use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
 use crate::relations::Relation;
 use crate::rows::Row;
+use crate::sources::copy_rows::CopyError;
 
 /// Makes records of rows whose fields are values of these columns.
 #[derive(Debug)]
@@ -32,9 +33,9 @@ struct CopiedColumn {
 #[derive(Debug)]
 pub(crate) enum BadRow {
     /// A field is no value of its column.
-    Field(PgError, String),
+    Field(Box<PgError>, String),
     /// The row is none as a whole.
-    Row(PgError),
+    Row(Box<PgError>),
 }
 
 /// Bytes of a value or line that an error shows.
@@ -73,17 +74,23 @@ impl CopiedRows {
         fields: impl Iterator<Item = Option<&'f [u8]>>,
     ) -> Result<ChangeRecord, BadRow> {
         let mut values = Vec::with_capacity(self.columns.len());
-        for (field, column) in fields.zip(&self.columns) {
+        let mut fields = fields;
+        for column in &self.columns {
+            let Some(field) = fields.next() else {
+                let missing = CopyError::MissingData(column.name.clone());
+                return Err(BadRow::Row(Box::new(missing.into())));
+            };
             let value = match field {
                 None => Datum::Null,
                 Some(field) => self.value(context, column, field).map_err(|error| {
                     let place = self.place_of(column, field);
-                    BadRow::Field(error, place)
+                    BadRow::Field(Box::new(error), place)
                 })?,
             };
             values.push(value);
         }
-        self.row(&values).map_err(BadRow::Row)
+        self.row(&values)
+            .map_err(|error| BadRow::Row(Box::new(error)))
     }
 
     fn value(

@@ -46,8 +46,7 @@ fn refuse(insert: &ast::Insert) -> Result<(), PgError> {
         let hint = "pgspool keeps no rows that a new one could meet.";
         return Err(PgError::unsupported("ON CONFLICT is not supported").with_hint(hint));
     }
-    let foreign = !insert.into
-        || insert.overwrite
+    let foreign = insert.overwrite
         || insert.has_table_keyword
         || insert.output.is_some()
         || insert.partitioned.is_some()
@@ -231,7 +230,13 @@ pub(super) fn value_of(
         return Ok(Typed::of("NULL", column.column_type));
     }
     let bound = binder.expr(scope, value)?;
-    assigned(binder, bound, column).map_err(|error| binder.at(value.span(), error))
+    assigned(binder, bound, column).map_err(|error| match value {
+        Expr::Array(array) => match array.elem.first() {
+            Some(first) => binder.at_prefix("array", first, error),
+            None => binder.at(value.span(), error),
+        },
+        _ => binder.at(value.span(), error),
+    })
 }
 
 fn is_default(value: &Expr) -> bool {

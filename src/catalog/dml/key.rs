@@ -7,6 +7,7 @@ use super::target::{column_at, scope_of};
 use super::{Binder, BoundQuery, Coercion, KeyColumn, column, prepared};
 use crate::datum::PgType;
 use crate::pgerror::PgError;
+use crate::publications::{RowOperation, check_publishable};
 use crate::relations::{Relation, RelationColumn, ReplicaIdentity};
 
 /// What a WHERE says of one column.
@@ -25,8 +26,8 @@ pub(super) struct KeyReader<'a, 'b> {
     pub(super) binder: &'a Binder<'b>,
     pub(super) table: &'a Relation,
     pub(super) alias: Option<&'a Ident>,
-    /// `UPDATE` or `DELETE`.
-    pub(super) verb: &'static str,
+    /// The statement.
+    pub(super) verb: RowOperation,
 }
 
 /// The places of the columns that tell a table's rows apart in what is published.
@@ -54,6 +55,7 @@ impl KeyReader<'_, '_> {
         if let Some(condition) = condition {
             self.binder.condition(&scope, condition, "WHERE")?;
         }
+        self.check_published()?;
         let Some(places) = key_places(self.table) else {
             return Err(self.keyless());
         };
@@ -74,6 +76,19 @@ impl KeyReader<'_, '_> {
             return Err(self.refused());
         }
         Ok(found)
+    }
+
+    fn check_published(&self) -> Result<(), PgError> {
+        let set = self.binder.context.host.relations_seen();
+        Ok(check_publishable(&set, self.table, self.verb)?)
+    }
+
+    /// `UPDATE` or `DELETE`, for errors.
+    const fn word(&self) -> &'static str {
+        match self.verb {
+            RowOperation::Update => "UPDATE",
+            RowOperation::Delete => "DELETE",
+        }
     }
 
     fn place(&self, name: &Expr) -> Option<usize> {
@@ -207,7 +222,7 @@ impl KeyReader<'_, '_> {
         let before = scope.num_columns.get();
         let bound = self.binder.expr(scope, value)?;
         if scope.num_columns.get() > before {
-            return Err(self.binder.at(value.span(), reads_columns(self.verb)));
+            return Err(self.binder.at(value.span(), reads_columns(self.word())));
         }
         Ok(bound)
     }
@@ -236,7 +251,7 @@ impl KeyReader<'_, '_> {
 
     /// The error for a WHERE that does not name rows by their key alone.
     fn refused(&self) -> PgError {
-        let (verb, name) = (self.verb, &self.table.name);
+        let (verb, name) = (self.word(), &self.table.name);
         let message = format!(
             "pgspool keeps no rows to search: {verb} of table \"{name}\" needs a WHERE that gives \
              its key by equality"
@@ -256,7 +271,7 @@ impl KeyReader<'_, '_> {
     }
 
     fn keyless(&self) -> PgError {
-        let (verb, name) = (self.verb, &self.table.name);
+        let (verb, name) = (self.word(), &self.table.name);
         let message = format!(
             "pgspool keeps no rows to search: {verb} needs a key, and table \"{name}\" has none"
         );

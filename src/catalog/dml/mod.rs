@@ -129,9 +129,8 @@ fn bound(
     let types = declared.unwrap_or_default().to_vec();
     let binder = Binder::new(context, Lines::of(text), types);
     binder.params_are_known.set(declared.is_none());
-    let mut change = match bind_statement(&binder, &statement)? {
-        Some(change) => change,
-        None => return Err(PgError::unsupported("this statement changes no table")),
+    let Some(mut change) = bind_statement(&binder, &statement)? else {
+        return Err(PgError::unsupported("this statement changes no table"));
     };
     change.params = known_types(&binder)?;
     Ok(change)

@@ -14,6 +14,7 @@ use crate::catalog::{Context, Prepared};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
+use crate::publications::{RowOperation, check_publishable};
 use crate::relations::{Relation, ReplicaIdentity};
 use crate::rows::{Cell, Row};
 
@@ -42,6 +43,9 @@ impl PreparedChange {
         let Some(table) = self.tables.first() else {
             return Ok(0);
         };
+        if let Some(operation) = self.operation() {
+            check_publishable(&context.host.relations_seen(), table, operation)?;
+        }
         let query = QueryRun {
             context,
             executor,
@@ -95,6 +99,17 @@ impl PreparedChange {
                 }
                 Ok(0)
             }
+        }
+    }
+}
+
+impl PreparedChange {
+    /// What it does to rows that are there.
+    const fn operation(&self) -> Option<RowOperation> {
+        match self.action {
+            Action::Update { .. } => Some(RowOperation::Update),
+            Action::Delete { .. } => Some(RowOperation::Delete),
+            Action::Insert { .. } | Action::Truncate => None,
         }
     }
 }

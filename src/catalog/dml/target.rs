@@ -84,7 +84,7 @@ fn find(context: &Context, names: &[String], verb: Verb) -> Result<Arc<Relation>
         }
     }
     let message = format!("relation \"{}\" does not exist", names.join("."));
-    Err(PgError::error("42P01", message))
+    Err(PgError::error("42P01", message).with_hint(COPY_HINT))
 }
 
 fn split<'n>(

@@ -13,6 +13,7 @@ use super::key::{KeyReader, reads_columns};
 use super::target::{Verb, column_at, scope_of, table, target_column};
 use super::{Action, Binder, BoundQuery, PreparedChange, column, prepared};
 use crate::pgerror::PgError;
+use crate::publications::RowOperation;
 use crate::relations::Relation;
 
 /// Binds an UPDATE.
@@ -36,7 +37,7 @@ pub(super) fn bind_update(
         binder,
         table: &table,
         alias,
-        verb: "UPDATE",
+        verb: RowOperation::Update,
     };
     let key = reader.key(update.selection.as_ref())?;
     let columns = assignments.iter().map(|(place, _)| *place).collect();
@@ -75,7 +76,7 @@ pub(super) fn bind_delete(
         binder,
         table: &table,
         alias,
-        verb: "DELETE",
+        verb: RowOperation::Delete,
     };
     let key = reader.key(delete.selection.as_ref())?;
     Ok(PreparedChange {
@@ -153,9 +154,9 @@ fn assignments<'e>(
 fn row_of<'e>(binder: &Binder<'_>, row: &'e Expr) -> Result<Vec<&'e Expr>, PgError> {
     match row {
         Expr::Tuple(values) => Ok(values.iter().collect()),
-        Expr::Nested(value) => Ok(vec![value]),
         other => {
-            let message = "SET of several columns takes a row of expressions only";
+            let message = "source for a multiple-column UPDATE item must be a sub-SELECT or \
+                           ROW() expression";
             Err(binder.at(other.span(), PgError::unsupported(message)))
         }
     }

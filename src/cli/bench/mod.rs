@@ -9,6 +9,7 @@ mod big_spools;
 mod client;
 mod copy;
 mod door;
+mod fanout;
 mod memory;
 mod postgres;
 mod publish;
@@ -55,6 +56,8 @@ pub(super) enum Measurement {
     Memory,
     /// Idle sessions and streams by the thousand, a storm of refused logins, and TLS.
     Door,
+    /// What each further pgoutput subscriber costs, beside PostgreSQL.
+    Fanout,
 }
 
 /// Arguments of `pgspool bench`.
@@ -104,6 +107,7 @@ fn measure(
         Measurement::Sql => sql::run(scratch, &args.postgres, exe),
         Measurement::Memory => memory::run(scratch, exe),
         Measurement::Door => door::run(scratch, exe),
+        Measurement::Fanout => fanout::run(scratch, &args.postgres, exe),
     }
 }
 

@@ -80,6 +80,16 @@ impl Postgres {
         Ok(())
     }
 
+    /// Where it listens.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its first process, the parent of all others.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A plain connection.
     pub(super) fn connect(&self) -> Result<Client, BenchError> {
         Ok(Client::connect(self.address, "postgres", "postgres", &[])?)

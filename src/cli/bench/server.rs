@@ -90,6 +90,11 @@ impl ServerProcess {
         self.address
     }
 
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it logged, where it logs into a file.
     pub(super) fn log(&self) -> Result<String, BenchError> {
         Ok(fs::read_to_string(self.home.path().join("log"))?)

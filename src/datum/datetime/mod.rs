@@ -13,6 +13,8 @@ pub(super) use parse::{Wanted, parse, zone_named};
 pub(crate) const SECOND_US: i64 = 1_000_000;
 /// Microseconds in a day.
 pub(crate) const DAY_US: i64 = 86_400 * SECOND_US;
+/// 2000-01-01, from which PostgreSQL counts.
+const YEAR_2000_US: i64 = 946_684_800 * SECOND_US;
 /// What stands for `infinity`; `-infinity` is `i64::MIN`.
 pub(crate) const INFINITY: i64 = i64::MAX;
 /// See [`INFINITY`].
@@ -248,6 +250,15 @@ pub(crate) fn utc_to_local(timestamp_us: i64, zone: &TimeZone) -> Option<i64> {
         return Some(timestamp_us);
     }
     timestamp_us.checked_add(offset_at(timestamp_us, zone) * SECOND_US)
+}
+
+/// A timestamp at that many digits of a second: what lies half way is rounded away from
+/// 2000-01-01, where PostgreSQL counts from.
+pub(super) const fn round_timestamp(us: i64, digits: i32) -> i64 {
+    if is_infinite(us) {
+        return us;
+    }
+    round_us(us.saturating_sub(YEAR_2000_US), digits).saturating_add(YEAR_2000_US)
 }
 
 /// Rounded to so many digits of a second.

@@ -245,3 +245,6 @@ fn value(ty: PgType, text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         None => write::text_value(text.as_bytes(), out),
     }
 }
+
+#[cfg(test)]
+mod tests;

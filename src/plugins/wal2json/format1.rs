@@ -127,9 +127,15 @@ fn write_row(options: &Options, table: &Relation, row: &Row, object: &mut Object
         });
     }
     if options.include_not_null {
-        object.array("columnoptionals", columns(), |_, column, text| {
-            write_json(&!column.not_null, text);
-        });
+        // The original fills it only beside types.
+        let shown = if options.include_types { usize::MAX } else { 0 };
+        object.array(
+            "columnoptionals",
+            columns().take(shown),
+            |_, column, text| {
+                write_json(&!column.not_null, text);
+            },
+        );
     }
     if options.include_default {
         // No column has a default here.

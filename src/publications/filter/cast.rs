@@ -28,15 +28,17 @@ pub(super) fn is_allowed(from: PgType, to: PgType) -> bool {
     if from == to || both(NUMBERS) || both(STRINGS) {
         return true;
     }
-    match (from, to) {
-        (PgType::BOOL, PgType::INT4 | PgType::TEXT | PgType::VARCHAR | PgType::BPCHAR)
-        | (PgType::INT4, PgType::BOOL)
-        | (PgType::INT2 | PgType::INT4 | PgType::INT8, PgType::OID)
-        | (PgType::OID, PgType::INT4 | PgType::INT8)
-        | (PgType::DATE, PgType::TIMESTAMP)
-        | (PgType::TIMESTAMP, PgType::DATE | PgType::TIME) => true,
-        _ => false,
-    }
+    matches!(
+        (from, to),
+        (
+            PgType::BOOL,
+            PgType::INT4 | PgType::TEXT | PgType::VARCHAR | PgType::BPCHAR
+        ) | (PgType::INT4, PgType::BOOL | PgType::OID)
+            | (PgType::INT2 | PgType::INT8, PgType::OID)
+            | (PgType::OID, PgType::INT4 | PgType::INT8)
+            | (PgType::DATE, PgType::TIMESTAMP)
+            | (PgType::TIMESTAMP, PgType::DATE | PgType::TIME)
+    )
 }
 
 /// `value`, which is not NULL, of the type `from` as a value of `to`.

@@ -158,10 +158,11 @@ impl Expr {
             }
             Self::Not(operand) => Ok(operand.truth(row)?.map(|value| !value)),
             Self::IsNull { operand, negated } => {
-                let is_null = match operand.as_ref() {
-                    // A column's value needs not be one that can be read.
-                    Self::Column { place, .. } => !matches!(row.cell(*place), Cell::Text(_)),
-                    operand => operand.value(row)?.is_null(),
+                // A column's value needs not be one that can be read.
+                let is_null = if let Self::Column { place, .. } = operand.as_ref() {
+                    !matches!(row.cell(*place), Cell::Text(_))
+                } else {
+                    operand.value(row)?.is_null()
                 };
                 Ok(Some(is_null != *negated))
             }

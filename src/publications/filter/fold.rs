@@ -73,13 +73,15 @@ fn logic(and: bool, operands: Vec<Expr>) -> Result<Expr, EvaluationError> {
     let mut kept = Vec::with_capacity(operands.len());
     let mut is_unknown = false;
     for operand in operands {
-        match fold(operand)? {
-            Expr::Literal(value) => match value.truth() {
-                Some(value) if value != and => return Ok(Expr::Literal(Value::Bool(value))),
-                Some(_) => {}
-                None => is_unknown = true,
-            },
-            other => kept.push(other),
+        let operand = fold(operand)?;
+        let Expr::Literal(value) = operand else {
+            kept.push(operand);
+            continue;
+        };
+        match value.truth() {
+            Some(value) if value != and => return Ok(Expr::Literal(Value::Bool(value))),
+            Some(_) => {}
+            None => is_unknown = true,
         }
     }
     let rest = Value::of_truth(if is_unknown { None } else { Some(and) });

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::datum::{
-    Array, Json, PgType, inet_compare, info, interval_compare, is_infinite, parse_stored_array,
+    Array, Json, PgType, TypeInfo, inet_compare, info, interval_compare, is_infinite,
+    parse_stored_array,
 };
 
 use super::EvaluationError;
@@ -81,7 +82,8 @@ impl Order {
             PgType::INET | PgType::CIDR => Self::Inet,
             PgType::JSONB => Self::Json,
             _ => {
-                let element = info(ty).filter(|found| found.is_array())?.elem;
+                let array = |found: &&TypeInfo| found.is_array() && !found.is_vector();
+                let element = info(ty).filter(array)?.elem;
                 let order = Box::new(Self::of(element, element)?);
                 Self::Array { element, order }
             }
@@ -227,4 +229,19 @@ fn first(mut orderings: impl Iterator<Item = Ordering>) -> Ordering {
     orderings
         .find(|ordering| ordering.is_ne())
         .unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datum::all_types;
+    use crate::relations::is_compared;
+
+    #[test]
+    fn what_a_definition_lets_in_can_be_compared_and_nothing_else() {
+        for found in all_types() {
+            let ordered = Order::of(found.ty, found.ty).is_some();
+            assert_eq!(ordered, is_compared(found.ty), "{}", found.name);
+        }
+    }
 }

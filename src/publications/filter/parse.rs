@@ -7,7 +7,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
 use crate::datum::{PgType, info, parse_type_name};
-use crate::relations::Relation;
+use crate::relations::{MAX_FILTER_NESTING, Relation};
 
 use super::arithmetic::{self, Sign};
 use super::cast;
@@ -15,9 +15,6 @@ use super::expr::{Expr, Operator, Test};
 use super::order::Order;
 use super::pattern::Matcher;
 use super::value::Value;
-
-/// How many parentheses may stand in one another: a definition allows fewer, and prints some more.
-const MAX_DEPTH: usize = 1000;
 
 /// A part with its type.
 struct Typed {
@@ -72,7 +69,7 @@ impl Parser<'_> {
             (Token::LParen, rest) => {
                 self.rest = rest;
                 self.depth += 1;
-                if self.depth > MAX_DEPTH {
+                if self.depth > MAX_FILTER_NESTING {
                     return None;
                 }
                 let inside = self.inside()?;

@@ -18,6 +18,29 @@ pub(in crate::relations) struct BoundFilter {
     pub(in crate::relations) columns: Vec<i16>,
 }
 
+/// How many parentheses may stand in one another in a filter's text: who evaluates it walks that
+/// deep for each row.
+pub const MAX_NESTING: usize = 250;
+
+/// How many parentheses of a filter's text stand in one another, outside of quotes.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let mut quote = None;
+    for character in text.chars() {
+        match (character, quote) {
+            ('\'' | '"', None) => quote = Some(character),
+            (_, Some(open)) if character == open => quote = None,
+            ('(', None) => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (')', None) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Checks `filter` against the table that it is for.
 pub(in crate::relations) fn bind(
     filter: &FilterNode,
@@ -29,6 +52,10 @@ pub(in crate::relations) fn bind(
     };
     let bound = binder.bind(filter)?;
     let bound = boolean(bound, "PUBLICATION WHERE")?;
+    if nesting(&bound.text) > MAX_NESTING {
+        let what = format!("more than {MAX_NESTING} parentheses in one another");
+        return Err(unsupported(what, filter.position));
+    }
     let mut columns = binder.columns;
     columns.sort_unstable();
     columns.dedup();

@@ -11,8 +11,11 @@ mod lists;
 mod operators;
 mod print;
 
+pub use bind::MAX_NESTING as MAX_FILTER_NESTING;
 pub(super) use bind::{BoundFilter, bind};
 pub use error::FilterError;
+#[cfg(test)]
+pub(crate) use operators::is_compared;
 
 use crate::datum::PgType;
 

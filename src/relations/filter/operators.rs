@@ -1,6 +1,7 @@
 //! Which operators there are, and the casts that PostgreSQL puts before their operands.
 
 use crate::datum::{PgType, format_type, info};
+use crate::patterns::{self, Flags, PatternError};
 
 use super::FilterError;
 use super::bind::{Bound, Form, condition, joined, unsupported};
@@ -69,6 +70,7 @@ pub(super) fn resolve(
         return prefix(sign, right, position);
     };
     let types = assumed(sign, &left, &right);
+    check_pattern(sign, &right)?;
     let found = match sign {
         "=" | "<>" | "<" | "<=" | ">" | ">=" => compared(types, position)?,
         "+" | "-" | "*" | "/" | "%" => {
@@ -119,8 +121,14 @@ fn compared((left, right): (PgType, PgType), position: u32) -> Result<Operation,
             other => other,
         };
         // Those that an index can keep in order can be compared.
-        let comparable = crate::relations::keys::has_order(ty);
-        return Ok(as_they_are(ty, ty).filter(|_| comparable));
+        if !crate::relations::keys::has_order(ty) {
+            return Ok(None);
+        }
+        if !is_compared(ty) {
+            let what = format!("a comparison of values of type {}", format_type(ty, -1));
+            return Err(unsupported(what, position));
+        }
+        return Ok(as_they_are(ty, ty));
     }
     if let Some((left, right)) = numeric_pair(left, right) {
         return Ok(as_they_are(left, right));
@@ -211,6 +219,41 @@ fn computed(
     Ok(Some((widest, widest, widest)).filter(|_| whole))
 }
 
+/// Whether a filter can compare two values of `ty`, which can be kept in order.
+pub(crate) fn is_compared(ty: PgType) -> bool {
+    const COMPARED: &[PgType] = &[
+        PgType::BOOL,
+        PgType::BYTEA,
+        PgType::CHAR,
+        PgType::NAME,
+        PgType::INT8,
+        PgType::INT2,
+        PgType::INT4,
+        PgType::TEXT,
+        PgType::OID,
+        PgType::FLOAT4,
+        PgType::FLOAT8,
+        PgType::INET,
+        PgType::CIDR,
+        PgType::BPCHAR,
+        PgType::VARCHAR,
+        PgType::DATE,
+        PgType::TIME,
+        PgType::TIMESTAMP,
+        PgType::TIMESTAMPTZ,
+        PgType::INTERVAL,
+        PgType::NUMERIC,
+        PgType::UUID,
+        PgType::PG_LSN,
+        PgType::JSONB,
+        PgType::XID8,
+    ];
+    match info(ty) {
+        Some(found) if found.is_array() && !found.is_vector() => is_compared(found.elem),
+        Some(_) | None => COMPARED.contains(&ty),
+    }
+}
+
 fn is_known(ty: PgType) -> bool {
     info(ty).is_some()
 }
@@ -223,6 +266,22 @@ fn matched((left, right): (PgType, PgType)) -> Operation {
     };
     let fits = STRINGS.contains(&left) && STRINGS.contains(&right);
     fits.then_some((subject, PgType::TEXT, PgType::BOOL))
+}
+
+/// Refuses a regular expression that cannot be evaluated here. What is none anywhere is an error
+/// when a row is filtered, as in PostgreSQL.
+fn check_pattern(sign: &str, pattern: &Bound) -> Result<(), FilterError> {
+    let is_regex = matches!(sign, "~" | "!~" | "~*" | "!~*");
+    if !is_regex || pattern.form != Form::UntypedText {
+        return Ok(());
+    }
+    match patterns::expression(&pattern.text, &Flags::default()) {
+        Err(error @ PatternError::Unsupported(_)) => {
+            let what = error.to_string().replace(" is not supported", "");
+            Err(unsupported(what, pattern.position))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn concatenated((left, right): (PgType, PgType), position: u32) -> Result<Operation, FilterError> {

@@ -20,8 +20,6 @@ const CHANGES: [&str; 2] = ["pgspool", "changes"];
 pub(in crate::server) struct CopyRows {
     /// The parts of the table's name.
     pub(in crate::server) table: Vec<String>,
-    /// Where it stands.
-    pub(in crate::server) table_at: u32,
     /// The columns in their order; `None` is all.
     pub(in crate::server) columns: Option<Vec<String>>,
     /// What was said of the format.
@@ -65,7 +63,6 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
         parser.next();
         options.push(option("format", CopyValue::Text("binary".to_owned()), at));
     }
-    let table_at = parser.position();
     let mut table = vec![parser.name()?];
     while parser.accept_symbol('.') {
         table.push(parser.name()?);
@@ -93,7 +90,6 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Statement, PgError> {
     }
     Ok(Statement::CopyRows(CopyRows {
         table,
-        table_at,
         columns,
         options,
     }))

@@ -191,7 +191,13 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
     }
     match word.as_str() {
         "SELECT" | "VALUES" | "TABLE" | "WITH" => return Ok(Kind::Query),
-        "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" => return Ok(Kind::Change),
+        "INSERT" | "DELETE" => {
+            parser.next();
+            let second = if word == "INSERT" { "INTO" } else { "FROM" };
+            parser.expect(&[second])?;
+            return Ok(Kind::Change);
+        }
+        "UPDATE" | "TRUNCATE" => return Ok(Kind::Change),
         "CREATE" | "ALTER" | "DROP" | "COMMENT" | "GRANT" | "REVOKE" => {
             return Ok(Kind::Definition);
         }

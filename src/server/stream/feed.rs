@@ -190,7 +190,7 @@ fn send(
             known.is_some_and(|known| Arc::ptr_eq(known, description) || known == description)
         },
         |(session, known), description| {
-            for message in &description.messages {
+            for message in description.messages.iter() {
                 session.push_message(Lsn::ZERO, message, now);
             }
             known.insert(description.oid, Arc::clone(description));

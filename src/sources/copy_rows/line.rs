@@ -186,9 +186,10 @@ impl LineReader {
                 self.after_escape = false;
             }
             if self.in_quote {
+                // As PostgreSQL counts them.
                 let counts = match self.ending {
-                    Some(Ending::Return) => c == b'\r',
-                    Some(Ending::Newline | Ending::Both) | None => c == b'\n',
+                    Some(Ending::Newline) => c == b'\n',
+                    Some(Ending::Return | Ending::Both) | None => c == b'\r',
                 };
                 self.number += u64::from(counts);
                 return Ok(Step::Data(1));

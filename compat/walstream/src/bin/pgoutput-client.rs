@@ -140,8 +140,12 @@ async fn walstream(wanted: Wanted) -> Outcome<()> {
         match stream.next_event(&stop).await {
             Ok(event) => {
                 if let EventType::Commit { end_lsn, .. } = &event.event_type {
-                    stream.shared_lsn_feedback.update_applied_lsn(end_lsn.value());
-                    stream.shared_lsn_feedback.update_flushed_lsn(end_lsn.value());
+                    stream
+                        .shared_lsn_feedback
+                        .update_applied_lsn(end_lsn.value());
+                    stream
+                        .shared_lsn_feedback
+                        .update_flushed_lsn(end_lsn.value());
                 }
                 tell(&event)?;
             }

@@ -32,7 +32,12 @@ impl Binder<'_> {
     }
 
     /// `error` at what stands in front of `operand`.
-    pub(super) fn at_prefix(&self, symbol: &str, operand: &Expr, error: PgError) -> PgError {
+    pub(in crate::catalog) fn at_prefix(
+        &self,
+        symbol: &str,
+        operand: &Expr,
+        error: PgError,
+    ) -> PgError {
         match self.lines.find_last(None, operand.span().start, symbol) {
             Some(position) => error.at(position),
             None => self.at(operand.span(), error),
