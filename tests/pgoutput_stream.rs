@@ -422,3 +422,39 @@ fn bad_options_are_refused_before_the_stream_opens() {
         );
     }
 }
+
+#[test]
+fn a_change_that_its_filter_cannot_judge_ends_the_stream_at_each_connect() {
+    let server = TestServer::start();
+    let mut session = server.session();
+    for statement in [
+        "CREATE TABLE ratios (id int PRIMARY KEY, a int)",
+        "CREATE PUBLICATION p FOR TABLE ratios WHERE (1/a > 0)",
+    ] {
+        let answer = session.query(statement);
+        assert_eq!(answer[0].tag, 'C', "{statement}: {answer:?}");
+    }
+    server.replication().create_slot("s", "pgoutput");
+    for (id, a) in [(1, 1), (2, 0), (3, 1)] {
+        publish(
+            &server,
+            &[insert("ratios", &format!(r#"{{"id":{id},"a":{a}}}"#))],
+        );
+    }
+    for _ in 0..3 {
+        let mut client = stream(&server, "");
+        assert_eq!(kinds(&next_transaction(&mut client)), "BRIC");
+        let end = loop {
+            let message = client.read().unwrap();
+            assert!(message.tag != 'd' || message.body[0] == b'k', "{message:?}");
+            if message.tag == 'E' {
+                break message;
+            }
+        };
+        let fields = end.fields();
+        assert_eq!(
+            (end.code(), &*fields[&'M']),
+            ("22012".to_owned(), "division by zero")
+        );
+    }
+}

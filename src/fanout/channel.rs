@@ -171,7 +171,7 @@ impl Job {
             Some(Ok(Some(piece))) => Some(piece),
             Some(Ok(None) | Err(_)) | None => None,
         };
-        let reader = self.reader.take();
+        let reader = self.reader.take().filter(|reader| !reader.is_used_up());
         self.hub.land(self.channel, self.at, piece, reader, now);
         self.flight.land(outcome);
     }

@@ -11,6 +11,10 @@ use crate::disk::FakeDisk;
 use crate::engine::{Engine, EngineOptions};
 use crate::lsn::Lsn;
 use crate::plugins::{Messages, Plugin};
+use crate::relations::{
+    Command, FilterExpr, FilterNode, NewPublishedTable, PublicationObjects, PublicationOptions,
+    PublicationTarget, TableName,
+};
 use bytes::{Buf, Bytes};
 use piece::PieceBuilder;
 
@@ -311,13 +315,13 @@ fn hear(piece: &Piece, at: Position, known: &mut Vec<Arc<Description>>) -> Vec<S
             |(_, known), asked| known.iter().rev().find(|d| d.oid == asked.oid) == Some(asked),
             |(heard, known), description| {
                 for message in description.messages.iter() {
-                    heard.push(String::from_utf8(message.to_vec()).unwrap());
+                    heard.push(String::from_utf8_lossy(message).into_owned());
                 }
                 known.push(Arc::clone(description));
             },
             |(heard, _), bytes| {
                 for (_, message) in messages(&bytes) {
-                    heard.push(String::from_utf8(message).unwrap());
+                    heard.push(String::from_utf8_lossy(&message).into_owned());
                 }
             },
         );
@@ -377,4 +381,131 @@ fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
         );
     }
     assert!(piece.join(after(Lsn::new(500))).is_none());
+}
+
+fn node(expr: FilterExpr) -> FilterNode {
+    FilterNode { expr, position: 1 }
+}
+
+fn operator(left: FilterNode, sign: &str, right: FilterNode) -> FilterNode {
+    node(FilterExpr::Operator {
+        sign: sign.to_owned(),
+        left: Some(Box::new(left)),
+        right: Box::new(right),
+    })
+}
+
+/// A database whose publication `p` shows the orders for which 1/rid > 0.
+fn engine_that_divides(ring_bytes: usize) -> Arc<Engine> {
+    let engine = engine(ring_bytes);
+    publish_ids(&engine, &[&[7]]);
+    let number = |digits: &str| node(FilterExpr::Number(digits.to_owned()));
+    let rid = node(FilterExpr::Column {
+        table: None,
+        name: "rid".to_owned(),
+    });
+    let quotient = operator(number("1"), "/", rid);
+    let published = NewPublishedTable {
+        table: TableName {
+            schema: None,
+            name: "orders".to_owned(),
+            position: 1,
+        },
+        columns: None,
+        filter: Some(operator(quotient, ">", number("0"))),
+    };
+    let command = Command::CreatePublication {
+        name: "p".to_owned(),
+        target: PublicationTarget::Objects(PublicationObjects {
+            tables: vec![published],
+            schemas: vec![],
+        }),
+        options: PublicationOptions::default(),
+    };
+    engine.define(&command).unwrap();
+    engine
+}
+
+/// Transactions of records with these ids; their ends.
+fn publish_ids(engine: &Engine, transactions: &[&[u64]]) -> Vec<Lsn> {
+    let mut ends = vec![];
+    for ids in transactions {
+        let mut batch = engine.batch(Moment::at_ms(1));
+        let record = |rid: &u64| ChangeRecord::insert("orders", *rid).with_entity(b"{}".to_vec());
+        let records: Vec<_> = ids.iter().map(record).collect();
+        batch.push_transaction(&records).unwrap();
+        ends.push(engine.publish(batch).unwrap().last_lsn);
+    }
+    ends
+}
+
+/// The options of a stream that shows what `p` publishes.
+fn published() -> Vec<(String, Option<String>)> {
+    let options = [("proto_version", "1"), ("publication_names", "p")];
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), Some(value.to_owned()));
+    options.map(owned).to_vec()
+}
+
+/// What there is behind `at`, however it is made.
+fn take(channel: &Channel, at: Position) -> Result<Option<Arc<Piece>>, Failure> {
+    match channel.next(at, Moment::at_ms(2), false)? {
+        Next::Piece(piece) => Ok(Some(piece)),
+        Next::Make(job) => job.run(Moment::at_ms(2)),
+        Next::AtHead(_) => Ok(None),
+        Next::Wait(_) | Next::Pace => panic!("nobody else is at work"),
+    }
+}
+
+#[test]
+fn a_transaction_that_cannot_be_rendered_ends_each_stream_that_comes_to_it() {
+    for ring_bytes in [0, 16 << 20] {
+        let engine = engine_that_divides(ring_bytes);
+        let start = engine.head();
+        let ends = publish_ids(&engine, &[&[1], &[0], &[1]]);
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let join = || hub.join(Plugin::Pgoutput, &published()).unwrap();
+        let (first, second) = (join(), join());
+        for channel in [&first, &second, &first] {
+            let piece = take(channel, Position::after(start)).unwrap().unwrap();
+            assert_eq!(piece.end(), Position::after(ends[0]));
+            assert_eq!(piece.counts().0, 1);
+            for _ in 0..3 {
+                let failure = take(channel, piece.end()).unwrap_err();
+                assert_eq!(failure.to_string(), "division by zero");
+            }
+        }
+        // Who is behind it gets what follows.
+        let piece = take(&first, Position::after(ends[1])).unwrap().unwrap();
+        assert_eq!(
+            (piece.end(), piece.counts().0),
+            (Position::after(ends[2]), 1)
+        );
+    }
+}
+
+#[test]
+fn a_change_that_cannot_be_rendered_ends_each_stream_in_its_transaction() {
+    for ring_bytes in [0, 16 << 20] {
+        let engine = engine_that_divides(ring_bytes);
+        let start = engine.head();
+        let ends = publish_ids(&engine, &[&[1], &[1, 1, 1, 0, 1, 1], &[1]]);
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let join = || hub.join(Plugin::Pgoutput, &published()).unwrap();
+        let (first, second) = (join(), join());
+        let middle = Position {
+            after: ends[0],
+            frames: 3,
+        };
+        for channel in [&first, &second, &first] {
+            let piece = take(channel, Position::after(start)).unwrap().unwrap();
+            assert_eq!(piece.end(), middle);
+            // Begin, Relation beside it, and the three changes; no Commit.
+            let heard = hear(&piece, Position::after(ends[0]), &mut vec![]);
+            assert_eq!(heard.len(), 1 + 1 + 3);
+            for _ in 0..3 {
+                let failure = take(channel, middle).unwrap_err();
+                assert_eq!(failure.to_string(), "division by zero");
+            }
+        }
+    }
 }
