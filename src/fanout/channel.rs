@@ -79,6 +79,11 @@ impl Channel {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn look(&self, at: Position, now: Moment) -> Option<Found> {
+        self.hub.look(self.id, self.member, at, now, true)
+    }
+
     /// Lets go of what nobody has used for a while. To be called now and then.
     pub(crate) fn tidy(&self, now: Moment) {
         self.hub.tidy(now);
