@@ -1,6 +1,6 @@
 //! Records that are no rows of their tables, and what cannot be rendered.
 
-use super::PgError;
+use super::{About, PgError};
 use crate::lsn::Lsn;
 use crate::plugins::RenderError;
 use crate::rows::{RowError, RowFault};
@@ -32,7 +32,11 @@ impl From<RowError> for PgError {
                 .with_hint("A document cannot tell it from NULL; use the SQL value NULL."),
         };
         Self {
-            about: Some(Box::new((schema, table, column))),
+            about: Some(Box::new(About {
+                schema,
+                table,
+                column,
+            })),
             ..told.with_context(context)
         }
     }

@@ -210,6 +210,7 @@ fn what_does_not_fit_names_the_column() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // One table of cases.
 fn old_rows_are_said_as_the_replica_identity_says() {
     let mut index = orders();
     index.keys.push(RelationKey {
