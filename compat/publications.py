@@ -157,8 +157,10 @@ class Round:
         if kind in COMPARED:
             one, two = (self._literal(table, column) for _ in range(2))
             ways += [f"{name} {rng.choice(SIGNS)} {one}"] * 4
-            ways += [f"{name} IN ({one}, {two})", f"{name} BETWEEN {one} AND {two}",
-                     f"{name} IS DISTINCT FROM {one}"]  # fmt: skip
+            ways += [f"{name} BETWEEN {one} AND {two}", f"{name} IS DISTINCT FROM {one}"]
+            # PostgreSQL casts a list for varchar in a way that a filter may not have.
+            if not kind.startswith("varchar"):
+                ways += [f"{name} IN ({one}, {two})"] * 2
         return rng.choice(ways)
 
     def _literal(self, table, column):
