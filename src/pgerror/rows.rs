@@ -23,9 +23,10 @@ impl From<RowError> for PgError {
         }
         let message = fault.to_string();
         let told = match fault {
-            RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
-                Self::error("22P02", message)
-            }
+            RowFault::NotAnObject { .. }
+            | RowFault::NoColumn { .. }
+            | RowFault::TooManyNames { .. }
+            | RowFault::NoKey { .. } => Self::error("22P02", message),
             RowFault::Null { .. } => Self::error("23502", message),
             RowFault::Value(error) => error.into(),
             RowFault::JsonNull { .. } => Self::unsupported(message)

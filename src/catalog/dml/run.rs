@@ -1,6 +1,5 @@
 //! A bound change run: its queries make values, which become records.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::catalog::{Context, Prepared};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
-use crate::publications::{RowOperation, check_publishable};
+use crate::publications::{RowOperation, check_publishable, distinct};
 use crate::relations::{Relation, ReplicaIdentity};
 use crate::rows::{Cell, Row};
 
@@ -76,12 +75,12 @@ impl PreparedChange {
                 values,
                 key,
             } => {
-                let key = query.key(key)?;
+                let key = query.key(table, key)?;
                 let values = query.values(values)?;
                 update(table, (columns, &values), &key, query.context, sink)
             }
             Action::Delete { key } => {
-                let key = query.key(key)?;
+                let key = query.key(table, key)?;
                 key.each(query.context, &mut |found| {
                     let mut old = Row::default();
                     for place in 0..table.live_columns().count() {
@@ -135,7 +134,7 @@ impl QueryRun<'_> {
     }
 
     /// The values of the key's columns, each once.
-    fn key(&self, columns: &[KeyColumn]) -> Result<Key, PgError> {
+    fn key(&self, table: &Relation, columns: &[KeyColumn]) -> Result<Key, PgError> {
         let mut key = Key::default();
         for column in columns {
             let mut found = Vec::new();
@@ -152,8 +151,8 @@ impl QueryRun<'_> {
                     values.push(value);
                 }
             }
-            let mut known = BTreeSet::new();
-            values.retain(|value| known.insert(value.clone()));
+            let ty = column_at(table, column.place)?.column_type;
+            let values = distinct(ty, values)?;
             key.columns.push((column.place, values));
         }
         Ok(key)
