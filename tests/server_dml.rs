@@ -288,6 +288,19 @@ fn what_is_no_declared_table_is_refused_with_a_hint() {
 }
 
 #[test]
+fn a_missing_value_names_its_column_and_no_other_place() {
+    let (_server, mut client) = server();
+    let refused = client.query("INSERT INTO t VALUES (NULL, 'a')").remove(0);
+    let fields = refused.fields();
+    let field = |name| fields.get(&name).map_or("", String::as_str);
+    assert_eq!(
+        ['C', 's', 't', 'c', 'W'].map(field),
+        ["23502", "public", "t", "id", ""]
+    );
+    assert_eq!(field('D'), "Failing row contains (null, a, null).");
+}
+
+#[test]
 fn a_table_whose_name_reads_as_another_is_refused() {
     let (server, mut client) = server();
     client.query("CREATE TABLE \"s.a\" (id int8 PRIMARY KEY)");

@@ -90,7 +90,7 @@ impl Members {
             match value {
                 None if unchanged(&column.name) => row.push_unchanged(),
                 None | Some((Value::Null, _)) if column.not_null && demand == Demand::Whole => {
-                    return Err(at(null(table, column)));
+                    return Err(at(RowFault::null(table, column)));
                 }
                 None | Some((Value::Null, _)) => row.push_null(),
                 Some((value, raw)) => row
@@ -99,13 +99,6 @@ impl Members {
             }
         }
         Ok(())
-    }
-}
-
-fn null(table: &Relation, column: &RelationColumn) -> RowFault {
-    RowFault::Null {
-        column: column.name.clone(),
-        table: table.name.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, Names, PgType, Style};
 use crate::pgerror::PgError;
 use crate::relations::{Relation, RelationSet};
-use crate::rows::{self, Cell, Row};
+use crate::rows::{self, Cell, Row, RowError};
 
 /// Characters of a value that an error shows.
 const SHOWN: usize = 64;
@@ -74,11 +74,7 @@ fn check_not_null(table: &Relation, row: &Row) -> Result<(), PgError> {
     let Some((column, _)) = missing else {
         return Ok(());
     };
-    let message = format!(
-        "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-        column.name, table.name
-    );
-    let error = PgError::error("23502", message);
+    let error = PgError::of_row(RowError::null(table, column));
     let mut shown = Vec::with_capacity(row.len());
     for cell in row.cells() {
         shown.push(match cell {
