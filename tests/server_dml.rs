@@ -288,6 +288,60 @@ fn what_is_no_declared_table_is_refused_with_a_hint() {
 }
 
 #[test]
+fn a_missing_value_names_its_column_and_no_other_place() {
+    let (_server, mut client) = server();
+    let refused = client.query("INSERT INTO t VALUES (NULL, 'a')").remove(0);
+    let fields = refused.fields();
+    let field = |name| fields.get(&name).map_or("", String::as_str);
+    assert_eq!(
+        ['C', 's', 't', 'c', 'W'].map(field),
+        ["23502", "public", "t", "id", ""]
+    );
+    assert_eq!(field('D'), "Failing row contains (null, a, null).");
+}
+
+#[test]
+fn a_table_whose_name_reads_as_another_is_refused() {
+    let (server, mut client) = server();
+    client.query("CREATE TABLE \"s.a\" (id int8 PRIMARY KEY)");
+    client.query("CREATE SCHEMA \"x.y\"");
+    client.query("CREATE TABLE \"x.y\".t (id int8 PRIMARY KEY)");
+    // There is no schema s yet: the name is this table's.
+    assert_eq!(
+        tag(&mut client, "INSERT INTO \"s.a\" VALUES (1)"),
+        "INSERT 0 1"
+    );
+    client.query("CREATE SCHEMA s");
+    client.query("CREATE TABLE s.a (id int8 PRIMARY KEY)");
+    for (table, name) in [("\"s.a\"", "s.a"), ("\"x.y\".t", "t")] {
+        for statement in [
+            format!("INSERT INTO {table} VALUES (2)"),
+            format!("UPDATE {table} SET id = 3 WHERE id = 2"),
+            format!("DELETE FROM {table} WHERE id = 2"),
+            format!("TRUNCATE {table}"),
+            format!("COPY {table} FROM STDIN"),
+        ] {
+            let refused = client.query(&statement).remove(0);
+            assert_eq!(refused.code(), "0A000", "{statement}");
+            let why = "cannot be published to: its name reads as another table's";
+            assert_eq!(refused.fields()[&'M'], format!("table \"{name}\" {why}"));
+        }
+    }
+    assert_eq!(tag(&mut client, "INSERT INTO s.a VALUES (2)"), "INSERT 0 1");
+    assert_eq!(
+        published(&server),
+        [
+            "BEGIN",
+            "table public.\"s.a\": INSERT: id[bigint]:1",
+            "COMMIT",
+            "BEGIN",
+            "table s.a: INSERT: id[bigint]:2",
+            "COMMIT"
+        ]
+    );
+}
+
+#[test]
 fn a_large_copy_is_one_transaction_in_bounded_memory() {
     let (server, mut client) = server();
     let before = server.engine().snapshot().spool.num_appended;

@@ -129,7 +129,7 @@ impl Members {
             match value {
                 None if unchanged && demand == Demand::Whole => row.push_unchanged(),
                 None | Some((Value::Null, _)) if column.not_null && demand == Demand::Whole => {
-                    return Err(at(null(table, column)));
+                    return Err(at(RowFault::null(table, column)));
                 }
                 None | Some((Value::Null, _)) => row.push_null(),
                 Some((value, raw)) => row
@@ -138,13 +138,6 @@ impl Members {
             }
         }
         Ok(())
-    }
-}
-
-fn null(table: &Relation, column: &RelationColumn) -> RowFault {
-    RowFault::Null {
-        column: column.name.clone(),
-        table: table.name.clone(),
     }
 }
 

@@ -486,12 +486,12 @@ fn a_row_as_a_document_reads_back_as_the_same_row() {
             })
             .collect();
         let set = set(vec![table.clone()]);
-        let record = insert_record(&table, &row).unwrap();
+        let record = insert_record("all", &table, &row).unwrap();
         assert_eq!(record.entity_id, if text.starts_with('5') { 5 } else { 0 });
         assert_eq!(read(&set, &record).unwrap(), [format!("I all {text}")]);
-        let record = update_record(&table, None, &row).unwrap();
+        let record = update_record("all", &table, None, &row).unwrap();
         assert_eq!(read(&set, &record).unwrap(), [format!("U all - -> {text}")]);
-        let record = delete_record(&table, &row).unwrap();
+        let record = delete_record("all", &table, &row).unwrap();
         assert!(read(&set, &record).unwrap()[0].starts_with("D all K "));
     }
 }
@@ -503,18 +503,18 @@ fn a_partial_row_is_an_update_of_what_it_has() {
     let new: Row = [Cell::Text("5"), Cell::Text("b"), Cell::Unchanged]
         .into_iter()
         .collect();
-    let record = update_record(&table, None, &new).unwrap();
+    let record = update_record("orders", &table, None, &new).unwrap();
     assert_eq!(record.entity_id, 5);
     assert_eq!(read(&set, &record).unwrap(), ["U orders - -> 5|b|?"]);
     let old: Row = [Cell::Text("4"), Cell::Unchanged, Cell::Unchanged]
         .into_iter()
         .collect();
-    let record = update_record(&table, Some(&old), &new).unwrap();
+    let record = update_record("orders", &table, Some(&old), &new).unwrap();
     assert_eq!(
         read(&set, &record).unwrap(),
         ["U orders K 4|NULL|NULL -> 5|b|?"]
     );
-    let record = delete_record(&table, &old).unwrap();
+    let record = delete_record("orders", &table, &old).unwrap();
     assert_eq!(record.old.as_deref(), Some(br#"{"id":4}"#.as_slice()));
     assert_eq!(read(&set, &record).unwrap(), ["D orders K 4|NULL|NULL"]);
 }
@@ -524,7 +524,7 @@ fn a_null_of_json_is_refused_in_a_document() {
     for kind in ["json", "jsonb"] {
         let table = table("t", vec![column(1, "c", kind, false)], &[]);
         let row: Row = [Cell::Text(" null ")].into_iter().collect();
-        let error = insert_record(&table, &row).unwrap_err();
+        let error = insert_record("t", &table, &row).unwrap_err();
         assert!(matches!(error.fault, RowFault::JsonNull { .. }));
     }
 }
@@ -582,7 +582,7 @@ proptest! {
         let mut again = None;
         let told = reader.read::<RowError>(Lsn::ZERO, &fields, &set, &mut |change| {
             if let Action::Insert { new, .. } = change.action {
-                again = Some((cells(new), insert_record(&table, new)));
+                again = Some((cells(new), insert_record("all", &table, new)));
             }
             Ok(())
         });

@@ -27,6 +27,7 @@ use crate::engine::{SubscribeError, Subscription};
 use crate::fanout::Channel;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::plugins::RenderError;
 use crate::replicas::ReplicaState;
 use crate::slots::UnknownSlot;
 use crate::spool::ReadError;
@@ -52,6 +53,8 @@ pub(super) enum StreamOutcome {
     Invalidated(SubscribeError),
     /// The slot is not there any more.
     SlotGone(UnknownSlot),
+    /// Something that is stored cannot be shown.
+    NotRendered(RenderError),
     /// Something of ours broke.
     Broken(PgError),
 }
