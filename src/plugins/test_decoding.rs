@@ -15,7 +15,7 @@ use crate::rows::{Action, Cell, Change, OldRow, Row};
 use super::feed::{Render, Transaction};
 use super::options::{PluginOption, boolean, unknown};
 use super::sql_text::{is_number, type_name, write_identifier, write_literal, write_timestamp};
-use super::{Messages, PluginError, RenderError};
+use super::{Messages, PluginError, RenderFault};
 
 /// One stream's settings and its place in a transaction.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Render for TestDecoding {
         transaction: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         if !self.skip_empty || !matches!(change.action, Action::Message { .. }) {
             self.begin(transaction, change.lsn, out);
         }
@@ -110,7 +110,7 @@ impl Render for TestDecoding {
         _unit: &Transaction<'_>,
         message: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         out.push_with(message.lsn, |text| write_action(&message.action, text));
         Ok(())
     }

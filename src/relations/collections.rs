@@ -60,6 +60,17 @@ impl RelationSet {
         split(collection, |schema| self.schema(schema).is_some())
     }
 
+    /// The collection that is this table; `None` where its name would read as another table's.
+    pub fn collection_of(&self, table: &Relation) -> Option<String> {
+        let collection = if table.schema == PUBLIC {
+            table.name.clone()
+        } else {
+            format!("{}.{}", table.schema, table.name)
+        };
+        let leads_back = self.table_of_collection(&collection) == (&table.schema, &table.name);
+        leads_back.then_some(collection)
+    }
+
     /// The table of a collection.
     pub fn relation_of_collection(&self, collection: &str) -> Option<&Relation> {
         let (schema, name) = self.table_of_collection(collection);

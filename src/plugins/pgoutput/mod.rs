@@ -18,7 +18,7 @@ use crate::rows::{Action, Cell, Change, OldRow, Row};
 
 use super::feed::{Render, Transaction};
 use super::options::PluginOption;
-use super::{Messages, PluginError, RenderError};
+use super::{Messages, PluginError, RenderFault};
 use describe::{Described, Descriptions};
 use options::Options;
 
@@ -55,7 +55,7 @@ impl Pgoutput {
         change: &Change<'_>,
         tables: &[&Relation],
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         let shown = self.publications.decide(transaction.set, change)?;
         let Some(Shown::Truncate {
             tables: shown,
@@ -84,7 +84,7 @@ impl Render for Pgoutput {
         transaction: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         if let Action::Truncate { tables, .. } = &change.action {
             return self.truncate(transaction, change, tables, out);
         }
@@ -167,7 +167,7 @@ impl Render for Pgoutput {
         _unit: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         let Action::Message {
             transactional,
             prefix,
@@ -207,7 +207,7 @@ fn message(
     lsn: Lsn,
     out: &mut Messages,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-) -> Result<(), RenderError> {
+) -> Result<(), RenderFault> {
     let mut written = Ok(());
     out.push_with(lsn, |bytes| written = write(bytes));
     Ok(written?)
