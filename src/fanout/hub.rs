@@ -194,7 +194,7 @@ impl Hub {
         let next = state.cache.next_begin(id, at);
         Some(Found::Make(Making {
             flight,
-            reader: state.resting.take(id, at),
+            reader: state.resting.take(id, at).map(Box::new),
             until: next.filter(|next| next.frames == 0).map(|next| next.after),
             asked: Arc::clone(&channel.asked),
         }))
@@ -220,7 +220,7 @@ impl Hub {
                 return;
             };
             let most = channel.members.len().max(FEW_READERS);
-            let more = reader.and_then(|of| state.resting.insert(id, of, now.steady, most));
+            let more = reader.and_then(|of| state.resting.insert(id, *of, now.steady, most));
             let readers = state.shrink_resting(now.steady);
             let pieces = piece.map(|piece| state.cache.insert(id, piece, now.steady));
             (more, readers, pieces)
@@ -295,7 +295,7 @@ impl State {
 
     /// Keeps the readers that rest within their bound. Those stay that streams which move are about
     /// to need in the middle of a transaction: it would be rendered again and again.
-    fn shrink_resting(&mut self, now: Duration) -> Vec<Box<Reader>> {
+    fn shrink_resting(&mut self, now: Duration) -> Vec<Reader> {
         let since = now.saturating_sub(UNUSED);
         let is_needed = |id, at| needs(&self.channels, id, at, since);
         let gone = self.resting.shrink(self.most_resting, is_needed);

@@ -12,6 +12,7 @@
 //!
 //! Nothing here waits, and nothing touches the disk but [`Job::run`], for a blocking thread.
 
+mod builder;
 mod cache;
 mod channel;
 mod flight;

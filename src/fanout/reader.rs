@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::piece::{Description, Piece, PieceBuilder, Position};
+use super::builder::PieceBuilder;
+use super::piece::{Description, Piece, Position};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::plugins::{FrameView, Messages, PluginError, RenderError, Renderer};

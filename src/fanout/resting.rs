@@ -19,7 +19,7 @@ pub(super) struct Resting {
 
 #[derive(Debug)]
 struct Kept {
-    reader: Box<Reader>,
+    reader: Reader,
     weight: usize,
     /// Steady time since which it is not used.
     since: Duration,
@@ -41,10 +41,10 @@ impl Resting {
     pub(super) fn insert(
         &mut self,
         channel: u64,
-        reader: Box<Reader>,
+        reader: Reader,
         now: Duration,
         most: usize,
-    ) -> Option<Box<Reader>> {
+    ) -> Option<Reader> {
         self.num_made += 1;
         let key = (channel, reader.position(), self.num_made);
         let weight = reader.weight();
@@ -63,14 +63,14 @@ impl Resting {
     }
 
     /// Takes a reader of the channel that stands at `at`.
-    pub(super) fn take(&mut self, channel: u64, at: Position) -> Option<Box<Reader>> {
+    pub(super) fn take(&mut self, channel: u64, at: Position) -> Option<Reader> {
         let there = (channel, at, 0)..=(channel, at, u64::MAX);
         let key = *self.kept.range(there).next()?.0;
         self.remove(key)
     }
 
     /// Hands out the channel's readers.
-    pub(super) fn remove_channel(&mut self, channel: u64) -> Vec<Box<Reader>> {
+    pub(super) fn remove_channel(&mut self, channel: u64) -> Vec<Reader> {
         let keys: Vec<_> = self.of(channel).collect();
         self.remove_all(keys)
     }
@@ -81,7 +81,7 @@ impl Resting {
         &mut self,
         since: Duration,
         is_needed: impl Fn(u64, Position) -> bool,
-    ) -> Vec<Box<Reader>> {
+    ) -> Vec<Reader> {
         let unused = self.kept.iter().filter(|(key, kept)| {
             kept.since < since && !(key.1.frames > 0 && is_needed(key.0, key.1))
         });
@@ -95,7 +95,7 @@ impl Resting {
         &mut self,
         most_bytes: usize,
         is_needed: impl Fn(u64, Position) -> bool,
-    ) -> Vec<Box<Reader>> {
+    ) -> Vec<Reader> {
         let mut too_many = self.bytes.saturating_sub(most_bytes);
         if too_many == 0 {
             return Vec::new();
@@ -118,12 +118,12 @@ impl Resting {
         from.take_while(move |key| key.0 == channel)
     }
 
-    fn remove_all(&mut self, keys: Vec<ReaderKey>) -> Vec<Box<Reader>> {
+    fn remove_all(&mut self, keys: Vec<ReaderKey>) -> Vec<Reader> {
         let removed = keys.into_iter().filter_map(|key| self.remove(key));
         removed.collect()
     }
 
-    fn remove(&mut self, key: ReaderKey) -> Option<Box<Reader>> {
+    fn remove(&mut self, key: ReaderKey) -> Option<Reader> {
         let kept = self.kept.remove(&key)?;
         self.bytes = self.bytes.saturating_sub(kept.weight);
         Some(kept.reader)

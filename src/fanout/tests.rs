@@ -15,9 +15,9 @@ use crate::relations::{
     Command, FilterExpr, FilterNode, NewPublishedTable, PublicationObjects, PublicationOptions,
     PublicationTarget, TableName,
 };
+use builder::PieceBuilder;
 use bytes::{Buf, Bytes};
 use hub::Found;
-use piece::PieceBuilder;
 
 const OLDEST: Position = Position::after(Lsn::ZERO);
 
