@@ -11,13 +11,13 @@ const MAX_SIZE: usize = 4 << 20;
 /// Why a pattern is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// 22025
+    /// The backslash at its end escapes nothing (22025).
     #[error("LIKE pattern must not end with escape character")]
     LikeEscape,
-    /// 54000
+    /// Compiled it would take more than `MAX_SIZE` (54000).
     #[error("LIKE pattern is too long")]
     LikeTooLong,
-    /// 2201B
+    /// It cannot be read, or takes more than `MAX_SIZE` compiled (2201B).
     #[error("invalid regular expression: {0}")]
     Regex(String),
     /// A letter that is no option (22023).

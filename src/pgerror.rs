@@ -50,8 +50,16 @@ pub(crate) struct PgError {
     position: Option<u32>,
     /// PostgreSQL names no place for it.
     is_nowhere: bool,
-    /// The schema, the table and perhaps the column that it is about.
-    about: Option<Box<(Box<str>, Box<str>, Option<Box<str>>)>>,
+    /// What it is about.
+    about: Option<Box<About>>,
+}
+
+/// The table that an error is about, and perhaps the column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct About {
+    schema: Box<str>,
+    table: Box<str>,
+    column: Option<Box<str>>,
 }
 
 impl PgError {
@@ -299,10 +307,11 @@ impl PgError {
         info.where_context = self.context.clone().map(String::from);
         info.position = self.position.map(|at| at.to_string());
         let mut fields = without_zeros(info);
-        if let Some((schema, table, column)) = self.about.as_deref() {
-            fields.push((b's', schema.to_string()));
-            fields.push((b't', table.to_string()));
-            fields.extend(column.as_ref().map(|column| (b'c', column.to_string())));
+        if let Some(about) = self.about.as_deref() {
+            fields.push((b's', about.schema.to_string()));
+            fields.push((b't', about.table.to_string()));
+            let column = about.column.as_ref();
+            fields.extend(column.map(|column| (b'c', column.to_string())));
         }
         fields
     }

@@ -643,7 +643,8 @@ fn records_that_are_queued_keep_the_relation_of_before() {
     let mut tickets = Vec::new();
     for rid in 0..50 {
         let mut batch = engine.batch(Moment::at_ms(7));
-        batch.push(&ChangeRecord::insert("t", rid)).unwrap();
+        let record = ChangeRecord::insert("t", rid).with_entity(format!("{{\"id\":{rid}}}"));
+        batch.push(&record).unwrap();
         tickets.push(engine.submit(batch).unwrap());
     }
     engine.define(&add_column("t", "b")).unwrap();

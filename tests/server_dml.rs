@@ -356,3 +356,50 @@ fn a_large_copy_is_one_transaction_in_bounded_memory() {
     assert_eq!(client.end_copy()[0].tag_text(), "COPY 30000");
     assert_eq!(server.engine().snapshot().spool.num_appended, before + 1);
 }
+
+#[test]
+fn several_tables_are_truncated_one_by_one() {
+    let (server, mut client) = server();
+    client.query("CREATE TABLE other (a int4 PRIMARY KEY)");
+    let answer = client.query("TRUNCATE t, other");
+    let fields = answer[0].fields();
+    assert_eq!(fields[&'C'], "0A000");
+    let hint = "Truncate the tables one by one, those that refer to others first.";
+    assert_eq!(fields[&'H'], hint);
+    assert_eq!(published(&server), Vec::<String>::new());
+    assert_eq!(tag(&mut client, "TRUNCATE t, t"), "TRUNCATE TABLE");
+}
+
+#[test]
+fn a_key_that_is_named_twice_in_other_words_is_one() {
+    let (server, mut client) = server();
+    for ty in [
+        "numeric",
+        "float8",
+        "char(5)",
+        "interval",
+        "numeric[]",
+        "jsonb",
+        "inet",
+    ] {
+        let make = format!("CREATE TABLE keyed (k {ty} PRIMARY KEY)");
+        assert_eq!(tag(&mut client, &make), "CREATE TABLE", "{ty}");
+        let values = match ty {
+            "numeric" => "1.0, 1.00, '1', 2, 2.0",
+            "float8" => "'0', '-0', 'NaN', 'nan'",
+            "char(5)" => "'a', 'a  ', 'b'",
+            "interval" => "'1 day', '24 hours', '1 mon', '30 days'",
+            "numeric[]" => "'{1.0}', '{1.00}', '{2}'",
+            "jsonb" => "'{\"a\": 1.0}', '{\"a\": 1.00}', '1'",
+            _ => "'10.0.0.1', '10.0.0.1/32', '10.0.0.1/8'",
+        };
+        let delete = format!("DELETE FROM keyed WHERE k IN ({values})");
+        assert_eq!(tag(&mut client, &delete), "DELETE 2", "{ty}");
+        let array = format!("DELETE FROM keyed WHERE k = ANY (ARRAY[{values}]::{ty}[])");
+        if !ty.ends_with("[]") {
+            assert_eq!(tag(&mut client, &array), "DELETE 2", "{ty}");
+        }
+        assert_eq!(tag(&mut client, "DROP TABLE keyed"), "DROP TABLE");
+    }
+    drop(server);
+}

@@ -11,6 +11,7 @@ mod deliver;
 mod encode;
 mod envelope;
 mod fields;
+mod metadata;
 mod producer;
 mod raw;
 mod record;

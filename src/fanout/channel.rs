@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::flight::{Flight, FlightWait};
+use super::flight::{Flight, FlightWait, Landed, Made};
 use super::hub::{Asked, Found, Hub, Making};
 use super::piece::{Piece, Position};
 use super::reader::{Failure, From, Reader, Rendered};
@@ -42,7 +42,7 @@ pub(crate) struct Job {
     until: Option<Lsn>,
     asked: Arc<Asked>,
     flight: Arc<Flight>,
-    reader: Option<Reader>,
+    reader: Option<Box<Reader>>,
     is_over: bool,
 }
 
@@ -73,7 +73,7 @@ impl Channel {
         match found {
             Some(Found::Piece(piece)) => Ok(Next::Piece(piece)),
             Some(Found::Flight(flight)) => Ok(Next::Wait(flight.wait())),
-            Some(Found::Make(making)) => self.job(at, making).from_memory(head, now),
+            Some(Found::Make(making)) => self.job(at, making).try_memory(head, now),
             // Without its channel a stream has ended.
             Some(Found::Pace) | None => Ok(Next::Pace),
         }
@@ -110,7 +110,7 @@ impl Job {
     /// # Errors
     ///
     /// When it cannot be read or rendered.
-    pub(crate) fn run(mut self, now: Moment) -> Result<Option<Arc<Piece>>, Failure> {
+    pub(crate) fn run(mut self, now: Moment) -> Made {
         match self.render(From::Disk, now) {
             Ok(Rendered::Piece(piece)) => Ok(Some(self.made(piece, now))),
             Ok(Rendered::AtHead | Rendered::NeedsDisk) => {
@@ -122,7 +122,7 @@ impl Job {
     }
 
     /// The same from memory only, which may not be enough.
-    fn from_memory(mut self, head: Lsn, now: Moment) -> Result<Next, Failure> {
+    fn try_memory(mut self, head: Lsn, now: Moment) -> Result<Next, Failure> {
         match self.render(From::Memory, now) {
             Ok(Rendered::Piece(piece)) => Ok(Next::Piece(self.made(piece, now))),
             Ok(Rendered::NeedsDisk) => Ok(Next::Make(self)),
@@ -143,7 +143,7 @@ impl Job {
             none @ None => {
                 let cursor = self.hub.engine.reader_after(self.at.after);
                 let renderer = self.hub.start(&self.asked)?;
-                none.insert(Reader::new(self.at, cursor, renderer))
+                none.insert(Box::new(Reader::new(self.at, cursor, renderer)))
             }
         };
         reader.render(from, self.until, now)
@@ -165,7 +165,7 @@ impl Job {
         failure
     }
 
-    fn over(&mut self, outcome: Option<Result<Option<Arc<Piece>>, Failure>>, now: Option<Moment>) {
+    fn over(&mut self, outcome: Landed, now: Option<Moment>) {
         self.is_over = true;
         let piece = match &outcome {
             Some(Ok(Some(piece))) => Some(piece),

@@ -10,14 +10,17 @@ use tokio::sync::futures::OwnedNotified;
 use super::piece::Piece;
 use super::reader::Failure;
 
-/// What came of it: a piece, or that there is nothing at that place; `None` when it was given up.
-pub(crate) type Landed = Option<Result<Option<Arc<Piece>>, Failure>>;
+/// What was made: a piece, or nothing when there is nothing at that place.
+pub(crate) type Made = Result<Option<Arc<Piece>>, Failure>;
+
+/// The same for those who wait; `None` when it was given up.
+pub(super) type Landed = Option<Made>;
 
 /// A piece that somebody makes.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     landed: Arc<Notify>,
-    outcome: OnceLock<Result<Option<Arc<Piece>>, Failure>>,
+    outcome: OnceLock<Made>,
 }
 
 impl Flight {
@@ -47,7 +50,7 @@ pub(crate) struct FlightWait {
 }
 
 impl Future for FlightWait {
-    type Output = Landed;
+    type Output = Option<Made>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Landed> {
         let landed = self.landed.as_mut().poll(cx);

@@ -89,7 +89,7 @@ pub(super) enum Found {
 pub(super) struct Making {
     pub(super) flight: Arc<Flight>,
     /// A reader that stands there already.
-    pub(super) reader: Option<Reader>,
+    pub(super) reader: Option<Box<Reader>>,
     /// Another piece begins there.
     pub(super) until: Option<Lsn>,
     pub(super) asked: Arc<Asked>,
@@ -194,7 +194,7 @@ impl Hub {
         id: u64,
         at: Position,
         piece: Option<&Arc<Piece>>,
-        reader: Option<Reader>,
+        reader: Option<Box<Reader>>,
         now: Option<Moment>,
     ) {
         let (gone, idle) = {
@@ -207,7 +207,7 @@ impl Hub {
             let Some(now) = now else {
                 return;
             };
-            let idle = reader.map(|reader| channel.rest(reader, now.steady));
+            let idle = reader.map(|reader| channel.rest(*reader, now.steady));
             let gone = piece.map(|piece| state.cache.insert(id, piece, now.steady));
             (gone, idle)
         };
@@ -300,10 +300,10 @@ impl Shared {
             })
     }
 
-    fn take_reader(&mut self, at: Position) -> Option<Reader> {
+    fn take_reader(&mut self, at: Position) -> Option<Box<Reader>> {
         let mut readers = self.readers.iter();
         let found = readers.position(|reader| reader.position() == at)?;
-        Some(self.readers.remove(found))
+        Some(Box::new(self.readers.remove(found)))
     }
 
     /// Keeps a reader for the next piece; hands out one that has to go for it.

@@ -21,7 +21,7 @@ mod reader;
 mod tests;
 
 pub(crate) use channel::{Channel, Job, Next};
-pub(crate) use flight::FlightWait;
+pub(crate) use flight::{FlightWait, Made};
 pub(crate) use hub::Hub;
 pub(crate) use piece::{Description, Piece, Place, Position, Run};
 pub(crate) use reader::Failure;

@@ -136,7 +136,7 @@ impl Piece {
         // Ends rise: the first transaction that ends above `at` begins where the one before ends.
         let marks = self.marks.partition_point(|mark| mark.end <= at.after);
         let Some(before) = marks.checked_sub(1).and_then(|last| self.marks.get(last)) else {
-            return (self.begin.frames == 0).then(|| Place {
+            return (self.begin.frames == 0).then_some(Place {
                 offset: 0,
                 marks: 0,
                 num_transactions: 0,

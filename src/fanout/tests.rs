@@ -81,7 +81,7 @@ impl Stream {
         true
     }
 
-    fn to_the_head(mut self) -> Self {
+    fn into_the_end(mut self) -> Self {
         while self.step() {}
         self
     }
@@ -105,7 +105,7 @@ fn messages(mut bytes: &[u8]) -> Vec<(Lsn, Vec<u8>)> {
 
 /// What a stream on its own gets.
 fn alone(engine: &Arc<Engine>, plugin: Plugin, at: Lsn) -> Stream {
-    Stream::new(&Arc::new(Hub::new(Arc::clone(engine))), plugin, at).to_the_head()
+    Stream::new(&Arc::new(Hub::new(Arc::clone(engine))), plugin, at).into_the_end()
 }
 
 /// Below 2^63, another each time.
@@ -142,7 +142,7 @@ fn streams_that_start_together_render_each_transaction_once() {
         assert!(streams.iter().all(|stream| stream.seen == expected));
         // Who comes a little later finds it as well.
         let rendered = engine.rendered().transactions.value();
-        let late = Stream::new(&hub, Plugin::TestDecoding, Lsn::ZERO).to_the_head();
+        let late = Stream::new(&hub, Plugin::TestDecoding, Lsn::ZERO).into_the_end();
         assert_eq!(late.seen, expected);
         assert_eq!(engine.rendered().transactions.value(), rendered);
     }
@@ -237,7 +237,7 @@ fn a_piece_that_is_given_up_is_made_by_another() {
     assert!(wait.as_mut().poll(&mut cx).is_pending());
     drop(job);
     assert!(matches!(wait.as_mut().poll(&mut cx), Poll::Ready(None)));
-    assert_eq!(second.to_the_head().seen.len(), 10);
+    assert_eq!(second.into_the_end().seen.len(), 10);
     assert!(first.step());
 }
 
@@ -256,17 +256,17 @@ fn everybody_who_waits_gets_the_piece_or_the_error() {
         match stream.channel.next(OLDEST, now, true).unwrap() {
             Next::Make(job) => jobs.push(job),
             Next::Wait(wait) => waits.push(wait),
-            other => panic!("{other:?}"),
+            Next::Piece(_) | Next::AtHead(_) | Next::Pace => panic!("it is not made yet"),
         }
     }
     assert_eq!((jobs.len(), waits.len()), (1, 2));
     let made = jobs.pop().unwrap().run(now).unwrap().unwrap();
     let mut cx = Context::from_waker(Waker::noop());
     for wait in waits {
-        match std::pin::pin!(wait).poll(&mut cx) {
-            Poll::Ready(Some(Ok(Some(piece)))) => assert!(Arc::ptr_eq(&piece, &made)),
-            other => panic!("{other:?}"),
-        }
+        let Poll::Ready(Some(Ok(Some(piece)))) = std::pin::pin!(wait).poll(&mut cx) else {
+            panic!("nothing came");
+        };
+        assert!(Arc::ptr_eq(&piece, &made));
     }
 }
 

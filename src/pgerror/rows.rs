@@ -1,6 +1,6 @@
 //! Records that are no rows of their tables, and what cannot be rendered.
 
-use super::PgError;
+use super::{About, PgError};
 use crate::lsn::Lsn;
 use crate::pgoutput::EncodeError;
 use crate::plugins::{RenderError, RenderFault};
@@ -31,16 +31,21 @@ impl PgError {
     pub(crate) fn of_row(error: RowError) -> Self {
         let message = error.fault.to_string();
         let told = match error.fault {
-            RowFault::NotAnObject { .. } | RowFault::NoColumn { .. } | RowFault::NoKey { .. } => {
-                Self::error("22P02", message)
-            }
+            RowFault::NotAnObject { .. }
+            | RowFault::NoColumn { .. }
+            | RowFault::TooManyNames { .. }
+            | RowFault::NoKey { .. } => Self::error("22P02", message),
             RowFault::Null { .. } => Self::error("23502", message),
             RowFault::Value(error) => error.into(),
             RowFault::JsonNull { .. } => Self::unsupported(message)
                 .with_hint("A document cannot tell it from NULL; use the SQL value NULL."),
         };
         Self {
-            about: Some(Box::new((error.schema, error.table, error.column))),
+            about: Some(Box::new(About {
+                schema: error.schema,
+                table: error.table,
+                column: error.column,
+            })),
             ..told
         }
     }

@@ -49,8 +49,8 @@ pub enum PluginError {
     /// An option the plugin does not know, or a bad value (22023); PostgreSQL's words.
     #[error("{0}")]
     InvalidOption(String),
-    /// An option that is one no more, or a list in it that is none (42602); wal2json's and PostgreSQL's
-    /// words.
+    /// An option that is one no more, or a list in it that is none (42602); wal2json's and
+    /// PostgreSQL's words.
     #[error("{0}")]
     InvalidName(String),
     /// Something that the plugin knows and does not do (0A000); wal2json's and PostgreSQL's words.

@@ -61,6 +61,12 @@ pub enum RowFault {
         /// The table.
         table: String,
     },
+    /// More columns are called unchanged than there are (22P02).
+    #[error("the record calls more columns unchanged than relation \"{table}\" has")]
+    TooManyNames {
+        /// The table.
+        table: String,
+    },
     /// A value is none of the column's type (22P02, 22003, ...).
     #[error("{0}")]
     Value(DatumError),

@@ -7,6 +7,7 @@
 
 mod change;
 mod collection;
+mod columns;
 mod declared;
 mod document;
 mod error;

@@ -1,6 +1,5 @@
 //! A bound change run: its queries make values, which become records.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,8 +11,8 @@ use crate::catalog::{Context, Prepared};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
-use crate::publications::{RowOperation, check_publishable};
-use crate::relations::ReplicaIdentity;
+use crate::publications::{RowOperation, check_publishable, distinct};
+use crate::relations::{Relation, ReplicaIdentity};
 use crate::rows::{Cell, Row};
 
 /// Takes what a change makes.
@@ -66,11 +65,16 @@ impl PreparedChange {
                 values,
                 key,
             } => {
-                let key = query.key(key)?;
+                let key = query.key(recorder.table(), key)?;
                 let values = query.values(values)?;
                 update(recorder, (columns, &values), &key, query.context, sink)
             }
-            Action::Delete { key } => delete(recorder, &query.key(key)?, query.context, sink),
+            Action::Delete { key } => delete(
+                recorder,
+                &query.key(recorder.table(), key)?,
+                query.context,
+                sink,
+            ),
             Action::Truncate => {
                 for recorder in &recorders {
                     sink.record(&recorder.truncate())?;
@@ -113,7 +117,7 @@ impl QueryRun<'_> {
     }
 
     /// The values of the key's columns, each once.
-    fn key(&self, columns: &[KeyColumn]) -> Result<Key, PgError> {
+    fn key(&self, table: &Relation, columns: &[KeyColumn]) -> Result<Key, PgError> {
         let mut key = Key::default();
         for column in columns {
             let mut found = Vec::new();
@@ -130,8 +134,8 @@ impl QueryRun<'_> {
                     values.push(value);
                 }
             }
-            let mut known = BTreeSet::new();
-            values.retain(|value| known.insert(value.clone()));
+            let ty = column_at(table, column.place)?.column_type;
+            let values = distinct(ty, values)?;
             key.columns.push((column.place, values));
         }
         Ok(key)

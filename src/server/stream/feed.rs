@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use super::StreamOutcome;
 use crate::clock::Moment;
 use crate::fanout::{
-    Channel, Description, Failure, FlightWait, Job, Next, Piece, Place, Position, Run,
+    Channel, Description, Failure, FlightWait, Job, Made, Next, Piece, Place, Position, Run,
 };
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
@@ -48,7 +48,7 @@ enum Pending {
     /// Another stream makes it.
     Flight(FlightWait),
     /// It is made from the disk.
-    Making(JoinHandle<Result<Option<Arc<Piece>>, Failure>>),
+    Making(JoinHandle<Made>),
     /// Others catch up.
     Pace(Pin<Box<Sleep>>),
 }
@@ -202,7 +202,7 @@ fn send(
     }
 }
 
-fn make(job: Job) -> JoinHandle<Result<Option<Arc<Piece>>, Failure>> {
+fn make(job: Job) -> JoinHandle<Made> {
     tokio::task::spawn_blocking(move || job.run(Moment::now()))
 }
 
