@@ -259,7 +259,9 @@ fn check_pattern(sign: &str, pattern: &Bound) -> Result<(), FilterError> {
     if !is_regex || pattern.form != Form::UntypedText {
         return Ok(());
     }
-    match patterns::expression(&pattern.text, &Flags::default()) {
+    let flags = Flags::parse(if sign.ends_with('*') { "i" } else { "" });
+    let source = flags.and_then(|flags| patterns::expression(&pattern.text, &flags));
+    match source.and_then(|source| patterns::compile(&source)) {
         Err(error @ PatternError::Unsupported(_)) => {
             let what = error.to_string().replace(" is not supported", "");
             Err(unsupported(what, pattern.position))
