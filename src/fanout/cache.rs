@@ -21,6 +21,8 @@ pub(super) type PieceKey = (u64, Position);
 pub(super) struct Cache {
     most_bytes: usize,
     bytes: usize,
+    /// Bytes that something else takes of the bound.
+    beside: usize,
     kept: BTreeMap<PieceKey, Kept>,
     /// In the order in which they were made.
     order: BTreeMap<u64, PieceKey>,
@@ -42,6 +44,7 @@ impl Cache {
         Self {
             most_bytes,
             bytes: 0,
+            beside: 0,
             kept: BTreeMap::new(),
             order: BTreeMap::new(),
             num_made: 0,
@@ -52,6 +55,16 @@ impl Cache {
     #[cfg(test)]
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Something else takes so many bytes of the bound. Half of it stays for pieces.
+    pub(super) const fn set_beside(&mut self, bytes: usize) {
+        self.beside = bytes;
+    }
+
+    /// How many bytes pieces may take.
+    fn room(&self) -> usize {
+        self.most_bytes - self.beside.min(self.most_bytes / 2)
     }
 
     /// The channel's piece in which a stream that stands at `at` goes on.
@@ -83,7 +96,7 @@ impl Cache {
 
     /// The piece that has to go when one more comes; `None` while there is room.
     pub(super) fn next_to_go(&self) -> Option<(u64, &Piece)> {
-        if self.bytes + ONE_MORE < self.most_bytes {
+        if self.bytes + ONE_MORE < self.room() {
             return None;
         }
         let key = self.order.values().next()?;
@@ -108,7 +121,7 @@ impl Cache {
             used_at: now,
         };
         self.kept.insert(key, kept);
-        while self.bytes > self.most_bytes
+        while self.bytes > self.room()
             && self.kept.len() > 1
             && let Some(oldest) = self.order.values().next()
         {

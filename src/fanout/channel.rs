@@ -84,9 +84,10 @@ impl Channel {
         self.hub.look(self.id, self.member, at, now, true)
     }
 
-    /// Lets go of what nobody has used for a while. To be called now and then.
-    pub(crate) fn tidy(&self, now: Moment) {
-        self.hub.tidy(now);
+    /// Lets go of what nobody has used for a while. To be called now and then; the stream stands
+    /// at `at`.
+    pub(crate) fn tidy(&self, at: Position, now: Moment) {
+        self.hub.tidy(self.id, self.member, at, now);
     }
 
     fn job(&self, at: Position, making: Making) -> Job {
@@ -176,7 +177,10 @@ impl Job {
             Some(Ok(Some(piece))) => Some(piece),
             Some(Ok(None) | Err(_)) | None => None,
         };
-        let reader = self.reader.take().filter(|reader| !reader.is_used_up());
+        let mut reader = self.reader.take().filter(|reader| !reader.is_used_up());
+        if let Some(reader) = &mut reader {
+            reader.forget_dropped(self.hub.engine.relations());
+        }
         self.hub.land(self.channel, self.at, piece, reader, now);
         self.flight.land(outcome);
     }

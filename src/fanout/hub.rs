@@ -9,6 +9,7 @@ use super::channel::Channel;
 use super::flight::Flight;
 use super::piece::{Piece, Position};
 use super::reader::Reader;
+use super::resting::Resting;
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
@@ -51,6 +52,9 @@ pub(super) struct State {
     next_id: u64,
     channels: BTreeMap<u64, Shared>,
     cache: Cache,
+    resting: Resting,
+    /// Bytes of readers that rest, as far as nobody needs them.
+    most_resting: usize,
     /// When it was looked for what nobody uses (steady time).
     tidied: Duration,
 }
@@ -61,8 +65,6 @@ struct Shared {
     asked: Arc<Asked>,
     members: BTreeMap<u64, Member>,
     flights: BTreeMap<Position, Arc<Flight>>,
-    /// Readers that nobody uses now, the one that was used last behind.
-    readers: Vec<Reader>,
 }
 
 /// A stream of a channel.
@@ -107,6 +109,8 @@ impl Hub {
             next_id: 0,
             channels: BTreeMap::new(),
             cache: Cache::new(most_bytes),
+            resting: Resting::default(),
+            most_resting: most_bytes / 2,
             tidied: Duration::ZERO,
         };
         Self {
@@ -145,8 +149,16 @@ impl Hub {
 
     /// Bytes that are kept for streams.
     #[cfg(test)]
-    pub(super) fn cached_bytes(&self) -> usize {
-        self.lock().cache.bytes()
+    pub(super) fn kept_bytes(&self) -> usize {
+        let state = self.lock();
+        state.cache.bytes() + state.resting.bytes()
+    }
+
+    /// How many readers rest, and the bytes that they hold.
+    #[cfg(test)]
+    pub(super) fn resting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.resting.len(), state.resting.bytes())
     }
 
     /// Starts a plugin once more.
@@ -182,7 +194,7 @@ impl Hub {
         let next = state.cache.next_begin(id, at);
         Some(Found::Make(Making {
             flight,
-            reader: channel.take_reader(at),
+            reader: state.resting.take(id, at),
             until: next.filter(|next| next.frames == 0).map(|next| next.after),
             asked: Arc::clone(&channel.asked),
         }))
@@ -197,7 +209,7 @@ impl Hub {
         reader: Option<Box<Reader>>,
         now: Option<Moment>,
     ) {
-        let (gone, idle) = {
+        let gone = {
             let mut state = self.lock();
             let state = &mut *state;
             let Some(channel) = state.channels.get_mut(&id) else {
@@ -207,12 +219,14 @@ impl Hub {
             let Some(now) = now else {
                 return;
             };
-            let idle = reader.map(|reader| channel.rest(*reader, now.steady));
-            let gone = piece.map(|piece| state.cache.insert(id, piece, now.steady));
-            (gone, idle)
+            let most = channel.members.len().max(FEW_READERS);
+            let more = reader.and_then(|of| state.resting.insert(id, of, now.steady, most));
+            let readers = state.shrink_resting(now.steady);
+            let pieces = piece.map(|piece| state.cache.insert(id, piece, now.steady));
+            (more, readers, pieces)
         };
         // Freed when others can go on already.
-        drop((gone, idle));
+        drop(gone);
     }
 
     /// Leaves a channel; the last one takes it along.
@@ -226,26 +240,32 @@ impl Hub {
             if !channel.members.is_empty() {
                 return;
             }
-            (state.channels.remove(&id), state.cache.remove_channel(id))
+            let channel = state.channels.remove(&id);
+            let readers = state.resting.remove_channel(id);
+            (channel, readers, state.cache.remove_channel(id))
         };
         drop(gone);
     }
 
-    /// Lets go of what nobody has used for a while.
-    pub(super) fn tidy(&self, now: Moment) {
-        let Some(since) = now.steady.checked_sub(UNUSED) else {
-            return;
-        };
+    /// Lets go of what nobody has used for a while. The stream that says so stands at `at`.
+    pub(super) fn tidy(&self, id: u64, member: u64, at: Position, now: Moment) {
         let gone = {
             let mut state = self.lock();
+            let state = &mut *state;
+            if let Some(channel) = state.channels.get_mut(&id) {
+                channel.note(member, at, now.steady);
+            }
+            let Some(since) = now.steady.checked_sub(UNUSED) else {
+                return;
+            };
             // Every stream asks for it; once is enough.
             if now.steady < state.tidied + UNUSED / 10 {
                 return;
             }
             state.tidied = now.steady;
             let pieces = state.cache.remove_unused(since);
-            let channels = state.channels.values_mut();
-            let readers: Vec<_> = channels.flat_map(|of| of.take_unused(since)).collect();
+            let is_needed = |id, at| needs(&state.channels, id, at, Duration::ZERO);
+            let readers = state.resting.remove_unused(since, is_needed);
             (pieces, readers)
         };
         drop(gone);
@@ -268,11 +288,29 @@ impl State {
             asked: Arc::new(asked),
             members: BTreeMap::new(),
             flights: BTreeMap::new(),
-            readers: Vec::new(),
         };
         self.channels.insert(id, channel);
         id
     }
+
+    /// Keeps the readers that rest within their bound. Those stay that streams which move are about
+    /// to need in the middle of a transaction: it would be rendered again and again.
+    fn shrink_resting(&mut self, now: Duration) -> Vec<Box<Reader>> {
+        let since = now.saturating_sub(UNUSED);
+        let is_needed = |id, at| needs(&self.channels, id, at, since);
+        let gone = self.resting.shrink(self.most_resting, is_needed);
+        self.cache.set_beside(self.resting.bytes());
+        gone
+    }
+}
+
+/// Whether a stream of the channel that moved since then has not passed `at`.
+fn needs(channels: &BTreeMap<u64, Shared>, id: u64, at: Position, since: Duration) -> bool {
+    let channel = channels.get(&id);
+    let members = channel.into_iter().flat_map(|of| of.members.values());
+    members
+        .filter(|member| member.since >= since)
+        .any(|member| member.at <= at)
 }
 
 impl Shared {
@@ -298,27 +336,5 @@ impl Shared {
                     && now.saturating_sub(member.since) < STALLED
                     && cache.holds(id, member.at)
             })
-    }
-
-    fn take_reader(&mut self, at: Position) -> Option<Box<Reader>> {
-        let mut readers = self.readers.iter();
-        let found = readers.position(|reader| reader.position() == at)?;
-        Some(Box::new(self.readers.remove(found)))
-    }
-
-    /// Keeps a reader for the next piece; hands out one that has to go for it.
-    fn rest(&mut self, mut reader: Reader, now: Duration) -> Option<Reader> {
-        reader.idle_since = now;
-        self.readers.push(reader);
-        let most = self.members.len().max(FEW_READERS);
-        (self.readers.len() > most).then(|| self.readers.remove(0))
-    }
-
-    /// Readers that rest since then. One in the middle of a transaction stays: going there again
-    /// means to render the transaction from its beginning.
-    fn take_unused(&mut self, since: Duration) -> Vec<Reader> {
-        let unused =
-            |reader: &mut Reader| reader.idle_since < since && reader.position().frames == 0;
-        self.readers.extract_if(.., unused).collect()
     }
 }

@@ -4,7 +4,8 @@
 //! channel; a stream asks it for what follows its [`Position`] and gets a [`Piece`]: messages in
 //! the form in which they go to the socket. Of the streams that want the same at the same time one
 //! renders it and the others wait for that; who comes a little later finds it in the cache. Memory
-//! is bounded by a number of bytes for each database, whatever streams do.
+//! is bounded by a number of bytes for each database, whatever streams do; beyond it stays only what
+//! streams in the middle of a transaction are about to go on with.
 //!
 //! A piece does not depend on who reads it. Descriptions of tables are therefore no part of its
 //! bytes: each stream adds those that it was not told of.
@@ -17,6 +18,7 @@ mod flight;
 mod hub;
 mod piece;
 mod reader;
+mod resting;
 #[cfg(test)]
 mod tests;
 

@@ -39,6 +39,15 @@ pub(crate) struct Description {
     pub(crate) messages: Arc<[Bytes]>,
 }
 
+impl Description {
+    /// What it costs to keep it.
+    pub(super) fn weight(&self) -> usize {
+        let messages = self.messages.iter();
+        let messages = messages.map(|message| size_of::<Bytes>() + message.len());
+        size_of::<Self>() + messages.sum::<usize>()
+    }
+}
+
 /// Where a transaction ends in a piece; what is counted is counted from the piece's beginning.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
@@ -106,9 +115,13 @@ impl Piece {
         self.begin
     }
 
-    /// What it costs to keep it.
+    /// What it costs to keep it. Descriptions count in each piece: it may be the last that has
+    /// them.
     pub(super) fn weight(&self) -> usize {
+        let descriptions = self.descriptions.iter();
+        let descriptions = descriptions.map(|description| description.weight());
         OVERHEAD
+            + descriptions.sum::<usize>()
             + self.bytes.len()
             + self.marks.len() * size_of::<Mark>()
             + self.uses.len() * size_of::<TableUse>()

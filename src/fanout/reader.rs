@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,9 +9,12 @@ use super::piece::{Description, Piece, PieceBuilder, Position};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::plugins::{FrameView, Messages, PluginError, RenderError, Renderer};
+use crate::relations::RelationStore;
 use crate::spool::{Cursor, Frame, MemoryRead, ReadError};
 use crate::wire::frames::{MessageTooLong, XLOG_DATA_HEADER_LEN};
 
+/// What a reader costs beside what it has read and rendered.
+const OVERHEAD: usize = 4 << 10;
 /// Frames are taken from the spool in lots of about this many bytes.
 const READ_BYTES: usize = 64 << 10;
 /// A piece ends at the first end of a transaction behind this.
@@ -73,8 +75,8 @@ pub(super) struct Reader {
     descriptions: BTreeMap<u32, Arc<Description>>,
     /// It met an error. What it has read and its renderer are somewhere behind its position.
     is_used_up: bool,
-    /// When it was left alone (steady time).
-    pub(super) idle_since: Duration,
+    /// The newest definition when it was looked for descriptions of dropped tables.
+    checked_at: Lsn,
 }
 
 impl Reader {
@@ -88,13 +90,33 @@ impl Reader {
             skip: position.frames,
             descriptions: BTreeMap::new(),
             is_used_up: false,
-            idle_since: Duration::ZERO,
+            checked_at: Lsn::ZERO,
         }
     }
 
     /// Where it stands.
     pub(super) const fn position(&self) -> Position {
         self.position
+    }
+
+    /// What it costs to keep it.
+    pub(super) fn weight(&self) -> usize {
+        let queue = self.queue.iter();
+        let queue = queue.map(|frame| size_of::<Frame>() + frame.payload.len());
+        let descriptions = self.descriptions.values();
+        let descriptions = descriptions.map(|description| description.weight());
+        OVERHEAD + queue.sum::<usize>() + descriptions.sum::<usize>() + self.renderer.held_bytes()
+    }
+
+    /// Forgets the descriptions of tables that are not there any more.
+    pub(super) fn forget_dropped(&mut self, relations: &RelationStore) {
+        let newest = relations.newest_definition();
+        if !self.descriptions.is_empty() && self.checked_at != newest {
+            self.checked_at = newest;
+            let set = relations.current();
+            self.descriptions
+                .retain(|oid, _| set.relation_by_oid(*oid).is_some());
+        }
     }
 
     /// Whether it met an error: who goes on at its position needs another one, which meets the

@@ -214,7 +214,7 @@ fn scattered_streams_get_everything_and_memory_stays_bounded() {
                 running.remove(which);
             }
             // A piece is a little larger than 128 KiB at most: the newest stays in any case.
-            assert!(hub.cached_bytes() <= MOST + (256 << 10));
+            assert!(hub.kept_bytes() <= MOST + (256 << 10));
         }
         for (stream, start) in streams.iter().zip(starts) {
             let first = reference.seen.partition_point(|(lsn, _)| *lsn <= start);
@@ -630,4 +630,58 @@ fn whoever_joins_a_piece_at_the_end_of_a_transaction_gets_exactly_what_is_behind
             }
         }
     }
+}
+
+#[test]
+fn a_reader_in_the_middle_of_a_transaction_stays_while_a_stream_may_need_it() {
+    let engine = engine(0);
+    publish(&engine, [1, 3000, 1]);
+    let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+    let join = || hub.join(Plugin::TestDecoding, &[]).unwrap();
+    let (reading, passed) = (join(), join());
+    let first = take(&reading, OLDEST).unwrap().unwrap();
+    assert!(first.end().frames > 0, "{:?}", first.end());
+    let at = |ms: u64| Moment::at_ms(2 + ms);
+    let head = Position::after(engine.head());
+    passed.tidy(head, at(0));
+    passed.tidy(head, at(60_000));
+    assert_eq!(hub.resting().0, 1);
+    let rendered = engine.rendered().transactions.value();
+    let (second, later) = (take(&reading, first.end()).unwrap().unwrap(), at(100_000));
+    assert!(second.end() > first.end());
+    assert_eq!(engine.rendered().transactions.value(), rendered);
+    // Only streams that are behind it are left: it goes like all that nobody uses.
+    reading.tidy(first.end(), later);
+    passed.tidy(head, at(103_000));
+    assert_eq!(hub.resting().0, 1);
+    drop(reading);
+    passed.tidy(head, at(200_000));
+    assert_eq!(hub.resting(), (0, 0));
+}
+
+#[test]
+fn text_that_waits_for_the_end_of_its_transaction_counts_in_the_bound() {
+    const MOST: usize = 1 << 20;
+    let engine = engine(0);
+    publish(&engine, [20_000, 1]);
+    let hub = Arc::new(Hub::with_most_bytes(Arc::clone(&engine), MOST));
+    let mut at = OLDEST;
+    let first = hub.join(Plugin::Wal2Json, &[]).unwrap();
+    while at.frames < 10_000 {
+        at = take(&first, at).unwrap().unwrap().end();
+    }
+    let (num, held) = hub.resting();
+    assert_eq!(num, 1);
+    assert!(held > 1 << 20, "{held}");
+    // It is needed in the middle of a transaction, and the cache gives way.
+    let json = hub.join(Plugin::Json, &[]).unwrap();
+    let mut behind = OLDEST;
+    while let Some(piece) = take(&json, behind).unwrap() {
+        behind = piece.end();
+        assert!(hub.kept_bytes() <= hub.resting().1 + MOST / 2 + (256 << 10));
+    }
+    assert!(hub.resting().1 >= held);
+    // Nobody needs it any more.
+    drop(first);
+    assert!(hub.resting().1 <= MOST / 2, "{:?}", hub.resting());
 }

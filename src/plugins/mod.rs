@@ -191,6 +191,14 @@ impl Renderer {
         }
     }
 
+    /// Bytes of rendered text that wait for the end of their transaction.
+    pub fn held_bytes(&self) -> usize {
+        match &self.plugin {
+            Started::Wal2Json(_, plugin) => plugin.held_bytes(),
+            Started::Json | Started::TestDecoding(..) | Started::Pgoutput(..) => 0,
+        }
+    }
+
     /// Renders one frame. Returns `Some(end)` when this frame completed its transaction.
     pub fn frame(
         &mut self,

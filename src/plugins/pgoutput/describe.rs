@@ -67,9 +67,10 @@ impl Descriptions {
             .is_some_and(|known| Arc::ptr_eq(known, set));
         if !same {
             self.set = Some(Arc::clone(set));
-            for described in self.known.values_mut() {
+            self.known.retain(|oid, described| {
                 described.is_checked = false;
-            }
+                set.relation_by_oid(*oid).is_some()
+            });
         }
         let described = match self.known.entry(table.oid) {
             Entry::Occupied(known) => {

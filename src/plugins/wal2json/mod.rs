@@ -54,6 +54,11 @@ impl Wal2Json {
         })
     }
 
+    /// Bytes of text that wait for the end of their transaction.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.place.held.capacity()
+    }
+
     fn begin(&mut self, transaction: &Transaction<'_>, lsn: Lsn, out: &mut Messages) {
         if self.place.begun == Some(transaction.end) {
             return;

@@ -38,6 +38,8 @@ pub(super) struct Feed {
     head_wait: Option<HeadWait>,
     /// The tables that this stream was told of.
     described: BTreeMap<u32, Arc<Description>>,
+    /// The newest definition when it was looked for dropped tables among them.
+    checked_at: Lsn,
     /// Transactions that were sent and not counted yet, and the bytes of their messages.
     counted: (u64, u64),
 }
@@ -64,6 +66,7 @@ impl Feed {
             drained_at: None,
             head_wait: None,
             described: BTreeMap::new(),
+            checked_at: Lsn::ZERO,
             counted: (0, 0),
         }
     }
@@ -74,8 +77,16 @@ impl Feed {
     }
 
     /// Lets go of what nobody has used for a while.
-    pub(super) fn tidy(&self, now: Moment) {
-        self.channel.tidy(now);
+    pub(super) fn tidy(&mut self, now: Moment) {
+        self.channel.tidy(self.at, now);
+        let relations = self.channel.engine().relations();
+        let newest = relations.newest_definition();
+        if !self.described.is_empty() && self.checked_at != newest {
+            self.checked_at = newest;
+            let set = relations.current();
+            self.described
+                .retain(|oid, _| set.relation_by_oid(*oid).is_some());
+        }
     }
 
     /// Hands over pieces while the dialogue wants data and there are any.
