@@ -101,6 +101,7 @@ fn texts(tuple: &Tuple<'_>) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one transaction, message by message")]
 fn a_transaction_comes_as_postgresql_would_send_it() {
     let server = server();
     let mut update = insert("items", r#"{"id":2,"v":null}"#);

@@ -59,7 +59,7 @@ impl PgError {
             fault,
         } = error;
         let message = fault.to_string();
-        let told = match fault {
+        let told = match *fault {
             RenderFault::Row(error) => Self::from(error).with_hint(
                 "The stored record does not fit its table as that was defined then. A slot of \
                  the output plugin json reads it as it is.",
@@ -100,7 +100,7 @@ mod tests {
                 lsn: Lsn::new(0x10),
                 end: Lsn::new(0x20),
                 callback: "truncate",
-                fault: fault.into(),
+                fault: Box::new(fault.into()),
             };
             let told = PgError::not_rendered(error, "s", "pgoutput");
             assert_eq!(told.code(), code);

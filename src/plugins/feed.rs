@@ -96,7 +96,7 @@ impl Feed {
             lsn: rendering.lsn,
             end: frame.end_lsn,
             callback: rendering.callback,
-            fault,
+            fault: Box::new(fault),
         })
     }
 }

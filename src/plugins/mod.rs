@@ -5,7 +5,6 @@
 
 mod feed;
 mod json;
-mod jsonb;
 mod messages;
 mod options;
 mod pgoutput;
@@ -13,7 +12,6 @@ mod sql_text;
 mod test_decoding;
 mod wal2json;
 
-pub(crate) use jsonb::write_jsonb;
 pub use messages::{Messages, TableUse, Told};
 pub(crate) use options::parse_bool;
 
@@ -77,7 +75,7 @@ pub struct RenderError {
     /// What PostgreSQL calls the part of a plugin that renders it: `change`, `truncate`, `message`.
     pub callback: &'static str,
     /// Why.
-    pub fault: RenderFault,
+    pub fault: Box<RenderFault>,
 }
 
 /// Why what is stored cannot be rendered.

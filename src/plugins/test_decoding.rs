@@ -14,7 +14,7 @@ use crate::rows::{Action, Cell, Change, OldRow, Row};
 
 use super::feed::{Render, Transaction};
 use super::options::{PluginOption, boolean, unknown};
-use super::sql_text::{is_number, type_name, write_identifier, write_literal, write_timestamp};
+use super::sql_text::{type_name, write_identifier, write_literal, write_timestamp};
 use super::{Messages, PluginError, RenderFault};
 
 /// One stream's settings and its place in a transaction.
@@ -246,7 +246,7 @@ fn write_value(ty: PgType, value: &str, text: &mut Vec<u8>) {
             text.extend_from_slice(value.as_bytes());
             text.push(b'\'');
         }
-        number if is_number(number) => text.extend_from_slice(value.as_bytes()),
+        number if number.is_number() => text.extend_from_slice(value.as_bytes()),
         _ => write_literal(value.as_bytes(), text),
     }
 }

@@ -106,17 +106,6 @@ impl Relation {
             since: Lsn::ZERO,
         }
     }
-
-    /// Numbers of the columns of its replica identity, in the order of its key; `None` where old
-    /// rows are not told apart by a key.
-    pub fn identity_columns(&self) -> Option<&[i16]> {
-        let key = match self.replica_identity {
-            ReplicaIdentity::Default => self.primary_key(),
-            ReplicaIdentity::Index(oid) => self.keys.iter().find(|key| key.index_oid == oid),
-            ReplicaIdentity::Full | ReplicaIdentity::Nothing => None,
-        };
-        key.map(|key| key.columns.as_slice())
-    }
 }
 
 impl Draft {

@@ -118,17 +118,7 @@ fn write_scalar(ty: PgType, text: &str, out: &mut String) {
     match ty {
         PgType::BOOL if text == "t" => out.push_str("true"),
         PgType::BOOL if text == "f" => out.push_str("false"),
-        PgType::INT2
-        | PgType::INT4
-        | PgType::INT8
-        | PgType::OID
-        | PgType::FLOAT4
-        | PgType::FLOAT8
-        | PgType::NUMERIC
-            if is_number(text) =>
-        {
-            out.push_str(text);
-        }
+        _ if ty.is_number() && is_number(text) => out.push_str(text),
         _ => write_json_string(text, out),
     }
 }

@@ -125,13 +125,12 @@ pub fn rows(client: &mut Client, statement: &str) -> Result<Vec<Vec<Option<Strin
     })?;
     Ok(answered
         .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|at| row.get(at).map(str::to_owned))
-                    .collect(),
-            ),
-            _ => None,
+        .filter_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else {
+                return None;
+            };
+            let values = (0..row.len()).map(|at| row.get(at).map(str::to_owned));
+            Some(values.collect())
         })
         .collect())
 }

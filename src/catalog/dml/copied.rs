@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::records::{Printer, Recorder};
+use super::records::{Printer, Recorder, excerpt};
 use crate::catalog::{Context, names};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
@@ -142,10 +142,5 @@ impl CopiedRows {
 
 /// As much of a value or line as an error shows.
 pub(crate) fn shown(text: &str) -> String {
-    if text.len() <= SHOWN {
-        return text.to_owned();
-    }
-    let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end));
-    let kept = end.and_then(|end| text.get(..end)).unwrap_or_default();
-    format!("{kept}...")
+    excerpt(text, SHOWN)
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::change::ChangeRecord;
-use crate::datum::{self, Datum, Names, PgType, Style};
+use crate::datum::{self, Datum, NoNames, PgType, Style};
 use crate::pgerror::PgError;
 use crate::relations::{Relation, RelationSet};
 use crate::rows::{self, Cell, Row, RowError};
 
-/// Characters of a value that an error shows.
+/// Bytes of a value that an error shows.
 const SHOWN: usize = 64;
 
 /// A table, and its name as its records have it.
@@ -79,7 +79,7 @@ fn check_not_null(table: &Relation, row: &Row) -> Result<(), PgError> {
     for cell in row.cells() {
         shown.push(match cell {
             Cell::Null => "null".to_owned(),
-            Cell::Text(text) => excerpt(text),
+            Cell::Text(text) => excerpt(text, SHOWN),
             // What is not known cannot be shown.
             Cell::Unchanged => return Err(error),
         });
@@ -87,12 +87,12 @@ fn check_not_null(table: &Relation, row: &Row) -> Result<(), PgError> {
     Err(error.with_detail(format!("Failing row contains ({}).", shown.join(", "))))
 }
 
-fn excerpt(text: &str) -> String {
-    if text.len() <= SHOWN {
+/// The text, cut behind so many bytes.
+pub(super) fn excerpt(text: &str, most: usize) -> String {
+    let (kept, _) = text.split_at(text.floor_char_boundary(most));
+    if kept.len() == text.len() {
         return text.to_owned();
     }
-    let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end));
-    let kept = end.and_then(|end| text.get(..end)).unwrap_or_default();
     format!("{kept}...")
 }
 
@@ -114,7 +114,7 @@ impl Printer {
     /// The text of a value that is not NULL.
     pub(super) fn text(&mut self, ty: PgType, value: &Datum) -> Result<&str, PgError> {
         self.text.clear();
-        datum::text_out(ty, value, &Nameless, &self.style, &mut self.text)?;
+        datum::text_out(ty, value, &NoNames, &self.style, &mut self.text)?;
         Ok(&self.text)
     }
 
@@ -126,18 +126,5 @@ impl Printer {
             row.push_text(self.text(ty, value)?);
         }
         Ok(())
-    }
-}
-
-/// What an OID is called may change; the OID does not.
-struct Nameless;
-
-impl Names for Nameless {
-    fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {
-        None
-    }
-
-    fn oid_of(&self, _ty: PgType, _name: &str) -> Option<u32> {
-        None
     }
 }

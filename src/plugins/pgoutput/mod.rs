@@ -9,7 +9,7 @@ mod describe;
 mod names;
 mod options;
 
-use crate::datum::{NoNames, PgType, Style, binary_out, text_in};
+use crate::datum::{EPOCH_US, NoNames, PgType, Style, binary_out, text_in};
 use crate::lsn::Lsn;
 use crate::pgoutput::{Commit, EncodeError, write};
 use crate::publications::{Publications, Shown};
@@ -21,9 +21,6 @@ use super::options::PluginOption;
 use super::{Messages, PluginError, RenderFault};
 use describe::{Described, Descriptions};
 use options::Options;
-
-/// 2000-01-01 in unix microseconds: where PostgreSQL's times begin.
-const EPOCH_US: i64 = 946_684_800_000_000;
 
 /// One stream's settings and its place in a transaction.
 #[derive(Debug)]
