@@ -1,6 +1,6 @@
 //! What describes a table to a subscriber, kept until it is another.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub(super) struct Descriptions {
     binary: bool,
     /// What is known of tables was looked at under these definitions.
     set: Option<Arc<RelationSet>>,
-    known: HashMap<u32, Described>,
+    known: BTreeMap<u32, Described>,
 }
 
 /// A table as it is sent.
