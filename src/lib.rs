@@ -70,10 +70,14 @@
 //! # One record out, one acknowledgement back
 //!
 //! ```text
-//! OUT   server/copy_in -> sources/ndjson (decode a line) -> engine.submit -> spool/appender (queue)
-//!       -> spool/frame (encode, CRC) -> disk (write, one sync for the group) -> flushed head
-//!       -> server/stream wakes -> spool cursor (shared bytes) -> plugins (render)
-//!       -> wire/frames (XLogData) -> socket
+//! OUT   server/copy_in -> sources/ndjson (decode a line) -> engine.submit -> spool/appender
+//!       (queue) -> spool/frame (encode, CRC) -> disk (write, one sync for the group)
+//!       -> flushed head -> server/stream wakes -> fanout (a piece that is there, or one that is
+//!       made: spool cursor -> plugins (render) -> wire/frames (XLogData)) -> socket
+//! ROWS  plugins/feed -> rows (a record as a change of its table)
+//!       -> publications (pgoutput: what is shown of it) -> bytes
+//! COPY  server/copy_rows -> sources/copy_rows (text, csv, binary) -> catalog::dml (a record each)
+//!       -> the transaction's buffer -> published at its end
 //! BACK  socket -> wire/standby (status update) -> StreamSession -> Subscription::acknowledge
 //!       -> slots (advance, dirty) and replicas (progress) -> commit waiter wakes
 //!       -> CommandComplete to the producer

@@ -3,7 +3,11 @@
 //! Text is UTF-8 and upper and lower case are Unicode's, as with `C.UTF-8`. References back and
 //! looking around have no counterpart and are refused.
 
+mod translate;
+
 use regex::{Regex, RegexBuilder};
+
+use translate::{Mode, translated, wrong};
 
 /// What a compiled expression may take, bytes.
 const MAX_SIZE: usize = 4 << 20;
@@ -11,13 +15,13 @@ const MAX_SIZE: usize = 4 << 20;
 /// Why a pattern is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// 22025
+    /// The backslash at its end escapes nothing (22025).
     #[error("LIKE pattern must not end with escape character")]
     LikeEscape,
-    /// 54000
+    /// Compiled it would take more than `MAX_SIZE` (54000).
     #[error("LIKE pattern is too long")]
     LikeTooLong,
-    /// 2201B
+    /// It cannot be read, or takes more than `MAX_SIZE` compiled (2201B).
     #[error("invalid regular expression: {0}")]
     Regex(String),
     /// A letter that is no option (22023).
@@ -52,89 +56,115 @@ pub(crate) fn like(pattern: &str, ignore_case: bool) -> Result<String, PatternEr
 }
 
 /// How an expression is to be used, from the letters of its flags.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Flags {
     /// All matches rather than the first.
     pub(crate) global: bool,
     /// In the words of the regex crate.
     letters: String,
     literal: bool,
+    expanded: bool,
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Self {
+            global: false,
+            letters: "s".to_owned(),
+            literal: false,
+            expanded: false,
+        }
+    }
 }
 
 impl Flags {
     pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
-        let mut flags = Self {
-            letters: "s".to_owned(),
-            ..Self::default()
-        };
+        let mut flags = Self::default();
         for letter in text.chars() {
             match letter {
                 'g' => flags.global = true,
-                'i' => flags.letters.push('i'),
-                'c' => flags.letters = flags.letters.replace('i', ""),
-                // Newlines matter: they end a line, and `.` does not match them.
-                'n' | 'm' => flags.letters = flags.letters.replace('s', "m"),
-                'w' => flags.letters.push('m'),
-                'p' => flags.letters = flags.letters.replace('s', ""),
-                's' => {}
-                'x' => flags.letters.push('x'),
-                'q' => flags.literal = true,
-                'e' | 't' => {}
-                other => return Err(PatternError::Option(other)),
+                other => flags.apply(other)?,
             }
         }
         Ok(flags)
+    }
+
+    fn apply(&mut self, letter: char) -> Result<(), PatternError> {
+        let mut set = |with: &str| {
+            let others = self.letters.chars().filter(|c| !matches!(c, 's' | 'm'));
+            self.letters = others.chain(with.chars()).collect();
+        };
+        match letter {
+            // Newlines matter: they end a line, and `.` does not match them.
+            'n' | 'm' => set("m"),
+            'p' => set(""),
+            's' => set("s"),
+            'w' => set("sm"),
+            'i' if !self.letters.contains('i') => self.letters.push('i'),
+            'i' => {}
+            'c' => self.letters.retain(|c| c != 'i'),
+            'x' => self.expanded = true,
+            't' => self.expanded = false,
+            'q' => self.literal = true,
+            'b' => return Err(PatternError::Unsupported("the basic form")),
+            'e' => {}
+            other => return Err(PatternError::Option(other)),
+        }
+        Ok(())
+    }
+
+    /// Takes the options at the beginning of an expression; returns what is behind them.
+    fn embedded<'p>(&mut self, text: &'p str) -> Result<&'p str, PatternError> {
+        let end = text.find(|c: char| !c.is_ascii_alphabetic());
+        let (letters, rest) = text.split_at(end.unwrap_or(text.len()));
+        for letter in letters.chars() {
+            match self.apply(letter) {
+                Err(PatternError::Option(_)) => return wrong("invalid embedded option"),
+                done => done?,
+            }
+        }
+        match rest.strip_prefix(')') {
+            Some(rest) => Ok(rest),
+            None => wrong("invalid embedded option"),
+        }
     }
 }
 
 /// A regular expression in the words of the regex crate.
 pub(crate) fn expression(pattern: &str, flags: &Flags) -> Result<String, PatternError> {
     let mut pattern = pattern;
-    let mut letters = flags.letters.clone();
-    let mut literal = flags.literal;
+    let mut flags = flags.clone();
     // Directors of the whole expression.
     if let Some(rest) = pattern.strip_prefix("***=") {
-        literal = true;
+        flags.literal = true;
         pattern = rest;
     } else if let Some(rest) = pattern.strip_prefix("***:") {
         pattern = rest;
     }
-    if let Some((options, rest)) = pattern
-        .strip_prefix("(?")
-        .and_then(|rest| rest.split_once(')'))
-        && !options.is_empty()
-        && options.bytes().all(|b| b.is_ascii_lowercase())
+    let options = pattern.strip_prefix("(?").filter(|_| !flags.literal);
+    if let Some(rest) = options
+        && rest.starts_with(|c: char| c.is_ascii_alphabetic())
     {
-        letters = Flags::parse(options)?.letters;
-        pattern = rest;
+        pattern = flags.embedded(rest)?;
     }
-    let body = if literal {
+    let body = if flags.literal {
         regex::escape(pattern)
     } else {
-        translated(pattern)?
+        let mode = Mode {
+            expanded: flags.expanded,
+            by_lines: !flags.letters.contains('s'),
+        };
+        translated(pattern, mode)?
     };
-    Ok(format!("(?{letters}){body}"))
+    if flags.letters.is_empty() {
+        return Ok(body);
+    }
+    Ok(format!("(?{}){body}", flags.letters))
 }
 
-/// Compiles what `expression` made.
+/// Compiles what `expression` made: it is well formed, so that only its size can be too much.
 pub(crate) fn compile(source: &str) -> Result<Regex, PatternError> {
-    build(source).map_err(|error| {
-        // The last line of the crate's report says what is wrong.
-        let told = error.to_string();
-        let what = told
-            .lines()
-            .last()
-            .unwrap_or("")
-            .trim_start_matches("error: ");
-        let what = match what {
-            "unclosed group" | "unopened group" => "parentheses () not balanced",
-            "unclosed character class" => "brackets [] not balanced",
-            "repetition operator missing expression" => "quantifier operand invalid",
-            "unclosed counted repetition" => "braces {} not balanced",
-            other => other,
-        };
-        PatternError::Regex(what.to_owned())
-    })
+    build(source).map_err(|_| PatternError::Unsupported("so much repetition or nesting"))
 }
 
 /// Compiles what `like` made.
@@ -146,38 +176,5 @@ fn build(source: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(source).size_limit(MAX_SIZE).build()
 }
 
-/// PostgreSQL's notation where it differs from the crate's: word borders, and `[[:<:]]`.
-/// References back and looking ahead have no counterpart.
-fn translated(pattern: &str) -> Result<String, PatternError> {
-    if ["(?=", "(?!", "(?<=", "(?<!"]
-        .iter()
-        .any(|ahead| pattern.contains(ahead))
-    {
-        return Err(PatternError::Unsupported("looking around"));
-    }
-    let pattern = pattern.replace("[[:<:]]", "\\m").replace("[[:>:]]", "\\M");
-    let mut out = String::with_capacity(pattern.len());
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        if character != '\\' {
-            out.push(character);
-            continue;
-        }
-        match characters.next() {
-            None => return Err(PatternError::Regex("invalid escape \\ sequence".to_owned())),
-            Some('m') => out.push_str("\\b{start}"),
-            Some('M') => out.push_str("\\b{end}"),
-            Some('y') => out.push_str("\\b"),
-            Some('Y') => out.push_str("\\B"),
-            Some('Z') => out.push_str("\\z"),
-            Some('1'..='9') => return Err(PatternError::Unsupported("a reference back")),
-            Some('0') => out.push_str("\\x00"),
-            Some(escaped) if escaped.is_ascii_alphabetic() => {
-                out.push('\\');
-                out.push(escaped);
-            }
-            Some(plain) => out.push_str(&regex::escape(plain.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    Ok(out)
-}
+#[cfg(test)]
+mod tests;

@@ -425,6 +425,34 @@ fn nesting_costs_no_stack() {
     assert_eq!(metadata.to_string(), inner);
 }
 
+#[test]
+fn metadata_is_kept_whatever_its_members_are_called() {
+    for metadata in [
+        r#"{"$serde_json::private::RawValue":"[]"}"#,
+        r#"{"$serde_json::private::RawValue":"not json"}"#,
+        r#"{"$serde_json::private::RawValue":5}"#,
+        r#"{"$serde_json::private::Number":"5"}"#,
+        r#"{"$serde_json::private::Number":"five"}"#,
+        r#"[{"a":{"$serde_json::private::Number":[1.50,"x"],"b":"\"\\"}}]"#,
+        r#"{"$serde_json::private::RawValue":"{}","z":1.500}"#,
+    ] {
+        let payload = format!("{{\"operation\":\"insert\",\"metadata\":{metadata}}}");
+        let found = decode(payload.as_bytes()).unwrap();
+        assert_eq!(found.metadata.as_ref().unwrap().to_string(), metadata);
+        let encoded = String::from_utf8(encode(&found).unwrap()).unwrap();
+        assert!(encoded.contains(metadata), "{encoded}");
+    }
+    let escaped = r#"{"operation":"insert","metadata":{"\u0024serde_json\u003a:private::Number":"5","\u0041":"\n"}}"#;
+    let found = decode(escaped.as_bytes()).unwrap().metadata.unwrap();
+    let wanted = r#"{"$serde_json::private::Number":"5","A":"\n"}"#;
+    assert_eq!(found.to_string(), wanted);
+    // Numbers that are no metadata still are numbers.
+    let payload = br#"{"operation":"insert","rid":5.9,"metadata":1.250}"#;
+    let found = decode(payload).unwrap();
+    assert_eq!(found.entity_id, 5);
+    assert_eq!(found.metadata.unwrap().to_string(), "1.250");
+}
+
 /// Payloads of the v3 frames (33-byte header) in a file written by RedDB 1.9.0.
 fn reddb_payloads(name: &str) -> Vec<(u64, u64, Vec<u8>)> {
     let path = format!("{}/tests/fixtures/reddb/{name}", env!("CARGO_MANIFEST_DIR"));

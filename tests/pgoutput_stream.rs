@@ -344,7 +344,13 @@ fn binary_values_are_sent_where_there_are_such() {
 #[test]
 fn a_publication_that_is_not_there_ends_the_stream_at_the_first_change() {
     let server = server();
-    publish(&server, &[insert("items", r#"{"id":1}"#)]);
+    let end = publish(&server, &[insert("items", r#"{"id":1}"#)]);
+    let mut session = server.session();
+    let peeked = session.query(
+        "SELECT * FROM pg_logical_slot_peek_binary_changes('s', NULL, NULL, 'proto_version', '1', \
+         'publication_names', 'nosuch')",
+    );
+    let peeked = peeked.iter().find(|message| message.tag == 'E').unwrap();
     let mut client = server.replication();
     client.send_query(
         "START_REPLICATION SLOT s LOGICAL 0/0 (proto_version '1', publication_names 'nosuch')",
@@ -353,6 +359,30 @@ fn a_publication_that_is_not_there_ends_the_stream_at_the_first_change() {
     let fields = answer.last().unwrap().fields();
     assert_eq!(fields[&'C'], "42704");
     assert_eq!(fields[&'M'], "publication \"nosuch\" does not exist");
+    assert_eq!(
+        fields[&'D'],
+        format!(
+            "The transaction ends at {end}; pg_replication_slot_advance to there takes the slot \
+             past it."
+        )
+    );
+    assert_eq!(
+        fields[&'H'],
+        "Publications count by position: it must exist before the change is published."
+    );
+    let place = "slot \"s\", output plugin \"pgoutput\", in the change callback, associated LSN ";
+    let lsn: Lsn = fields[&'W'].strip_prefix(place).unwrap().parse().unwrap();
+    assert!(lsn < end);
+    for field in ['C', 'M', 'D', 'H', 'W'] {
+        assert_eq!(peeked.fields()[&field], fields[&field]);
+    }
+    // The way out that it names is one.
+    client.until(|message| message.tag == 'Z');
+    drop(client);
+    session.row(&format!("SELECT pg_replication_slot_advance('s', '{end}')"));
+    publish(&server, &[insert("items", r#"{"id":2}"#)]);
+    let messages = next_transaction(&mut stream(&server, ""));
+    assert_eq!(kinds(&messages), "BRIC");
 }
 
 #[test]
@@ -419,6 +449,42 @@ fn bad_options_are_refused_before_the_stream_opens() {
         assert_eq!(
             error.fields()[&'W'],
             "slot \"s\", output plugin \"pgoutput\", in the startup callback"
+        );
+    }
+}
+
+#[test]
+fn a_change_that_its_filter_cannot_judge_ends_the_stream_at_each_connect() {
+    let server = TestServer::start();
+    let mut session = server.session();
+    for statement in [
+        "CREATE TABLE ratios (id int PRIMARY KEY, a int)",
+        "CREATE PUBLICATION p FOR TABLE ratios WHERE (1/a > 0)",
+    ] {
+        let answer = session.query(statement);
+        assert_eq!(answer[0].tag, 'C', "{statement}: {answer:?}");
+    }
+    server.replication().create_slot("s", "pgoutput");
+    for (id, a) in [(1, 1), (2, 0), (3, 1)] {
+        publish(
+            &server,
+            &[insert("ratios", &format!(r#"{{"id":{id},"a":{a}}}"#))],
+        );
+    }
+    for _ in 0..3 {
+        let mut client = stream(&server, "");
+        assert_eq!(kinds(&next_transaction(&mut client)), "BRIC");
+        let end = loop {
+            let message = client.read().unwrap();
+            assert!(message.tag != 'd' || message.body[0] == b'k', "{message:?}");
+            if message.tag == 'E' {
+                break message;
+            }
+        };
+        let fields = end.fields();
+        assert_eq!(
+            (end.code(), &*fields[&'M']),
+            ("22012".to_owned(), "division by zero")
         );
     }
 }

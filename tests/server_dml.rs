@@ -288,6 +288,60 @@ fn what_is_no_declared_table_is_refused_with_a_hint() {
 }
 
 #[test]
+fn a_missing_value_names_its_column_and_no_other_place() {
+    let (_server, mut client) = server();
+    let refused = client.query("INSERT INTO t VALUES (NULL, 'a')").remove(0);
+    let fields = refused.fields();
+    let field = |name| fields.get(&name).map_or("", String::as_str);
+    assert_eq!(
+        ['C', 's', 't', 'c', 'W'].map(field),
+        ["23502", "public", "t", "id", ""]
+    );
+    assert_eq!(field('D'), "Failing row contains (null, a, null).");
+}
+
+#[test]
+fn a_table_whose_name_reads_as_another_is_refused() {
+    let (server, mut client) = server();
+    client.query("CREATE TABLE \"s.a\" (id int8 PRIMARY KEY)");
+    client.query("CREATE SCHEMA \"x.y\"");
+    client.query("CREATE TABLE \"x.y\".t (id int8 PRIMARY KEY)");
+    // There is no schema s yet: the name is this table's.
+    assert_eq!(
+        tag(&mut client, "INSERT INTO \"s.a\" VALUES (1)"),
+        "INSERT 0 1"
+    );
+    client.query("CREATE SCHEMA s");
+    client.query("CREATE TABLE s.a (id int8 PRIMARY KEY)");
+    for (table, name) in [("\"s.a\"", "s.a"), ("\"x.y\".t", "t")] {
+        for statement in [
+            format!("INSERT INTO {table} VALUES (2)"),
+            format!("UPDATE {table} SET id = 3 WHERE id = 2"),
+            format!("DELETE FROM {table} WHERE id = 2"),
+            format!("TRUNCATE {table}"),
+            format!("COPY {table} FROM STDIN"),
+        ] {
+            let refused = client.query(&statement).remove(0);
+            assert_eq!(refused.code(), "0A000", "{statement}");
+            let why = "cannot be published to: its name reads as another table's";
+            assert_eq!(refused.fields()[&'M'], format!("table \"{name}\" {why}"));
+        }
+    }
+    assert_eq!(tag(&mut client, "INSERT INTO s.a VALUES (2)"), "INSERT 0 1");
+    assert_eq!(
+        published(&server),
+        [
+            "BEGIN",
+            "table public.\"s.a\": INSERT: id[bigint]:1",
+            "COMMIT",
+            "BEGIN",
+            "table s.a: INSERT: id[bigint]:2",
+            "COMMIT"
+        ]
+    );
+}
+
+#[test]
 fn a_large_copy_is_one_transaction_in_bounded_memory() {
     let (server, mut client) = server();
     let before = server.engine().snapshot().spool.num_appended;
@@ -301,4 +355,51 @@ fn a_large_copy_is_one_transaction_in_bounded_memory() {
     }
     assert_eq!(client.end_copy()[0].tag_text(), "COPY 30000");
     assert_eq!(server.engine().snapshot().spool.num_appended, before + 1);
+}
+
+#[test]
+fn several_tables_are_truncated_one_by_one() {
+    let (server, mut client) = server();
+    client.query("CREATE TABLE other (a int4 PRIMARY KEY)");
+    let answer = client.query("TRUNCATE t, other");
+    let fields = answer[0].fields();
+    assert_eq!(fields[&'C'], "0A000");
+    let hint = "Truncate the tables one by one, those that refer to others first.";
+    assert_eq!(fields[&'H'], hint);
+    assert_eq!(published(&server), Vec::<String>::new());
+    assert_eq!(tag(&mut client, "TRUNCATE t, t"), "TRUNCATE TABLE");
+}
+
+#[test]
+fn a_key_that_is_named_twice_in_other_words_is_one() {
+    let (server, mut client) = server();
+    for ty in [
+        "numeric",
+        "float8",
+        "char(5)",
+        "interval",
+        "numeric[]",
+        "jsonb",
+        "inet",
+    ] {
+        let make = format!("CREATE TABLE keyed (k {ty} PRIMARY KEY)");
+        assert_eq!(tag(&mut client, &make), "CREATE TABLE", "{ty}");
+        let values = match ty {
+            "numeric" => "1.0, 1.00, '1', 2, 2.0",
+            "float8" => "'0', '-0', 'NaN', 'nan'",
+            "char(5)" => "'a', 'a  ', 'b'",
+            "interval" => "'1 day', '24 hours', '1 mon', '30 days'",
+            "numeric[]" => "'{1.0}', '{1.00}', '{2}'",
+            "jsonb" => "'{\"a\": 1.0}', '{\"a\": 1.00}', '1'",
+            _ => "'10.0.0.1', '10.0.0.1/32', '10.0.0.1/8'",
+        };
+        let delete = format!("DELETE FROM keyed WHERE k IN ({values})");
+        assert_eq!(tag(&mut client, &delete), "DELETE 2", "{ty}");
+        let array = format!("DELETE FROM keyed WHERE k = ANY (ARRAY[{values}]::{ty}[])");
+        if !ty.ends_with("[]") {
+            assert_eq!(tag(&mut client, &array), "DELETE 2", "{ty}");
+        }
+        assert_eq!(tag(&mut client, "DROP TABLE keyed"), "DROP TABLE");
+    }
+    drop(server);
 }

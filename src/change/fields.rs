@@ -243,9 +243,9 @@ fn numbered(producer: Member<'_>, seq: &Member<'_>) -> Option<Numbered> {
 }
 
 /// serde_json reads 127 levels of arrays and objects, and the record is the first.
-const MAX_METADATA_DEPTH: usize = 126;
+pub(super) const MAX_METADATA_DEPTH: usize = 126;
 
-fn nests_within(value: &Value, levels: usize) -> bool {
+pub(super) fn nests_within(value: &Value, levels: usize) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
         Value::Array(items) => {

@@ -12,6 +12,7 @@ mod deliver;
 mod encode;
 mod envelope;
 mod fields;
+mod metadata;
 mod producer;
 mod raw;
 mod record;

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
-use super::{DecodeError, Operation};
+use super::{DecodeError, Operation, metadata};
 
 /// The value of one key, or that it is not there.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -125,17 +125,23 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(Member::List(list))
     }
 
-    /// Also numbers that are no 64-bit integers: serde_json passes them on as a map that only
-    /// its own types can read.
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        match Value::deserialize(value::MapAccessDeserializer::new(map))? {
-            Value::Number(number) => Ok(Member::Number(number)),
-            Value::Null
-            | Value::Bool(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_) => Ok(Member::Object("")),
+    /// Also numbers that are no 64-bit integers: serde_json passes them on as a map with one
+    /// member, their digits.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = Member::Object("");
+        match map.next_key::<Cow<'_, str>>()? {
+            None => return Ok(found),
+            Some(key) if key == "$serde_json::private::Number" => {
+                let digits = map.next_value::<Self::Value>()?.text();
+                let number = digits.and_then(|digits| digits.parse().ok());
+                found = number.map_or(found, Member::Number);
+            }
+            Some(_) => {
+                map.next_value::<IgnoredAny>()?;
+            }
         }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(found)
     }
 }
 
@@ -256,7 +262,8 @@ impl<'de> Visitor<'de> for RecordVisitor {
                     continue;
                 }
                 Key::Metadata => {
-                    record.metadata = Some(map.next_value()?);
+                    let metadata = metadata::read(map.next_value()?);
+                    record.metadata = Some(metadata.map_err(de::Error::custom)?);
                     continue;
                 }
                 Key::OwnershipEpoch | Key::RangeId => {

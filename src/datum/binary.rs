@@ -9,9 +9,10 @@ use super::{
     scalars, text_in, text_out,
 };
 
-/// Days and microseconds from 1970, from which values count here, to 2000, from which they are sent.
+/// Days from 1970, from which values count here, to 2000, from which they are sent.
 const EPOCH_DAYS: i64 = 10_957;
-const EPOCH_US: i64 = EPOCH_DAYS * DAY_US;
+/// The same in microseconds.
+pub(crate) const EPOCH_US: i64 = EPOCH_DAYS * DAY_US;
 
 fn type_name(ty: PgType) -> &'static str {
     info(ty).map_or("unknown", |found| found.format_name)

@@ -38,6 +38,7 @@ mod types;
 
 pub use array::{Array, parse_array, parse_stored_array, write_array};
 pub use array_order::{ElementOrder, array_compare};
+pub(crate) use binary::EPOCH_US;
 pub use binary::{binary_in, binary_out};
 pub(crate) use datetime::{
     Civil, DAY_US, SECOND_US, check_date, check_timestamp, is_infinite, local_to_utc, offset_at,

@@ -66,6 +66,29 @@ pub struct TypeInfo {
     pub collation: u32,
 }
 
+impl PgType {
+    /// Types that are computed with, smallest first.
+    pub(crate) const NUMBERS: &[Self] = &[
+        Self::INT2,
+        Self::INT4,
+        Self::INT8,
+        Self::NUMERIC,
+        Self::FLOAT4,
+        Self::FLOAT8,
+    ];
+
+    /// Types of integers.
+    pub(crate) const INTEGERS: &[Self] = &[Self::INT2, Self::INT4, Self::INT8];
+
+    /// Types of text.
+    pub(crate) const STRINGS: &[Self] = &[Self::TEXT, Self::VARCHAR, Self::BPCHAR, Self::NAME];
+
+    /// Whether its values are printed as numbers are: those of OIDs, too.
+    pub(crate) fn is_number(self) -> bool {
+        self == Self::OID || Self::NUMBERS.contains(&self)
+    }
+}
+
 impl TypeInfo {
     /// Whether it is an array of `elem`, in PostgreSQL's text form with braces.
     #[must_use]

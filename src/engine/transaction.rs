@@ -15,7 +15,8 @@
 //!                                                    |<---- length bytes --->|
 //! ```
 //!
-//! `lsn at` counts from `02`; `producer` is 0, or 1 and the place in the buffer's list of producers.
+//! `lsn at` counts from `02`; `producer` is 0, or 1 and the place in the buffer's list of
+//! producers.
 
 use std::fmt;
 use std::io;
@@ -299,8 +300,8 @@ impl TransactionBuffer {
     }
 
     /// Adds a record. Its `lsn` and `term` are assigned by the engine; a `timestamp` of 0 becomes
-    /// `now`. One that is no row of its declared table is refused. One whose producer published its number before is counted and left out. On an error
-    /// nothing is added. Blocking.
+    /// `now`. One that is no row of its declared table is refused. One whose producer published
+    /// its number before is counted and left out. On an error nothing is added. Blocking.
     pub fn push(&mut self, record: &ChangeRecord, now: Moment) -> Result<(), PublishError> {
         let term = self.term;
         self.push_open(|out| Ok(change::encode_open_into(record, term, now.unix_ms, out)?))

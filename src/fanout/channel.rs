@@ -79,6 +79,11 @@ impl Channel {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn look(&self, at: Position, now: Moment) -> Option<Found> {
+        self.hub.look(self.id, self.member, at, now, true)
+    }
+
     /// Lets go of what nobody has used for a while. To be called now and then.
     pub(crate) fn tidy(&self, now: Moment) {
         self.hub.tidy(now);
@@ -171,7 +176,7 @@ impl Job {
             Some(Ok(Some(piece))) => Some(piece),
             Some(Ok(None) | Err(_)) | None => None,
         };
-        let reader = self.reader.take();
+        let reader = self.reader.take().filter(|reader| !reader.is_used_up());
         self.hub.land(self.channel, self.at, piece, reader, now);
         self.flight.land(outcome);
     }

@@ -20,11 +20,11 @@ pub(super) type Landed = Option<Made>;
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     landed: Arc<Notify>,
-    outcome: OnceLock<Made>,
+    outcome: OnceLock<Landed>,
 }
 
 impl Flight {
-    /// Waits for it. What comes of it is not missed from now on.
+    /// Waits for it. It may have landed before.
     pub(super) fn wait(self: &Arc<Self>) -> FlightWait {
         FlightWait {
             flight: Arc::clone(self),
@@ -34,10 +34,8 @@ impl Flight {
 
     /// Tells all who wait; `None` that it was given up.
     pub(super) fn land(&self, outcome: Landed) {
-        if let Some(outcome) = outcome {
-            // The first counts, and there is only one.
-            drop(self.outcome.set(outcome));
-        }
+        // The first counts, and there is only one. Who does not see it waits already.
+        drop(self.outcome.set(outcome));
         self.landed.notify_waiters();
     }
 }
@@ -53,7 +51,11 @@ impl Future for FlightWait {
     type Output = Option<Made>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Landed> {
-        let landed = self.landed.as_mut().poll(cx);
-        landed.map(|()| self.flight.outcome.get().cloned())
+        // It waits since before it looked: what lands behind the look wakes it.
+        if let Some(landed) = self.flight.outcome.get() {
+            return Poll::Ready(landed.clone());
+        }
+        let woken = self.landed.as_mut().poll(cx);
+        woken.map(|()| self.flight.outcome.get().cloned().flatten())
     }
 }

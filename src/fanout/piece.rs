@@ -64,7 +64,7 @@ pub(crate) struct Piece {
     begin: Position,
     end: Position,
     bytes: Bytes,
-    /// The ends of transactions, in order. Those of a run without messages are one.
+    /// The ends of transactions, in order. Of a run of them without messages only the last.
     marks: Vec<Mark>,
     /// All of it, also what is behind the last end.
     whole: Mark,
@@ -370,8 +370,16 @@ impl PieceBuilder {
         self.whole.end = end;
         self.whole.num_transactions += 1;
         self.transaction_uses = self.uses.len();
+        let offset = self.whole.offset;
+        // The first end at an offset is where a stream stands that has all before it; of those
+        // behind it, of transactions without messages, the last is enough.
+        let has_first = match self.marks.as_slice() {
+            [.., first, last] => first.offset == offset && last.offset == offset,
+            [last] => last.offset == offset && offset == 0 && self.begin.frames == 0,
+            [] => false,
+        };
         match self.marks.last_mut() {
-            Some(last) if last.offset == self.whole.offset => *last = self.whole,
+            Some(last) if has_first => *last = self.whole,
             Some(_) | None => self.marks.push(self.whole),
         }
     }

@@ -71,6 +71,8 @@ pub(super) struct Reader {
     skip: usize,
     /// As they stand in the pieces that it made: streams compare them by where they lie.
     descriptions: BTreeMap<u32, Arc<Description>>,
+    /// It met an error. What it has read and its renderer are somewhere behind its position.
+    is_used_up: bool,
     /// When it was left alone (steady time).
     pub(super) idle_since: Duration,
 }
@@ -85,6 +87,7 @@ impl Reader {
             queue: VecDeque::new(),
             skip: position.frames,
             descriptions: BTreeMap::new(),
+            is_used_up: false,
             idle_since: Duration::ZERO,
         }
     }
@@ -94,6 +97,12 @@ impl Reader {
         self.position
     }
 
+    /// Whether it met an error: who goes on at its position needs another one, which meets the
+    /// error again.
+    pub(super) const fn is_used_up(&self) -> bool {
+        self.is_used_up
+    }
+
     /// There is nothing between its place and `head`.
     pub(super) fn at_head(&mut self, head: Lsn) {
         if self.position.frames == 0 {
@@ -101,8 +110,8 @@ impl Reader {
         }
     }
 
-    /// Renders the next piece, which ends before it passes `until`. After an error it is of no
-    /// more use.
+    /// Renders the next piece, which ends before it passes `until`, or before an error. After an
+    /// error the reader is used up, also when there is a piece.
     pub(super) fn render(
         &mut self,
         from: From,
@@ -119,23 +128,29 @@ impl Reader {
                         piece.reserve(self.expected());
                         continue;
                     }
-                    // What was rendered is good; the error comes again.
-                    Ok(Lot::AtHead | Lot::NeedsDisk) | Err(_) if !piece.is_empty() => break,
+                    Ok(Lot::AtHead | Lot::NeedsDisk) if !piece.is_empty() => break,
                     Ok(Lot::AtHead) => return Ok(Rendered::AtHead),
                     Ok(Lot::NeedsDisk) => return Ok(Rendered::NeedsDisk),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        self.met(error.into(), &piece)?;
+                        break;
+                    }
                 }
             };
             num_read += frame.payload.len();
             if let Err(error) = self.frame(&frame, &mut piece, &mut scratch, now) {
-                if piece.is_empty() {
-                    return Err(error);
-                }
+                self.met(error, &piece)?;
                 break;
             }
         }
         self.position = piece.end();
         Ok(Rendered::Piece(piece.finish()))
+    }
+
+    /// It met an error. What was rendered before it is good, and is given out first.
+    fn met(&mut self, error: Failure, piece: &PieceBuilder) -> Result<(), Failure> {
+        self.is_used_up = true;
+        if piece.is_empty() { Err(error) } else { Ok(()) }
     }
 
     fn frame(

@@ -11,7 +11,12 @@ use crate::disk::FakeDisk;
 use crate::engine::{Engine, EngineOptions};
 use crate::lsn::Lsn;
 use crate::plugins::{Messages, Plugin};
+use crate::relations::{
+    Command, FilterExpr, FilterNode, NewPublishedTable, PublicationObjects, PublicationOptions,
+    PublicationTarget, TableName,
+};
 use bytes::{Buf, Bytes};
+use hub::Found;
 use piece::PieceBuilder;
 
 const OLDEST: Position = Position::after(Lsn::ZERO);
@@ -271,32 +276,62 @@ fn everybody_who_waits_gets_the_piece_or_the_error() {
 }
 
 #[test]
+fn who_waits_for_a_piece_that_landed_a_moment_ago_has_it() {
+    let engine = engine(0);
+    publish(&engine, vec![1; 10]);
+    let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+    let now = Moment::at_ms(2);
+    let [first, second] = [(); 2].map(|()| hub.join(Plugin::Json, &[]).unwrap());
+    for is_given_up in [true, false] {
+        let Next::Make(job) = first.next(OLDEST, now, true).unwrap() else {
+            panic!("nothing is in memory");
+        };
+        let Some(Found::Flight(flight)) = second.look(OLDEST, now) else {
+            panic!("it is under way");
+        };
+        if is_given_up {
+            drop(job);
+        } else {
+            drop(job.run(now).unwrap());
+        }
+        // Between the look and the wait the piece landed.
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(landed) = std::pin::pin!(flight.wait()).poll(&mut cx) else {
+            panic!("it waits for ever");
+        };
+        assert_eq!(landed.is_none(), is_given_up, "{landed:?}");
+    }
+    assert!(matches!(second.next(OLDEST, now, true), Ok(Next::Piece(_))));
+}
+
+#[test]
 fn one_in_front_lets_others_catch_up_but_not_for_ever() {
     let engine = engine(16 << 20);
     publish(&engine, vec![20; 500]);
     let hub = Arc::new(Hub::with_most_bytes(Arc::clone(&engine), 512 << 10));
-    let mut front = Stream::new(&hub, Plugin::Json, Lsn::ZERO);
-    let behind = Stream::new(&hub, Plugin::Json, Lsn::ZERO);
-    assert!(front.step());
-    let now = Moment::now();
-    assert!(matches!(
-        behind.channel.next(OLDEST, now, true),
-        Ok(Next::Piece(_))
-    ));
-    let ask = |stream: &Stream, now| stream.channel.next(stream.at, now, true).unwrap();
-    let mut now = now;
-    while !matches!(ask(&front, now), Next::Pace) {
-        assert!(front.step(), "never asked to wait");
-        now = Moment::now();
-        // The one behind has moved a moment ago.
-        drop(behind.channel.next(Position::after(Lsn::new(1)), now, true));
-        drop(behind.channel.next(OLDEST, now, true));
+    let [front, behind] = [(); 2].map(|()| hub.join(Plugin::Json, &[]).unwrap());
+    let now = Moment::at_ms(1000);
+    let (mut at, last) = (OLDEST, Position::after(Lsn::new(1)));
+    loop {
+        match front.next(at, now, true).unwrap() {
+            Next::Piece(piece) => at = piece.end(),
+            Next::Pace => break,
+            Next::AtHead(_) => panic!("never asked to wait"),
+            Next::Wait(_) | Next::Make(_) => panic!("all of it is in memory"),
+        }
+        // The one behind came to its place now, and finds there what it needs.
+        let num_rendered = engine.rendered().transactions.value();
+        assert!(matches!(behind.next(last, now, true), Ok(Next::Piece(_))));
+        assert_eq!(engine.rendered().transactions.value(), num_rendered);
     }
-    let later = Moment {
-        steady: now.steady + std::time::Duration::from_secs(1),
-        ..now
-    };
-    assert!(!matches!(ask(&front, later), Next::Pace), "it stands still");
+    assert!(at > OLDEST);
+    let after = |ms: u64| Moment::at_ms(1000 + ms);
+    assert!(matches!(front.next(at, after(99), true), Ok(Next::Pace)));
+    // Who is impatient goes on, and so does everybody when the one behind stands still.
+    let ask = |now, patient| front.next(at, now, patient).unwrap();
+    let (still, impatient) = (ask(after(100), true), ask(now, false));
+    assert!(matches!(still, Next::Piece(_)), "it stands still");
+    assert!(matches!(impatient, Next::Piece(_)), "it is impatient");
 }
 
 /// Hears a run: descriptions and messages in the order in which they come.
@@ -311,13 +346,13 @@ fn hear(piece: &Piece, at: Position, known: &mut Vec<Arc<Description>>) -> Vec<S
             |(_, known), asked| known.iter().rev().find(|d| d.oid == asked.oid) == Some(asked),
             |(heard, known), description| {
                 for message in description.messages.iter() {
-                    heard.push(String::from_utf8(message.to_vec()).unwrap());
+                    heard.push(String::from_utf8_lossy(message).into_owned());
                 }
                 known.push(Arc::clone(description));
             },
             |(heard, _), bytes| {
                 for (_, message) in messages(&bytes) {
-                    heard.push(String::from_utf8(message).unwrap());
+                    heard.push(String::from_utf8_lossy(&message).into_owned());
                 }
             },
         );
@@ -377,4 +412,222 @@ fn a_table_is_described_before_its_first_use_in_a_stream_and_when_it_changed() {
         );
     }
     assert!(piece.join(after(Lsn::new(500))).is_none());
+}
+
+fn node(expr: FilterExpr) -> FilterNode {
+    FilterNode { expr, position: 1 }
+}
+
+fn operator(left: FilterNode, sign: &str, right: FilterNode) -> FilterNode {
+    node(FilterExpr::Operator {
+        sign: sign.to_owned(),
+        left: Some(Box::new(left)),
+        right: Box::new(right),
+    })
+}
+
+/// A database whose publication `p` shows the orders for which 1/rid > 0.
+fn engine_that_divides(ring_bytes: usize) -> Arc<Engine> {
+    let engine = engine(ring_bytes);
+    publish_ids(&engine, &[&[7]]);
+    let number = |digits: &str| node(FilterExpr::Number(digits.to_owned()));
+    let rid = node(FilterExpr::Column {
+        table: None,
+        name: "rid".to_owned(),
+    });
+    let quotient = operator(number("1"), "/", rid);
+    let published = NewPublishedTable {
+        table: TableName {
+            schema: None,
+            name: "orders".to_owned(),
+            position: 1,
+        },
+        columns: None,
+        filter: Some(operator(quotient, ">", number("0"))),
+    };
+    let command = Command::CreatePublication {
+        name: "p".to_owned(),
+        target: PublicationTarget::Objects(PublicationObjects {
+            tables: vec![published],
+            schemas: vec![],
+        }),
+        options: PublicationOptions::default(),
+    };
+    engine.define(&command).unwrap();
+    engine
+}
+
+/// Transactions of records with these ids; their ends.
+fn publish_ids(engine: &Engine, transactions: &[&[u64]]) -> Vec<Lsn> {
+    let mut ends = vec![];
+    for ids in transactions {
+        let mut batch = engine.batch(Moment::at_ms(1));
+        let record = |rid: &u64| ChangeRecord::insert("orders", *rid).with_entity(b"{}".to_vec());
+        let records: Vec<_> = ids.iter().map(record).collect();
+        batch.push_transaction(&records).unwrap();
+        ends.push(engine.publish(batch).unwrap().last_lsn);
+    }
+    ends
+}
+
+/// The options of a stream that shows what `p` publishes.
+fn published() -> Vec<(String, Option<String>)> {
+    let options = [("proto_version", "1"), ("publication_names", "p")];
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), Some(value.to_owned()));
+    options.map(owned).to_vec()
+}
+
+/// What there is behind `at`, however it is made.
+fn take(channel: &Channel, at: Position) -> Result<Option<Arc<Piece>>, Failure> {
+    match channel.next(at, Moment::at_ms(2), false)? {
+        Next::Piece(piece) => Ok(Some(piece)),
+        Next::Make(job) => job.run(Moment::at_ms(2)),
+        Next::AtHead(_) => Ok(None),
+        Next::Wait(_) | Next::Pace => panic!("nobody else is at work"),
+    }
+}
+
+#[test]
+fn a_transaction_that_cannot_be_rendered_ends_each_stream_that_comes_to_it() {
+    for ring_bytes in [0, 16 << 20] {
+        let engine = engine_that_divides(ring_bytes);
+        let start = engine.head();
+        let ends = publish_ids(&engine, &[&[1], &[0], &[1]]);
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let join = || hub.join(Plugin::Pgoutput, &published()).unwrap();
+        let (first, second) = (join(), join());
+        for channel in [&first, &second, &first] {
+            let piece = take(channel, Position::after(start)).unwrap().unwrap();
+            assert_eq!(piece.end(), Position::after(ends[0]));
+            assert_eq!(piece.counts().0, 1);
+            for _ in 0..3 {
+                let failure = take(channel, piece.end()).unwrap_err();
+                assert_eq!(failure.to_string(), "division by zero");
+            }
+        }
+        // Who is behind it gets what follows.
+        let piece = take(&first, Position::after(ends[1])).unwrap().unwrap();
+        assert_eq!(
+            (piece.end(), piece.counts().0),
+            (Position::after(ends[2]), 1)
+        );
+    }
+}
+
+#[test]
+fn a_change_that_cannot_be_rendered_ends_each_stream_in_its_transaction() {
+    for ring_bytes in [0, 16 << 20] {
+        let engine = engine_that_divides(ring_bytes);
+        let start = engine.head();
+        let ends = publish_ids(&engine, &[&[1], &[1, 1, 1, 0, 1, 1], &[1]]);
+        let hub = Arc::new(Hub::new(Arc::clone(&engine)));
+        let join = || hub.join(Plugin::Pgoutput, &published()).unwrap();
+        let (first, second) = (join(), join());
+        let middle = Position {
+            after: ends[0],
+            frames: 3,
+        };
+        for channel in [&first, &second, &first] {
+            let piece = take(channel, Position::after(start)).unwrap().unwrap();
+            assert_eq!(piece.end(), middle);
+            // Begin, Relation beside it, and the three changes; no Commit.
+            let heard = hear(&piece, Position::after(ends[0]), &mut vec![]);
+            assert_eq!(heard.len(), 1 + 1 + 3);
+            for _ in 0..3 {
+                let failure = take(channel, middle).unwrap_err();
+                assert_eq!(failure.to_string(), "division by zero");
+            }
+        }
+    }
+}
+
+/// A transaction of `num_messages` messages in a piece that is made.
+fn append(builder: &mut PieceBuilder, end: u64, num_messages: usize) -> Vec<(Lsn, Vec<u8>)> {
+    let mut rendered = Messages::default();
+    for number in 0..num_messages {
+        rendered.push(Lsn::new(end), format!("{number} of {end}").as_bytes());
+    }
+    let none = |_: u32, _: &Arc<[Bytes]>| unreachable!("no table is spoken of");
+    builder.append(&rendered, Moment::at_ms(1), none).unwrap();
+    builder.frame_done(Some(Lsn::new(end)));
+    let owned = |(lsn, message): (Lsn, &[u8])| (lsn, message.to_vec());
+    rendered.iter().map(owned).collect()
+}
+
+/// What a stream that stands at `at` gets of a piece, by one transaction or by all at once.
+fn rest_of(piece: &Piece, at: Position, only_one: bool) -> Vec<(Lsn, Vec<u8>)> {
+    let mut place = piece
+        .join(at)
+        .unwrap_or_else(|| panic!("{at:?}: {piece:?}"));
+    let mut seen = vec![];
+    let mut done = at.after;
+    while let Some(run) = piece.run(&mut place, only_one) {
+        let mut bytes = Vec::new();
+        let send = |bytes: &mut Vec<u8>, more: Bytes| bytes.extend_from_slice(&more);
+        piece.tell(&run, &mut bytes, |_, _| true, |_, _| {}, send);
+        seen.extend(messages(&bytes));
+        if let Some(end) = run.done {
+            assert!(end > done, "{end} behind {done}");
+            done = end;
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_stream_behind_a_transaction_before_a_hidden_one_does_not_get_it_again() {
+    let mut builder = PieceBuilder::new(Position::after(Lsn::new(100)));
+    let first = append(&mut builder, 200, 2);
+    append(&mut builder, 300, 0);
+    let last = append(&mut builder, 400, 1);
+    let piece = builder.finish();
+    for (at, expected) in [
+        (100, [&first[..], &last[..]].concat()),
+        (150, [&first[..], &last[..]].concat()),
+        (200, last.clone()),
+        (250, last.clone()),
+        (300, last.clone()),
+        (350, last),
+    ] {
+        for only_one in [false, true] {
+            let seen = rest_of(&piece, Position::after(Lsn::new(at)), only_one);
+            assert_eq!(seen, expected, "{at}");
+        }
+    }
+}
+
+#[test]
+fn whoever_joins_a_piece_at_the_end_of_a_transaction_gets_exactly_what_is_behind_it() {
+    let seed = Moment::now().unix_ms;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..2000 {
+        let begin = Position {
+            after: Lsn::new(100),
+            frames: dice.below(2) * 3,
+        };
+        let mut builder = PieceBuilder::new(begin);
+        let mut ends = vec![(begin, 0)];
+        let mut all = vec![];
+        let mut end = 100;
+        for _ in 0..dice.below(12) {
+            end += 10 + u64::try_from(dice.below(3)).unwrap();
+            let num_messages = dice.below(4) * dice.below(2);
+            all.extend(append(&mut builder, end, num_messages));
+            ends.push((Position::after(Lsn::new(end)), all.len()));
+        }
+        // What it does not end with is no place to join.
+        ends.pop();
+        let piece = builder.finish();
+        for (at, num_before) in ends {
+            let between = Position::after(at.after.saturating_add(1));
+            let is_inside = at.frames == 0 || piece.join(between).is_some();
+            for at in [at, between].iter().take(1 + usize::from(is_inside)) {
+                for only_one in [false, true] {
+                    let seen = rest_of(&piece, *at, only_one);
+                    assert_eq!(seen, all[num_before..], "{at:?} {piece:?}");
+                }
+            }
+        }
+    }
 }

@@ -9,7 +9,9 @@ impl From<PublicationError> for PgError {
     fn from(error: PublicationError) -> Self {
         let message = error.to_string();
         match error {
-            PublicationError::Unknown(_) => Self::error("42704", message),
+            PublicationError::Unknown(_) => Self::error("42704", message).with_hint(
+                "Publications count by position: it must exist before the change is published.",
+            ),
             PublicationError::ColumnLists { .. } => Self::unsupported(message),
             PublicationError::Evaluation(error) => error.into(),
             PublicationError::Filter(_) => Self::error("XX000", message),

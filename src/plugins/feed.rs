@@ -7,7 +7,7 @@ use crate::lsn::Lsn;
 use crate::relations::{RelationSet, RelationStore};
 use crate::rows::{Action, Change, RecordReader};
 
-use super::{FrameView, Messages, RenderError};
+use super::{FrameView, Messages, RenderError, RenderFault};
 
 /// The prefix of what is stored and is not a change record: it goes out as a logical message.
 const OURS: &str = "pgspool";
@@ -36,7 +36,7 @@ pub(super) trait Render {
         transaction: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError>;
+    ) -> Result<(), RenderFault>;
 
     /// The end of `transaction`.
     fn commit(&mut self, transaction: &Transaction<'_>, out: &mut Messages);
@@ -48,7 +48,7 @@ pub(super) trait Render {
         unit: &Transaction<'_>,
         message: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError>;
+    ) -> Result<(), RenderFault>;
 }
 
 /// Frames in, changes to a plugin out.
@@ -82,54 +82,113 @@ impl Feed {
             commit_us: commit_us.saturating_mul(1000),
             set: &set,
         };
-        let alone = |content| Change {
+        let payload = PayloadRef::of(frame.payload);
+        let mut rendering = Rendering {
+            reader: &mut self.reader,
+            transaction: &transaction,
+            plugin,
+            out,
             lsn: frame.end_lsn,
-            action: ours(false, content),
+            callback: "change",
         };
-        match PayloadRef::of(frame.payload) {
+        let complete = rendering.payload(&payload);
+        complete.map_err(|fault| RenderError {
+            lsn: rendering.lsn,
+            end: frame.end_lsn,
+            callback: rendering.callback,
+            fault: Box::new(fault),
+        })
+    }
+}
+
+/// A frame while it is rendered, and what of it is under way.
+struct Rendering<'a, P> {
+    reader: &'a mut RecordReader,
+    transaction: &'a Transaction<'a>,
+    plugin: &'a mut P,
+    out: &'a mut Messages,
+    /// The change's position.
+    lsn: Lsn,
+    /// What it is called.
+    callback: &'static str,
+}
+
+impl<P: Render> Rendering<'_, P> {
+    /// True when it was the last frame of its transaction.
+    fn payload(&mut self, payload: &PayloadRef<'_>) -> Result<bool, RenderFault> {
+        let end = self.transaction.end;
+        match payload {
             PayloadRef::Whole(json) => {
                 match Fields::decode(json) {
-                    Ok(fields) if fields.stands_alone() => {
-                        self.reader
-                            .read(frame.end_lsn, &fields, &set, &mut |change| {
-                                plugin.message(&transaction, &change, out)
-                            })?;
-                    }
+                    Ok(fields) if fields.stands_alone() => self.record(end, &fields, true)?,
                     Ok(fields) => {
-                        let lsn = only_change_lsn(frame.end_lsn);
-                        self.reader.read(lsn, &fields, &set, &mut |change| {
-                            plugin.change(&transaction, &change, out)
-                        })?;
-                        plugin.commit(&transaction, out);
+                        self.record(only_change_lsn(end), &fields, false)?;
+                        self.plugin.commit(self.transaction, self.out);
                     }
-                    Err(_) => plugin.message(&transaction, &alone(json), out)?,
+                    Err(_) => self.alone(json)?,
                 }
                 Ok(true)
             }
             PayloadRef::Part { last, json, .. } => {
                 match Fields::decode(json) {
-                    Ok(fields) => {
-                        let lsn = Lsn::new(fields.lsn);
-                        self.reader.read(lsn, &fields, &set, &mut |change| {
-                            plugin.change(&transaction, &change, out)
-                        })?;
-                    }
+                    Ok(fields) => self.record(Lsn::new(fields.lsn), &fields, false)?,
                     Err(_) => {
-                        let lsn = only_change_lsn(frame.end_lsn);
+                        let lsn = only_change_lsn(end);
                         let action = ours(true, json);
-                        plugin.change(&transaction, &Change { lsn, action }, out)?;
+                        (self.lsn, self.callback) = (lsn, called(&action));
+                        let change = Change { lsn, action };
+                        self.plugin.change(self.transaction, &change, self.out)?;
                     }
                 }
-                if last {
-                    plugin.commit(&transaction, out);
+                if *last {
+                    self.plugin.commit(self.transaction, self.out);
                 }
-                Ok(last)
+                Ok(*last)
             }
             PayloadRef::Opaque(payload) => {
-                plugin.message(&transaction, &alone(payload), out)?;
+                self.alone(payload)?;
                 Ok(boundary(payload).1)
             }
         }
+    }
+
+    /// What is stored and is not a change record, by itself.
+    fn alone(&mut self, content: &[u8]) -> Result<(), RenderFault> {
+        let lsn = self.transaction.end;
+        let action = ours(false, content);
+        self.callback = called(&action);
+        let change = Change { lsn, action };
+        self.plugin.message(self.transaction, &change, self.out)
+    }
+
+    /// The changes of the record at `lsn`, which is a unit of its own when `is_alone`.
+    fn record(&mut self, lsn: Lsn, fields: &Fields<'_>, is_alone: bool) -> Result<(), RenderFault> {
+        self.lsn = lsn;
+        let Self {
+            reader,
+            transaction,
+            plugin,
+            out,
+            lsn: at,
+            callback,
+        } = self;
+        reader.read(lsn, fields, transaction.set, &mut |change| {
+            (*at, *callback) = (change.lsn, called(&change.action));
+            if is_alone {
+                plugin.message(transaction, &change, out)
+            } else {
+                plugin.change(transaction, &change, out)
+            }
+        })
+    }
+}
+
+/// What PostgreSQL calls the part of a plugin that renders it.
+const fn called(action: &Action<'_>) -> &'static str {
+    match action {
+        Action::Insert { .. } | Action::Update { .. } | Action::Delete { .. } => "change",
+        Action::Truncate { .. } => "truncate",
+        Action::Message { .. } => "message",
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod feed;
 mod json;
-mod jsonb;
 mod messages;
 mod options;
 mod pgoutput;
@@ -13,7 +12,6 @@ mod sql_text;
 mod test_decoding;
 mod wal2json;
 
-pub(crate) use jsonb::write_jsonb;
 pub use messages::{Messages, TableUse, Told};
 pub(crate) use options::parse_bool;
 
@@ -51,8 +49,8 @@ pub enum PluginError {
     /// An option the plugin does not know, or a bad value (22023); PostgreSQL's words.
     #[error("{0}")]
     InvalidOption(String),
-    /// An option that is one no more, or a list in it that is none (42602); wal2json's and PostgreSQL's
-    /// words.
+    /// An option that is one no more, or a list in it that is none (42602); wal2json's and
+    /// PostgreSQL's words.
     #[error("{0}")]
     InvalidName(String),
     /// Something that the plugin knows and does not do (0A000); wal2json's and PostgreSQL's words.
@@ -66,9 +64,23 @@ pub enum PluginError {
     UnknownOption(String),
 }
 
+/// What is stored cannot be rendered.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{fault}")]
+pub struct RenderError {
+    /// Where the change is stored.
+    pub lsn: Lsn,
+    /// Where its transaction ends.
+    pub end: Lsn,
+    /// What PostgreSQL calls the part of a plugin that renders it: `change`, `truncate`, `message`.
+    pub callback: &'static str,
+    /// Why.
+    pub fault: Box<RenderFault>,
+}
+
 /// Why what is stored cannot be rendered.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RenderError {
+pub enum RenderFault {
     /// A record is no row of its table, as that was defined when it was stored.
     #[error(transparent)]
     Row(#[from] RowError),

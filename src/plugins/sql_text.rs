@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::datum::{Datum, Names, PgType, Style, info, is_plain_ident, text_out};
+use crate::datum::{Datum, NoNames, PgType, Style, info, is_plain_ident, text_out};
 
 /// Appends a name, quoted where PostgreSQL's `quote_identifier` does.
 pub(super) fn write_identifier(name: &str, out: &mut Vec<u8>) {
@@ -39,41 +39,15 @@ pub(super) fn write_timestamp(unix_us: i64, out: &mut Vec<u8>) {
     let mut printed = String::new();
     let time = Datum::Int(unix_us);
     // A time of these microseconds is one of PostgreSQL's, and has no name to look up.
-    let _ = text_out(PgType::TIMESTAMPTZ, &time, &Nameless, &UTC, &mut printed);
+    let _ = text_out(PgType::TIMESTAMPTZ, &time, &NoNames, &UTC, &mut printed);
     out.extend_from_slice(printed.as_bytes());
 }
 
 static UTC: LazyLock<Style> = LazyLock::new(|| Style::utc(0));
 
-struct Nameless;
-
-impl Names for Nameless {
-    fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {
-        None
-    }
-
-    fn oid_of(&self, _ty: PgType, _name: &str) -> Option<u32> {
-        None
-    }
-}
-
 /// The name of a type without modifier, as PostgreSQL's `format_type` prints it.
 pub(super) fn type_name(ty: PgType) -> &'static str {
     info(ty).map_or("???", |found| found.format_name)
-}
-
-/// Whether the decoders print values of the type bare.
-pub(super) const fn is_number(ty: PgType) -> bool {
-    matches!(
-        ty,
-        PgType::INT2
-            | PgType::INT4
-            | PgType::INT8
-            | PgType::OID
-            | PgType::FLOAT4
-            | PgType::FLOAT8
-            | PgType::NUMERIC
-    )
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use crate::rows::{Action, Cell, Change, OldRow, Row};
 
 use super::feed::{Render, Transaction};
 use super::options::{PluginOption, boolean, unknown};
-use super::sql_text::{is_number, type_name, write_identifier, write_literal, write_timestamp};
-use super::{Messages, PluginError, RenderError};
+use super::sql_text::{type_name, write_identifier, write_literal, write_timestamp};
+use super::{Messages, PluginError, RenderFault};
 
 /// One stream's settings and its place in a transaction.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Render for TestDecoding {
         transaction: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         if !self.skip_empty || !matches!(change.action, Action::Message { .. }) {
             self.begin(transaction, change.lsn, out);
         }
@@ -110,7 +110,7 @@ impl Render for TestDecoding {
         _unit: &Transaction<'_>,
         message: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         out.push_with(message.lsn, |text| write_action(&message.action, text));
         Ok(())
     }
@@ -246,7 +246,7 @@ fn write_value(ty: PgType, value: &str, text: &mut Vec<u8>) {
             text.extend_from_slice(value.as_bytes());
             text.push(b'\'');
         }
-        number if is_number(number) => text.extend_from_slice(value.as_bytes()),
+        number if number.is_number() => text.extend_from_slice(value.as_bytes()),
         _ => write_literal(value.as_bytes(), text),
     }
 }

@@ -100,8 +100,7 @@ pub fn check_publishable(
         RowOperation::Delete => Operation::Delete,
     };
     let full = table.replica_identity == ReplicaIdentity::Full;
-    let key = table.replica_identity_index();
-    let identity: &[i16] = key.map(|key| key.columns.as_slice()).unwrap_or_default();
+    let identity = table.identity_columns().unwrap_or_default();
     let publishing = || {
         let publications = set.publications.iter();
         publications.filter(|publication| published.is_published(publication))
@@ -123,7 +122,7 @@ pub fn check_publishable(
         let by_itself = member(publication, table).is_some();
         by_itself || publication.all_tables || holds_schema(publication, set, table)
     };
-    if !full && key.is_none() && publishing().any(holds) {
+    if !full && identity.is_empty() && publishing().any(holds) {
         return Err(error(IdentityFault::Missing));
     }
     Ok(())

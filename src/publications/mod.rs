@@ -20,6 +20,7 @@ use crate::rows::{Action, Cell, Change, OldRow, Row};
 
 pub use check::{IdentityError, IdentityFault, RowOperation, check_publishable};
 pub use error::PublicationError;
+pub(crate) use filter::distinct;
 pub use filter::{EvaluationError, Filter};
 use rule::{Operation, TableRule};
 pub use shown::Shown;

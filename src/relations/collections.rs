@@ -60,6 +60,17 @@ impl RelationSet {
         split(collection, |schema| self.schema(schema).is_some())
     }
 
+    /// The collection that is this table; `None` where its name would read as another table's.
+    pub fn collection_of(&self, table: &Relation) -> Option<String> {
+        let collection = if table.schema == PUBLIC {
+            table.name.clone()
+        } else {
+            format!("{}.{}", table.schema, table.name)
+        };
+        let leads_back = self.table_of_collection(&collection) == (&table.schema, &table.name);
+        leads_back.then_some(collection)
+    }
+
     /// The table of a collection.
     pub fn relation_of_collection(&self, collection: &str) -> Option<&Relation> {
         let (schema, name) = self.table_of_collection(collection);
@@ -94,17 +105,6 @@ impl Relation {
             declared: false,
             since: Lsn::ZERO,
         }
-    }
-
-    /// Numbers of the columns of its replica identity, in the order of its key; `None` where old
-    /// rows are not told apart by a key.
-    pub fn identity_columns(&self) -> Option<&[i16]> {
-        let key = match self.replica_identity {
-            ReplicaIdentity::Default => self.primary_key(),
-            ReplicaIdentity::Index(oid) => self.keys.iter().find(|key| key.index_oid == oid),
-            ReplicaIdentity::Full | ReplicaIdentity::Nothing => None,
-        };
-        key.map(|key| key.columns.as_slice())
     }
 }
 

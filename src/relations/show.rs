@@ -52,6 +52,13 @@ impl Relation {
             ReplicaIdentity::Index(oid) => self.keys.iter().find(|key| key.index_oid == oid),
         }
     }
+
+    /// Numbers of the columns of its replica identity, in the order of its key; `None` where old
+    /// rows are not told apart by a key.
+    pub fn identity_columns(&self) -> Option<&[i16]> {
+        let key = self.replica_identity_index();
+        key.map(|key| key.columns.as_slice())
+    }
 }
 
 impl RelationSet {

@@ -1,11 +1,13 @@
 //! Records of a declared table: documents whose members are columns.
 
 use std::borrow::Cow;
+use std::iter::repeat;
 use std::ops::Range;
 
 use crate::datum::PgType;
 use crate::relations::{Relation, RelationColumn};
 
+use super::columns::Columns;
 use super::error::Misfit;
 use super::flat::Flat;
 use super::json::{Cursor, Value};
@@ -26,6 +28,9 @@ pub(super) enum Demand {
 pub(super) struct Members {
     /// By the place among all columns, dropped ones too.
     places: Vec<Option<Range<usize>>>,
+    /// By place, the columns that a record calls unchanged.
+    unchanged: Vec<bool>,
+    columns: Columns,
 }
 
 impl Members {
@@ -47,6 +52,7 @@ impl Members {
             return Ok(text);
         }
         self.places.fill(None);
+        self.columns.begin();
         let mut cursor = Cursor::new(text);
         if cursor.peek() != Some(b'{') {
             return Err((None, not_an_object()));
@@ -56,7 +62,7 @@ impl Members {
         let mut expected = 0;
         while let Some(inside) = cursor.string() {
             let name = key(inside).map_err(|error| (None, RowFault::Value(error)))?;
-            let place = place_of(table, &name, expected);
+            let place = self.columns.place(table, &name, expected);
             let place = place.ok_or_else(|| missing(table, &name))?;
             cursor.eat(b':');
             cursor.peek();
@@ -76,10 +82,11 @@ impl Members {
 
     /// Does it in one pass, if the document is a simple one whose members are all columns.
     fn read_flat(&mut self, table: &Relation, text: &str) -> bool {
+        self.columns.begin();
         let mut flat = Flat::new(text);
         let mut expected = 0;
         for (name, value) in flat.by_ref() {
-            let Some(place) = place_of(table, name, expected) else {
+            let Some(place) = self.columns.place(table, name, expected) else {
                 return false;
             };
             if let Some(kept) = self.places.get_mut(place) {
@@ -90,18 +97,51 @@ impl Members {
         flat.is_done()
     }
 
-    /// Appends the row that the document is; `unchanged` says of a column that the document does
-    /// not have whether it stayed as it was.
+    /// Notes which columns are `unchanged` in the next document that is written.
+    pub(super) fn note_unchanged(
+        &mut self,
+        table: &Relation,
+        unchanged: &[Cow<'_, str>],
+    ) -> Result<(), Misfit> {
+        self.unchanged.clear();
+        if unchanged.is_empty() {
+            return Ok(());
+        }
+        if unchanged.len() > table.columns.len() {
+            let table = table.name.clone();
+            return Err((None, RowFault::TooManyNames { table }));
+        }
+        self.unchanged.resize(table.columns.len(), false);
+        self.columns.begin();
+        let mut expected = 0;
+        for name in unchanged {
+            let place = self.columns.place(table, name, expected);
+            let place = place.ok_or_else(|| missing(table, name))?;
+            if let Some(noted) = self.unchanged.get_mut(place) {
+                *noted = true;
+            }
+            expected = place + 1;
+        }
+        Ok(())
+    }
+
+    /// No column is unchanged in the next document that is written.
+    pub(super) fn forget_unchanged(&mut self) {
+        self.unchanged.clear();
+    }
+
+    /// Appends the row that the document is; columns that it does not have are NULL, or unchanged
+    /// where that is known of the new row.
     pub(super) fn write(
         &self,
         table: &Relation,
         text: &str,
         canon: &Canon,
         demand: Demand,
-        unchanged: impl Fn(&str) -> bool,
         row: &mut Row,
     ) -> Result<(), Misfit> {
-        for (column, place) in table.columns.iter().zip(&self.places) {
+        let unchanged = self.unchanged.iter().copied().chain(repeat(false));
+        for ((column, place), unchanged) in table.columns.iter().zip(&self.places).zip(unchanged) {
             if column.dropped {
                 continue;
             }
@@ -109,9 +149,9 @@ impl Members {
             let raw = place.clone().and_then(|place| text.get(place));
             let value = raw.and_then(|raw| Some((Cursor::new(raw).value()?, raw)));
             match value {
-                None if unchanged(&column.name) => row.push_unchanged(),
+                None if unchanged && demand == Demand::Whole => row.push_unchanged(),
                 None | Some((Value::Null, _)) if column.not_null && demand == Demand::Whole => {
-                    return Err(at(null(table, column)));
+                    return Err(at(RowFault::null(table, column)));
                 }
                 None | Some((Value::Null, _)) => row.push_null(),
                 Some((value, raw)) => row
@@ -123,13 +163,6 @@ impl Members {
     }
 }
 
-fn null(table: &Relation, column: &RelationColumn) -> RowFault {
-    RowFault::Null {
-        column: column.name.clone(),
-        table: table.name.clone(),
-    }
-}
-
 /// What names a column that is none.
 pub(super) fn missing(table: &Relation, name: &str) -> Misfit {
     let fault = RowFault::NoColumn {
@@ -137,23 +170,6 @@ pub(super) fn missing(table: &Relation, name: &str) -> Misfit {
         table: table.name.clone(),
     };
     (Some(name.to_owned()), fault)
-}
-
-/// The place of the column `name`, which is most often the `expected` one.
-fn place_of(table: &Relation, name: &str, expected: usize) -> Option<usize> {
-    let is_it = |column: &RelationColumn| !column.dropped && column.name == name;
-    if table.columns.get(expected).is_some_and(is_it) {
-        return Some(expected);
-    }
-    table.columns.iter().position(is_it)
-}
-
-/// Refuses names that are no columns of `table`.
-pub(super) fn check_names(table: &Relation, names: &[Cow<'_, str>]) -> Result<(), Misfit> {
-    match names.iter().find(|name| table.column(name).is_none()) {
-        Some(name) => Err(missing(table, name)),
-        None => Ok(()),
-    }
 }
 
 /// Whether a key of these columns is what `rid` can be: one column of an integer type.

@@ -10,10 +10,14 @@ use super::declared::is_rid;
 use super::value::is_array;
 use super::{Cell, Row, RowError, RowFault, json};
 
-/// The record of an INSERT into the declared table `table`: one value for each column that is not
+/// The record of an INSERT into the declared table `table`, which is `collection`: one value for each column that is not
 /// dropped, in the form that `datum::text_out` gives in UTC.
-pub fn insert_record(table: &Relation, new: &Row) -> Result<ChangeRecord, RowError> {
-    let record = ChangeRecord::insert(collection(table), rid(table, new));
+pub fn insert_record(
+    collection: &str,
+    table: &Relation,
+    new: &Row,
+) -> Result<ChangeRecord, RowError> {
+    let record = ChangeRecord::insert(collection, rid(table, new));
     Ok(record.with_entity(document(table, new)?))
 }
 
@@ -21,12 +25,13 @@ pub fn insert_record(table: &Relation, new: &Row) -> Result<ChangeRecord, RowErr
 /// what is known of the row before (`Unchanged` where nothing is), which is needed when the key
 /// changes and with REPLICA IDENTITY FULL.
 pub fn update_record(
+    collection: &str,
     table: &Relation,
     old: Option<&Row>,
     new: &Row,
 ) -> Result<ChangeRecord, RowError> {
     let mut record =
-        ChangeRecord::update(collection(table), rid(table, new)).with_entity(document(table, new)?);
+        ChangeRecord::update(collection, rid(table, new)).with_entity(document(table, new)?);
     let cells = table.live_columns().zip(new.cells());
     let unchanged: Vec<_> = cells
         .filter(|(_, cell)| *cell == Cell::Unchanged)
@@ -43,18 +48,13 @@ pub fn update_record(
 
 /// The record of a DELETE: what is known of the row (`Unchanged` where nothing is), at least its
 /// key.
-pub fn delete_record(table: &Relation, old: &Row) -> Result<ChangeRecord, RowError> {
-    let record = ChangeRecord::delete(collection(table), rid(table, old));
+pub fn delete_record(
+    collection: &str,
+    table: &Relation,
+    old: &Row,
+) -> Result<ChangeRecord, RowError> {
+    let record = ChangeRecord::delete(collection, rid(table, old));
     Ok(record.with_old(document(table, old)?))
-}
-
-/// The collection that the table is.
-fn collection(table: &Relation) -> String {
-    if table.schema == crate::relations::PUBLIC {
-        table.name.clone()
-    } else {
-        format!("{}.{}", table.schema, table.name)
-    }
 }
 
 /// The key of a row where that is one integer that is not negative, else 0.
@@ -118,17 +118,7 @@ fn write_scalar(ty: PgType, text: &str, out: &mut String) {
     match ty {
         PgType::BOOL if text == "t" => out.push_str("true"),
         PgType::BOOL if text == "f" => out.push_str("false"),
-        PgType::INT2
-        | PgType::INT4
-        | PgType::INT8
-        | PgType::OID
-        | PgType::FLOAT4
-        | PgType::FLOAT8
-        | PgType::NUMERIC
-            if is_number(text) =>
-        {
-            out.push_str(text);
-        }
+        _ if ty.is_number() && is_number(text) => out.push_str(text),
         _ => write_json_string(text, out),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::datum::DatumError;
 use crate::lsn::Lsn;
-use crate::relations::Relation;
+use crate::relations::{Relation, RelationColumn};
 
 /// A record is no row of its table.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -21,6 +21,12 @@ pub struct RowError {
 }
 
 impl RowError {
+    /// A row of `table` that is not stored yet has no value in `column`, which must have one.
+    pub(crate) fn null(table: &Relation, column: &RelationColumn) -> Self {
+        let fault = RowFault::null(table, column);
+        Self::new(Lsn::ZERO, table, (Some(column.name.clone()), fault))
+    }
+
     /// The record at `lsn` is no row of `table`.
     pub(super) fn new(lsn: Lsn, table: &Relation, (column, fault): Misfit) -> Self {
         Self {
@@ -55,6 +61,12 @@ pub enum RowFault {
         /// The table.
         table: String,
     },
+    /// More columns are called unchanged than there are (22P02).
+    #[error("the record calls more columns unchanged than relation \"{table}\" has")]
+    TooManyNames {
+        /// The table.
+        table: String,
+    },
     /// A value is none of the column's type (22P02, 22003, ...).
     #[error("{0}")]
     Value(DatumError),
@@ -82,4 +94,14 @@ pub enum RowFault {
         /// Its type.
         type_name: String,
     },
+}
+
+impl RowFault {
+    /// There must be a value in `column`.
+    pub(super) fn null(table: &Relation, column: &RelationColumn) -> Self {
+        Self::Null {
+            column: column.name.clone(),
+            table: table.name.clone(),
+        }
+    }
 }

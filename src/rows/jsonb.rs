@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::datum::{DatumError, Numeric, write_json_string};
 
-use super::json::{Cursor, Value, unescaped};
+use super::json::{Cursor, Value, check, unescaped};
 
 /// How deeply values may stand in one another.
 const MAX_DEPTH: usize = 500;
@@ -13,6 +13,13 @@ const MAX_DEPTH: usize = 500;
 pub(super) fn write(text: &str, out: &mut String) -> Result<(), DatumError> {
     let cursor = Cursor::new(text);
     Writer { cursor }.value(0, out)
+}
+
+/// `text` as `jsonb` prints it; `None` where it is no JSON, or none that a `jsonb` can hold.
+pub(crate) fn printed(text: &str) -> Option<String> {
+    check(text).ok()?;
+    let mut out = String::with_capacity(text.len());
+    write(text, &mut out).ok().map(|()| out)
 }
 
 struct Writer<'a> {
@@ -161,3 +168,49 @@ fn write_number(number: &str, out: &mut String) -> Result<(), DatumError> {
 
 /// A number of so many characters is one that `numeric` can hold.
 const MAX_PLAIN: usize = 16_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answers are PostgreSQL 15.18's, but for the last row.
+    #[test]
+    fn values_are_printed_as_postgresql_does() {
+        for (given, wanted) in [
+            (
+                r#"{"z":1,"role":"ad'min","f":1.50,"bb":[1,2,{}],"e":{},"g":[],"n":null,"t":true,
+                    "x":1e3,"y":1.5e-3,"w":-0,"v":-0.0,"u":"a\"","u":"last"}"#,
+                r#"{"e": {}, "f": 1.50, "g": [], "n": null, "t": true, "u": "last", "v": 0.0, "w": 0, "x": 1000, "y": 0.0015, "z": 1, "bb": [1, 2, {}], "role": "ad'min"}"#,
+            ),
+            (
+                "[1.50e1,1.50E+1,100e-2,12345678901234567890123,0.000, 1E-10, -1.5e2, 0e5, 0.0e3, 1.10, 1.23456e2]",
+                "[15.0, 15.0, 1.00, 12345678901234567890123, 0.000, 0.0000000001, -150, 0, 0, 1.10, 123.456]",
+            ),
+            (" 5 ", "5"),
+            (
+                r#"{"aa":"\t\b\f\r","b":"\u001f"}"#,
+                r#"{"b": "\u001f", "aa": "\t\b\f\r"}"#,
+            ),
+            (
+                "[1e40, 1E41]",
+                "[10000000000000000000000000000000000000000, 1E41]",
+            ),
+        ] {
+            assert_eq!(printed(given).as_deref(), Some(wanted));
+        }
+    }
+
+    #[test]
+    fn what_a_jsonb_cannot_hold_is_not_printed() {
+        for given in [
+            "",
+            "{",
+            r#""\u0000""#,
+            r#"{"\u0000":1}"#,
+            r#""\ud800""#,
+            "1e999999",
+        ] {
+            assert_eq!(printed(given), None, "{given}");
+        }
+    }
+}

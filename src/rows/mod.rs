@@ -8,6 +8,7 @@
 mod canonical;
 mod change;
 mod collection;
+mod columns;
 mod declared;
 mod document;
 mod error;
@@ -25,5 +26,6 @@ mod tests;
 pub use change::{Action, Change, OldRow};
 pub use document::{delete_record, insert_record, update_record};
 pub use error::{RowError, RowFault};
+pub(crate) use jsonb::printed as printed_jsonb;
 pub use record::RecordReader;
 pub use row::{Cell, Row};

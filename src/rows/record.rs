@@ -1,13 +1,11 @@
 //! A change record as changes of rows of its table.
 
-use std::borrow::Cow;
-
 use crate::change::{Fields, Hex, Operation};
 use crate::lsn::Lsn;
 use crate::relations::{Relation, RelationSet, ReplicaIdentity};
 
 use super::collection;
-use super::declared::{Demand, Members, check_names, is_rid};
+use super::declared::{Demand, Members, is_rid};
 use super::error::Misfit;
 use super::json::Value;
 use super::tables::Tables;
@@ -157,8 +155,9 @@ impl Rows {
             return Ok(());
         }
         let entity = fields.entity_bytes.as_ref();
+        self.members.forget_unchanged();
         self.read(table, entity, ENTITY)?;
-        self.write_new(table, None)
+        self.write_new(table)
     }
 
     fn refreshed(
@@ -173,8 +172,9 @@ impl Rows {
             collection::write_refreshed(fields, entry, first, &mut self.bytes, &mut self.new);
             return Ok(());
         }
+        self.members.forget_unchanged();
         self.read(table, Some(entry), "a row of a refresh")?;
-        self.write_new(table, None)
+        self.write_new(table)
     }
 
     fn update(&mut self, table: &Relation, fields: &Fields<'_>) -> Result<Said, Misfit> {
@@ -193,9 +193,9 @@ impl Rows {
         let has_old = fields.old.is_some();
         self.read_known(table, fields.old.as_ref(), "the row before")?;
         let unchanged = fields.unchanged.as_deref().unwrap_or_default();
-        check_names(table, unchanged)?;
+        self.members.note_unchanged(table, unchanged)?;
         self.read(table, fields.entity_bytes.as_ref(), ENTITY)?;
-        self.write_new(table, Some(unchanged))?;
+        self.write_new(table)?;
         self.complete_key(table, fields)?;
         match table.replica_identity {
             ReplicaIdentity::Nothing => Ok(Said::Nothing),
@@ -286,19 +286,11 @@ impl Rows {
     }
 
     /// The row that was read apart as the new one.
-    fn write_new(
-        &mut self,
-        table: &Relation,
-        unchanged: Option<&[Cow<'_, str>]>,
-    ) -> Result<(), Misfit> {
+    fn write_new(&mut self, table: &Relation) -> Result<(), Misfit> {
         let text = std::str::from_utf8(&self.bytes).unwrap_or_default();
-        let is_unchanged = |name: &str| {
-            let mut names = unchanged.unwrap_or_default().iter();
-            names.any(|unchanged| unchanged == name)
-        };
         let (canon, demand) = (&self.canon, Demand::Whole);
         self.members
-            .write(table, text, canon, demand, is_unchanged, &mut self.new)
+            .write(table, text, canon, demand, &mut self.new)
     }
 
     /// What a document says of the row before; where there is none, nothing is known.
@@ -316,7 +308,7 @@ impl Rows {
         let text = std::str::from_utf8(&self.bytes).unwrap_or_default();
         let (canon, demand) = (&self.canon, Demand::Any);
         self.members
-            .write(table, text, canon, demand, |_| false, &mut self.known)
+            .write(table, text, canon, demand, &mut self.known)
     }
 
     /// A row of which the number is known, where that is its key.

@@ -486,12 +486,12 @@ fn a_row_as_a_document_reads_back_as_the_same_row() {
             })
             .collect();
         let set = set(vec![table.clone()]);
-        let record = insert_record(&table, &row).unwrap();
+        let record = insert_record("all", &table, &row).unwrap();
         assert_eq!(record.entity_id, if text.starts_with('5') { 5 } else { 0 });
         assert_eq!(read(&set, &record).unwrap(), [format!("I all {text}")]);
-        let record = update_record(&table, None, &row).unwrap();
+        let record = update_record("all", &table, None, &row).unwrap();
         assert_eq!(read(&set, &record).unwrap(), [format!("U all - -> {text}")]);
-        let record = delete_record(&table, &row).unwrap();
+        let record = delete_record("all", &table, &row).unwrap();
         assert!(read(&set, &record).unwrap()[0].starts_with("D all K "));
     }
 }
@@ -503,18 +503,18 @@ fn a_partial_row_is_an_update_of_what_it_has() {
     let new: Row = [Cell::Text("5"), Cell::Text("b"), Cell::Unchanged]
         .into_iter()
         .collect();
-    let record = update_record(&table, None, &new).unwrap();
+    let record = update_record("orders", &table, None, &new).unwrap();
     assert_eq!(record.entity_id, 5);
     assert_eq!(read(&set, &record).unwrap(), ["U orders - -> 5|b|?"]);
     let old: Row = [Cell::Text("4"), Cell::Unchanged, Cell::Unchanged]
         .into_iter()
         .collect();
-    let record = update_record(&table, Some(&old), &new).unwrap();
+    let record = update_record("orders", &table, Some(&old), &new).unwrap();
     assert_eq!(
         read(&set, &record).unwrap(),
         ["U orders K 4|NULL|NULL -> 5|b|?"]
     );
-    let record = delete_record(&table, &old).unwrap();
+    let record = delete_record("orders", &table, &old).unwrap();
     assert_eq!(record.old.as_deref(), Some(br#"{"id":4}"#.as_slice()));
     assert_eq!(read(&set, &record).unwrap(), ["D orders K 4|NULL|NULL"]);
 }
@@ -524,7 +524,7 @@ fn a_null_of_json_is_refused_in_a_document() {
     for kind in ["json", "jsonb"] {
         let table = table("t", vec![column(1, "c", kind, false)], &[]);
         let row: Row = [Cell::Text(" null ")].into_iter().collect();
-        let error = insert_record(&table, &row).unwrap_err();
+        let error = insert_record("t", &table, &row).unwrap_err();
         assert!(matches!(error.fault, RowFault::JsonNull { .. }));
     }
 }
@@ -582,7 +582,7 @@ proptest! {
         let mut again = None;
         let told = reader.read::<RowError>(Lsn::ZERO, &fields, &set, &mut |change| {
             if let Action::Insert { new, .. } = change.action {
-                again = Some((cells(new), insert_record(&table, new)));
+                again = Some((cells(new), insert_record("all", &table, new)));
             }
             Ok(())
         });
@@ -603,4 +603,73 @@ proptest! {
             let _ = read(&set, &record);
         }
     }
+}
+
+fn wide(num_columns: i16) -> Relation {
+    let name = |number: i16| format!("c{number}");
+    let columns = (1..=num_columns).map(|number| column(number, &name(number), "int4", false));
+    table("wide", columns.collect(), &[1])
+}
+
+#[test]
+fn members_in_any_order_and_again_and_again_cost_no_search_through_all_columns() {
+    let set = set(vec![wide(1600)]);
+    let members = "\"c1600\":0,".repeat(500_000);
+    let entity = format!("{{{members}\"c1600\":7,\"c1\":5}}");
+    let record = ChangeRecord::insert("wide", 5).with_entity(entity);
+    let began = std::time::Instant::now();
+    let found = read(&set, &record).unwrap().join("\n");
+    assert!(
+        found.contains("5|NULL|") && found.contains("|NULL|7"),
+        "{found}"
+    );
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
+fn a_wide_table_that_changed_is_read_by_its_new_columns() {
+    let (before, mut after) = (wide(40), wide(40));
+    after.columns.swap(10, 30);
+    after.columns[3].dropped = true;
+    let (before, after) = (set(vec![before]), set(vec![after]));
+    let record = ChangeRecord::insert("wide", 1).with_entity(r#"{"c31":31,"c11":11,"c1":1}"#);
+    let gone = ChangeRecord::insert("wide", 1).with_entity(r#"{"c4":4,"c1":1}"#);
+    let mut reader = RecordReader::default();
+    let mut place_of = |set: &RelationSet, text: &str| {
+        let fields = Fields::of(&record).unwrap();
+        let mut found = None;
+        let each = &mut |change: Change<'_>| {
+            if let Action::Insert { new, .. } = change.action {
+                found = new.cells().position(|cell| cell == Cell::Text(text));
+            }
+            Ok::<(), RowError>(())
+        };
+        reader.read(Lsn::ZERO, &fields, set, each).unwrap();
+        found.unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!((place_of(&before, "31"), place_of(&before, "11")), (30, 10));
+        // One column before them is dropped.
+        assert_eq!((place_of(&after, "31"), place_of(&after, "11")), (9, 29));
+    }
+    assert!(read(&before, &gone).is_ok());
+    let mut reader = RecordReader::default();
+    let gone = Fields::of(&gone).unwrap();
+    assert!(reader.check(&gone, &before).is_ok());
+    assert!(reader.check(&gone, &after).is_err());
+}
+
+#[test]
+fn more_names_than_columns_cannot_be_unchanged() {
+    let set = set(vec![orders()]);
+    let update = |names: Vec<&str>| {
+        let entity = r#"{"id":1,"qty":2}"#;
+        let record = ChangeRecord::update("orders", 1).with_entity(entity);
+        read(&set, &record.with_unchanged(names))
+    };
+    assert!(update(vec!["note"; 4]).is_ok());
+    let error = update(vec!["note"; 5]).unwrap_err();
+    let wanted = "the record calls more columns unchanged than relation \"orders\" has";
+    assert_eq!(error.to_string(), wanted);
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::datum::{
-    Array, DatumError, Names, PgType, Style, TypeInfo, apply_typmod, info, text_in, text_out,
+    Array, DatumError, NoNames, PgType, Style, TypeInfo, apply_typmod, info, text_in, text_out,
     write_array,
 };
 use crate::relations::RelationColumn;
@@ -99,9 +99,9 @@ impl Canon {
         text: &str,
         out: &mut String,
     ) -> Result<(), DatumError> {
-        let datum = text_in(ty, text, &Nameless, &self.style)?;
+        let datum = text_in(ty, text, &NoNames, &self.style)?;
         let datum = apply_typmod(ty, typmod, datum, false)?;
-        text_out(ty, &datum, &Nameless, &self.style, out)
+        text_out(ty, &datum, &NoNames, &self.style, out)
     }
 }
 
@@ -131,19 +131,6 @@ fn array_text(ty: PgType, raw: &str) -> Result<String, DatumError> {
 pub(super) fn is_array(ty: PgType) -> bool {
     // Of the types with a low OID none is one, and they are the common ones.
     ty.0 > 142 && info(ty).is_some_and(TypeInfo::is_array)
-}
-
-/// No name means anything in a record: what an OID is called may change.
-struct Nameless;
-
-impl Names for Nameless {
-    fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {
-        None
-    }
-
-    fn oid_of(&self, _ty: PgType, _name: &str) -> Option<u32> {
-        None
-    }
 }
 
 /// An array of JSON, read as `json_populate_record` does: the first element that is no array says

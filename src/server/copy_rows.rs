@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             num_columns: columns.len(),
             is_binary,
             decoder: RowDecoder::new(options, names, max_line),
-            rows: CopiedRows::new(table, &columns, is_binary),
+            rows: CopiedRows::new(&context.host.relations_seen(), &table, &columns, is_binary)?,
             fields: Fields::default(),
             context,
         })

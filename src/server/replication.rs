@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             standing: self.standing.clone(),
         };
         let outcome = stream::run(&mut self.conn, subscription, asked, signal).await;
-        self.finish_stream(outcome)
+        self.finish_stream(outcome, name.as_str(), &plugin)
     }
 
     async fn subscribe(&self, name: SlotName, from: Lsn) -> Result<Box<Subscription>, Stop> {
@@ -231,12 +231,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     }
 
     /// What the client is told about the end of its stream.
-    fn finish_stream(&mut self, outcome: StreamOutcome) -> Result<(), Stop> {
+    fn finish_stream(
+        &mut self,
+        outcome: StreamOutcome,
+        slot: &str,
+        plugin: &str,
+    ) -> Result<(), Stop> {
         let end = match outcome {
             StreamOutcome::Ended(end) => end,
             StreamOutcome::Io(error) => return Err(Stop::Session(SessionEnd::Io(error))),
             StreamOutcome::Cancelled => return Err(PgError::cancelled().into()),
             StreamOutcome::ReadFailed(error) => return Err(PgError::from(error).into()),
+            StreamOutcome::NotRendered(error) => {
+                return Err(PgError::not_rendered(error, slot, plugin).into());
+            }
             StreamOutcome::Broken(error) => return Err(error.into()),
             StreamOutcome::Invalidated(error) => return Err(PgError::from(error).into()),
             StreamOutcome::SlotGone(error) => {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use super::records::{Printer, record_of_insert};
+use super::records::{Printer, Recorder, excerpt};
 use crate::catalog::{Context, names};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
-use crate::relations::Relation;
+use crate::relations::{Relation, RelationSet};
 use crate::rows::Row;
 use crate::sources::copy_rows::CopyError;
 
 /// Makes records of rows whose fields are values of these columns.
 #[derive(Debug)]
 pub(crate) struct CopiedRows {
-    table: Arc<Relation>,
+    recorder: Recorder,
     columns: Vec<CopiedColumn>,
     is_binary: bool,
     /// For each column of the table: the field that is its value.
@@ -42,8 +42,13 @@ pub(crate) enum BadRow {
 const SHOWN: usize = 100;
 
 impl CopiedRows {
-    /// For the columns at these places.
-    pub(crate) fn new(table: Arc<Relation>, places: &[usize], is_binary: bool) -> Self {
+    /// For the columns of a table of `set` at these places.
+    pub(crate) fn new(
+        set: &RelationSet,
+        table: &Arc<Relation>,
+        places: &[usize],
+        is_binary: bool,
+    ) -> Result<Self, PgError> {
         let columns: Vec<_> = table.live_columns().collect();
         let field_of = |place| places.iter().position(|known| *known == place);
         let fields = (0..columns.len()).map(field_of).collect();
@@ -53,18 +58,18 @@ impl CopiedRows {
             column_type: column.column_type,
             typmod: column.typmod,
         });
-        Self {
+        Ok(Self {
+            recorder: Recorder::new(set, table)?,
             columns: columns.collect(),
-            table,
             is_binary,
             fields,
             printer: Printer::new(),
-        }
+        })
     }
 
     /// Name of the table.
     pub(crate) fn table_name(&self) -> &str {
-        &self.table.name
+        &self.recorder.table().name
     }
 
     /// The record of a row with these fields.
@@ -131,16 +136,11 @@ impl CopiedRows {
                 None => row.push_null(),
             }
         }
-        record_of_insert(&self.table, &row)
+        self.recorder.insert(&row)
     }
 }
 
 /// As much of a value or line as an error shows.
 pub(crate) fn shown(text: &str) -> String {
-    if text.len() <= SHOWN {
-        return text.to_owned();
-    }
-    let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end));
-    let kept = end.and_then(|end| text.get(..end)).unwrap_or_default();
-    format!("{kept}...")
+    excerpt(text, SHOWN)
 }

@@ -33,7 +33,7 @@ pub(super) struct KeyReader<'a, 'b> {
 /// The places of the columns that tell a table's rows apart in what is published.
 pub(super) fn key_places(table: &Relation) -> Option<Vec<usize>> {
     let key = match table.replica_identity {
-        ReplicaIdentity::Index(oid) => table.keys.iter().find(|key| key.index_oid == oid),
+        ReplicaIdentity::Index(_) => table.replica_identity_index(),
         ReplicaIdentity::Default | ReplicaIdentity::Full | ReplicaIdentity::Nothing => {
             table.primary_key()
         }

@@ -1,9 +1,9 @@
 //! INSERT, UPDATE, DELETE and TRUNCATE of declared tables, which keep no rows: each is bound to
 //! queries that make values, and run into change records.
 //!
-//! `insert`, `update` and `truncate` bind, `key` reads which rows a WHERE names, `target` finds tables and
-//! columns, `records` makes records of
-//! values, `copied` of the fields of a COPY. It publishes nothing.
+//! `insert`, `update` and `truncate` bind, `key` reads which rows a WHERE names, `target` finds
+//! tables and columns, `records` makes records of values, `copied` of the fields of a COPY. It
+//! publishes nothing.
 
 mod copied;
 #[allow(clippy::wildcard_enum_match_arm)] // the parser knows many databases

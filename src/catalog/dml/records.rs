@@ -1,44 +1,70 @@
 //! The records of changed rows: values printed in one way, whatever the session's settings are.
 
-use crate::change::ChangeRecord;
-use crate::datum::{self, Datum, Names, PgType, Style};
-use crate::pgerror::PgError;
-use crate::relations::{PUBLIC, Relation};
-use crate::rows::{self, Cell, Row};
+use std::sync::Arc;
 
-/// Characters of a value that an error shows.
+use crate::change::ChangeRecord;
+use crate::datum::{self, Datum, NoNames, PgType, Style};
+use crate::pgerror::PgError;
+use crate::relations::{Relation, RelationSet};
+use crate::rows::{self, Cell, Row, RowError};
+
+/// Bytes of a value that an error shows.
 const SHOWN: usize = 64;
 
-/// The name of a table as its records have it.
-pub(super) fn collection_of(table: &Relation) -> String {
-    if table.schema == PUBLIC {
-        table.name.clone()
-    } else {
-        format!("{}.{}", table.schema, table.name)
+/// A table, and its name as its records have it.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    table: Arc<Relation>,
+    collection: String,
+}
+
+impl Recorder {
+    /// For a table of `set`.
+    pub(super) fn new(set: &RelationSet, table: &Arc<Relation>) -> Result<Self, PgError> {
+        let collection = set.collection_of(table).ok_or_else(|| {
+            let name = &table.name;
+            PgError::unsupported(format!(
+                "table \"{name}\" cannot be published to: its name reads as another table's"
+            ))
+        })?;
+        Ok(Self {
+            table: Arc::clone(table),
+            collection,
+        })
     }
-}
 
-/// The record of a new row.
-pub(crate) fn record_of_insert(table: &Relation, new: &Row) -> Result<ChangeRecord, PgError> {
-    check_not_null(table, new)?;
-    Ok(rows::insert_record(table, new)?)
-}
+    /// The table.
+    pub(super) fn table(&self) -> &Relation {
+        &self.table
+    }
 
-/// The record of a changed row, of which `old` is known.
-pub(super) fn record_of_update(
-    table: &Relation,
-    old: Option<&Row>,
-    new: &Row,
-    changed: &[&str],
-) -> Result<ChangeRecord, PgError> {
-    check_not_null(table, new)?;
-    let record = rows::update_record(table, old, new)?;
-    Ok(record.with_changed_columns(changed.iter().copied()))
-}
+    /// The record of a new row.
+    pub(super) fn insert(&self, new: &Row) -> Result<ChangeRecord, PgError> {
+        check_not_null(&self.table, new)?;
+        Ok(rows::insert_record(&self.collection, &self.table, new)?)
+    }
 
-/// The record of a removed row, of which `old` is known.
-pub(super) fn record_of_delete(table: &Relation, old: &Row) -> Result<ChangeRecord, PgError> {
-    Ok(rows::delete_record(table, old)?)
+    /// The record of a changed row, of which `old` is known.
+    pub(super) fn update(
+        &self,
+        old: Option<&Row>,
+        new: &Row,
+        changed: &[&str],
+    ) -> Result<ChangeRecord, PgError> {
+        check_not_null(&self.table, new)?;
+        let record = rows::update_record(&self.collection, &self.table, old, new)?;
+        Ok(record.with_changed_columns(changed.iter().copied()))
+    }
+
+    /// The record of a removed row, of which `old` is known.
+    pub(super) fn delete(&self, old: &Row) -> Result<ChangeRecord, PgError> {
+        Ok(rows::delete_record(&self.collection, &self.table, old)?)
+    }
+
+    /// The record that all rows are gone.
+    pub(super) fn truncate(&self) -> ChangeRecord {
+        ChangeRecord::truncate(self.collection.clone())
+    }
 }
 
 /// An error when a column has no value that must have one.
@@ -48,16 +74,12 @@ fn check_not_null(table: &Relation, row: &Row) -> Result<(), PgError> {
     let Some((column, _)) = missing else {
         return Ok(());
     };
-    let message = format!(
-        "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-        column.name, table.name
-    );
-    let error = PgError::error("23502", message);
+    let error = PgError::of_row(RowError::null(table, column));
     let mut shown = Vec::with_capacity(row.len());
     for cell in row.cells() {
         shown.push(match cell {
             Cell::Null => "null".to_owned(),
-            Cell::Text(text) => excerpt(text),
+            Cell::Text(text) => excerpt(text, SHOWN),
             // What is not known cannot be shown.
             Cell::Unchanged => return Err(error),
         });
@@ -65,12 +87,12 @@ fn check_not_null(table: &Relation, row: &Row) -> Result<(), PgError> {
     Err(error.with_detail(format!("Failing row contains ({}).", shown.join(", "))))
 }
 
-fn excerpt(text: &str) -> String {
-    if text.len() <= SHOWN {
+/// The text, cut behind so many bytes.
+pub(super) fn excerpt(text: &str, most: usize) -> String {
+    let (kept, _) = text.split_at(text.floor_char_boundary(most));
+    if kept.len() == text.len() {
         return text.to_owned();
     }
-    let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end));
-    let kept = end.and_then(|end| text.get(..end)).unwrap_or_default();
     format!("{kept}...")
 }
 
@@ -92,7 +114,7 @@ impl Printer {
     /// The text of a value that is not NULL.
     pub(super) fn text(&mut self, ty: PgType, value: &Datum) -> Result<&str, PgError> {
         self.text.clear();
-        datum::text_out(ty, value, &Nameless, &self.style, &mut self.text)?;
+        datum::text_out(ty, value, &NoNames, &self.style, &mut self.text)?;
         Ok(&self.text)
     }
 
@@ -104,18 +126,5 @@ impl Printer {
             row.push_text(self.text(ty, value)?);
         }
         Ok(())
-    }
-}
-
-/// What an OID is called may change; the OID does not.
-struct Nameless;
-
-impl Names for Nameless {
-    fn name_of(&self, _ty: PgType, _oid: u32) -> Option<String> {
-        None
-    }
-
-    fn oid_of(&self, _ty: PgType, _name: &str) -> Option<u32> {
-        None
     }
 }

@@ -1,20 +1,17 @@
 //! A bound change run: its queries make values, which become records.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::super::exec::{Executor, Sink};
-use super::records::{
-    Printer, collection_of, record_of_delete, record_of_insert, record_of_update,
-};
+use super::records::{Printer, Recorder};
 use super::target::column_at;
 use super::{Action, KeyColumn, PreparedChange};
 use crate::catalog::{Context, Prepared};
 use crate::change::ChangeRecord;
 use crate::datum::{self, Datum, PgType};
 use crate::pgerror::PgError;
-use crate::publications::{RowOperation, check_publishable};
+use crate::publications::{RowOperation, check_publishable, distinct};
 use crate::relations::{Relation, ReplicaIdentity};
 use crate::rows::{Cell, Row};
 
@@ -40,11 +37,17 @@ impl PreparedChange {
         for table in &self.tables {
             caller.check_publish(&format!("table {}", table.name))?;
         }
-        let Some(table) = self.tables.first() else {
+        let set = context.host.relations_seen();
+        let recorders: Vec<_> = self
+            .tables
+            .iter()
+            .map(|table| Recorder::new(&set, table))
+            .collect::<Result<_, _>>()?;
+        let Some(recorder) = recorders.first() else {
             return Ok(0);
         };
         if let Some(operation) = self.operation() {
-            check_publishable(&context.host.relations_seen(), table, operation)?;
+            check_publishable(&set, recorder.table(), operation)?;
         }
         let query = QueryRun {
             context,
@@ -53,22 +56,8 @@ impl PreparedChange {
         };
         match &self.action {
             Action::Insert { columns, rows } => {
-                let mut places = vec![None; table.live_columns().count()];
-                for (index, place) in columns.iter().enumerate() {
-                    if let Some(slot) = places.get_mut(*place) {
-                        let column = column_at(table, *place)?;
-                        *slot = Some((index, column.column_type));
-                    }
-                }
-                let mut inserting = Inserting {
-                    table,
-                    places,
-                    num_values: columns.len(),
-                    returns: self.returning.is_some(),
-                    printer: Printer::new(),
-                    row: Row::default(),
-                    sink,
-                };
+                let returns = self.returning.is_some();
+                let mut inserting = Inserting::new(recorder, columns, returns, sink)?;
                 query.each(rows, &mut inserting)
             }
             Action::Update {
@@ -76,26 +65,19 @@ impl PreparedChange {
                 values,
                 key,
             } => {
-                let key = query.key(key)?;
+                let key = query.key(recorder.table(), key)?;
                 let values = query.values(values)?;
-                update(table, (columns, &values), &key, query.context, sink)
+                update(recorder, (columns, &values), &key, query.context, sink)
             }
-            Action::Delete { key } => {
-                let key = query.key(key)?;
-                key.each(query.context, &mut |found| {
-                    let mut old = Row::default();
-                    for place in 0..table.live_columns().count() {
-                        match key.value(found, place) {
-                            Some(value) => old.push_text(value),
-                            None => old.push_unchanged(),
-                        }
-                    }
-                    sink.record(&record_of_delete(table, &old)?)
-                })
-            }
+            Action::Delete { key } => delete(
+                recorder,
+                &query.key(recorder.table(), key)?,
+                query.context,
+                sink,
+            ),
             Action::Truncate => {
-                for table in &self.tables {
-                    sink.record(&ChangeRecord::truncate(collection_of(table)))?;
+                for recorder in &recorders {
+                    sink.record(&recorder.truncate())?;
                 }
                 Ok(0)
             }
@@ -135,7 +117,7 @@ impl QueryRun<'_> {
     }
 
     /// The values of the key's columns, each once.
-    fn key(&self, columns: &[KeyColumn]) -> Result<Key, PgError> {
+    fn key(&self, table: &Relation, columns: &[KeyColumn]) -> Result<Key, PgError> {
         let mut key = Key::default();
         for column in columns {
             let mut found = Vec::new();
@@ -152,8 +134,8 @@ impl QueryRun<'_> {
                     values.push(value);
                 }
             }
-            let mut known = BTreeSet::new();
-            values.retain(|value| known.insert(value.clone()));
+            let ty = column_at(table, column.place)?.column_type;
+            let values = distinct(ty, values)?;
             key.columns.push((column.place, values));
         }
         Ok(key)
@@ -214,12 +196,13 @@ impl Key {
 }
 
 fn update(
-    table: &Relation,
+    recorder: &Recorder,
     (columns, values): (&[usize], &[Option<String>]),
     key: &Key,
     context: &Context,
     sink: &mut dyn ChangeSink,
 ) -> Result<u64, PgError> {
+    let table = recorder.table();
     let names: Vec<&str> = columns
         .iter()
         .map(|place| column_at(table, *place).map(|column| column.name.as_str()))
@@ -247,13 +230,32 @@ fn update(
         let key_stays = old.cells().zip(new.cells()).all(is_same);
         let tells_old = !key_stays || table.replica_identity == ReplicaIdentity::Full;
         let old = tells_old.then_some(&old);
-        sink.record(&record_of_update(table, old, &new, &names)?)
+        sink.record(&recorder.update(old, &new, &names)?)
+    })
+}
+
+fn delete(
+    recorder: &Recorder,
+    key: &Key,
+    context: &Context,
+    sink: &mut dyn ChangeSink,
+) -> Result<u64, PgError> {
+    let num_columns = recorder.table().live_columns().count();
+    key.each(context, &mut |found| {
+        let mut old = Row::default();
+        for place in 0..num_columns {
+            match key.value(found, place) {
+                Some(value) => old.push_text(value),
+                None => old.push_unchanged(),
+            }
+        }
+        sink.record(&recorder.delete(&old)?)
     })
 }
 
 /// Makes records of an INSERT's rows.
 struct Inserting<'a> {
-    table: &'a Relation,
+    recorder: &'a Recorder,
     /// For each column: where its value is, and its type.
     places: Vec<Option<(usize, PgType)>>,
     num_values: usize,
@@ -263,7 +265,33 @@ struct Inserting<'a> {
     sink: &'a mut dyn ChangeSink,
 }
 
-impl Inserting<'_> {
+impl<'a> Inserting<'a> {
+    /// For values of the columns at these places.
+    fn new(
+        recorder: &'a Recorder,
+        columns: &[usize],
+        returns: bool,
+        sink: &'a mut dyn ChangeSink,
+    ) -> Result<Self, PgError> {
+        let table = recorder.table();
+        let mut places = vec![None; table.live_columns().count()];
+        for (index, place) in columns.iter().enumerate() {
+            if let Some(slot) = places.get_mut(*place) {
+                let column = column_at(table, *place)?;
+                *slot = Some((index, column.column_type));
+            }
+        }
+        Ok(Self {
+            recorder,
+            places,
+            num_values: columns.len(),
+            returns,
+            printer: Printer::new(),
+            row: Row::default(),
+            sink,
+        })
+    }
+
     fn insert(&mut self, values: &[Datum]) -> Result<(), PgError> {
         self.row.clear();
         for place in &self.places {
@@ -273,8 +301,7 @@ impl Inserting<'_> {
                 None => self.row.push_null(),
             }
         }
-        self.sink
-            .record(&record_of_insert(self.table, &self.row)?)?;
+        self.sink.record(&self.recorder.insert(&self.row)?)?;
         if self.returns {
             let returned = values.get(self.num_values..).unwrap_or_default();
             self.sink.returned(returned)?;

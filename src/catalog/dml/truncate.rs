@@ -38,6 +38,11 @@ pub(super) fn bind(
             tables.push(table);
         }
     }
+    if tables.len() > 1 {
+        let hint = "Truncate the tables one by one, those that refer to others first.";
+        let error = PgError::unsupported("TRUNCATE of several tables at once is not supported");
+        return Err(error.with_hint(hint));
+    }
     Ok(PreparedChange {
         params: Vec::new(),
         returning: None,

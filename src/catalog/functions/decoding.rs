@@ -290,7 +290,11 @@ impl Changes {
             timestamp_ms: frame.timestamp_ms,
             payload: &frame.payload,
         };
-        self.finished = self.renderer.frame(view, &mut self.messages)?;
+        let rendered = self.renderer.frame(view, &mut self.messages);
+        self.finished = rendered.map_err(|error| {
+            let slot = self.done.reader.slot();
+            PgError::not_rendered(error, slot.name.as_str(), &slot.plugin)
+        })?;
         let xid = Datum::Int(i64::from(xid(frame.lsn)));
         // A description comes at the position of the message that it is for.
         let mut all = Ok(());

@@ -1,6 +1,7 @@
 //! What describes a table to a subscriber, kept until it is another.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -70,41 +71,52 @@ impl Descriptions {
                 described.is_checked = false;
             }
         }
-        let is_known = self.known.get(&table.oid).is_some_and(|d| d.is_checked);
-        if !is_known {
-            self.learn(table, columns)?;
-        }
-        let described = self.known.get(&table.oid);
-        // It was put there just now.
-        let described = described.ok_or(EncodeError::TooLarge("a table"))?;
+        let described = match self.known.entry(table.oid) {
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                if !known.is_checked {
+                    *known = Described::new(table, columns, self.binary, Some(&known.messages))?;
+                }
+                known
+            }
+            Entry::Vacant(place) => {
+                place.insert(Described::new(table, columns, self.binary, None)?)
+            }
+        };
         out.use_table(described.oid, &described.messages);
         Ok(described)
     }
+}
 
-    /// Makes the description of `table`; the one that there is stays when it says the same.
-    fn learn(&mut self, table: &Relation, columns: &[usize]) -> Result<(), EncodeError> {
+impl Described {
+    /// `table` and its published columns; the messages that were `sent` stay when they say the
+    /// same.
+    fn new(
+        table: &Relation,
+        columns: &[usize],
+        is_binary: bool,
+        sent: Option<&Arc<[Bytes]>>,
+    ) -> Result<Self, EncodeError> {
         let mut message = Vec::new();
         Message::Relation(description(table, columns)).encode(&mut message)?;
-        let messages = match self.known.remove(&table.oid) {
-            Some(known) if known.messages.iter().eq([&message]) => known.messages,
+        let messages = match sent {
+            Some(sent) if sent.iter().eq([&message]) => Arc::clone(sent),
             Some(_) | None => [Bytes::from(message)].into(),
         };
         let live: Vec<PgType> = table
             .live_columns()
             .map(|column| column.column_type)
             .collect();
-        let sent = |&place: &usize| Sent {
+        let column = |&place: &usize| Sent {
             place,
-            binary: live.get(place).copied().filter(|_| self.binary),
+            binary: live.get(place).copied().filter(|_| is_binary),
         };
-        let described = Described {
+        Ok(Self {
             oid: table.oid,
-            columns: columns.iter().map(sent).collect(),
+            columns: columns.iter().map(column).collect(),
             messages,
             is_checked: true,
-        };
-        self.known.insert(table.oid, described);
-        Ok(())
+        })
     }
 }
 

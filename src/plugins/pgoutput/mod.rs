@@ -9,7 +9,7 @@ mod describe;
 mod names;
 mod options;
 
-use crate::datum::{NoNames, PgType, Style, binary_out, text_in};
+use crate::datum::{EPOCH_US, NoNames, PgType, Style, binary_out, text_in};
 use crate::lsn::Lsn;
 use crate::pgoutput::{Commit, EncodeError, write};
 use crate::publications::{Publications, Shown};
@@ -18,12 +18,9 @@ use crate::rows::{Action, Cell, Change, OldRow, Row};
 
 use super::feed::{Render, Transaction};
 use super::options::PluginOption;
-use super::{Messages, PluginError, RenderError};
+use super::{Messages, PluginError, RenderFault};
 use describe::{Described, Descriptions};
 use options::Options;
-
-/// 2000-01-01 in unix microseconds: where PostgreSQL's times begin.
-const EPOCH_US: i64 = 946_684_800_000_000;
 
 /// One stream's settings and its place in a transaction.
 #[derive(Debug)]
@@ -55,7 +52,7 @@ impl Pgoutput {
         change: &Change<'_>,
         tables: &[&Relation],
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         let shown = self.publications.decide(transaction.set, change)?;
         let Some(Shown::Truncate {
             tables: shown,
@@ -84,7 +81,7 @@ impl Render for Pgoutput {
         transaction: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         if let Action::Truncate { tables, .. } = &change.action {
             return self.truncate(transaction, change, tables, out);
         }
@@ -167,7 +164,7 @@ impl Render for Pgoutput {
         _unit: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         let Action::Message {
             transactional,
             prefix,
@@ -207,7 +204,7 @@ fn message(
     lsn: Lsn,
     out: &mut Messages,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-) -> Result<(), RenderError> {
+) -> Result<(), RenderFault> {
     let mut written = Ok(());
     out.push_with(lsn, |bytes| written = write(bytes));
     Ok(written?)

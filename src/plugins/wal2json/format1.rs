@@ -1,7 +1,5 @@
 //! Format 1: one JSON text a transaction, as a line or, with `pretty-print`, as many.
 
-use std::io::Write;
-
 use crate::change::write_json;
 use crate::datum::{format_type, info};
 use crate::relations::{Relation, RelationColumn, ReplicaIdentity};
@@ -10,7 +8,9 @@ use crate::rows::{Cell, Row};
 use super::super::feed::Transaction;
 use super::super::sql_text::write_timestamp;
 use super::options::Options;
-use super::shown::{Identity, Shown, cells, key_columns, write_content, write_type, write_value};
+use super::shown::{
+    Identity, Shown, cells, key_columns, put, write_content, write_type, write_value,
+};
 
 /// Appends the beginning of a transaction, up to its first change.
 pub(super) fn write_begin(options: &Options, transaction: &Transaction<'_>, text: &mut Vec<u8>) {
@@ -262,9 +262,4 @@ fn indent(options: &Options, depth: usize, text: &mut Vec<u8>) {
     if options.pretty_print {
         text.extend(std::iter::repeat_n(b'\t', depth));
     }
-}
-
-fn put(text: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    // Writing to memory cannot fail.
-    let _ = text.write_fmt(what);
 }

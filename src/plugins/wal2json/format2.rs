@@ -1,7 +1,5 @@
 //! Format 2: one JSON text a change.
 
-use std::io::Write;
-
 use crate::change::write_json;
 use crate::datum::format_type;
 use crate::lsn::Lsn;
@@ -11,7 +9,7 @@ use crate::rows::Cell;
 use super::super::feed::Transaction;
 use super::super::sql_text::write_timestamp;
 use super::options::{Action, Options};
-use super::shown::{Shown, cells, key_columns, write_content, write_type, write_value};
+use super::shown::{Shown, cells, key_columns, put, write_content, write_type, write_value};
 
 /// Appends the begin (`B`) or commit (`C`) of a transaction.
 pub(super) fn write_boundary(
@@ -199,9 +197,4 @@ fn write_details(options: &Options, column: &RelationColumn, text: &mut Vec<u8>)
         // No column has a default here.
         text.extend_from_slice(br#","default":null"#);
     }
-}
-
-fn put(text: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    // Writing to memory cannot fail.
-    let _ = text.write_fmt(what);
 }

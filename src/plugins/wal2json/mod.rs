@@ -18,7 +18,7 @@ use crate::rows::{Action, Change};
 
 use super::feed::{Render, Transaction};
 use super::options::PluginOption;
-use super::{Messages, PluginError, RenderError};
+use super::{Messages, PluginError, RenderFault};
 use options::{FormatVersion, Options};
 
 /// The longest text of one transaction in format 1. Format 2 and `write-in-chunks` know no limit.
@@ -83,7 +83,7 @@ impl Wal2Json {
         lsn: Lsn,
         out: &mut Messages,
         write: impl FnOnce(&Options, &mut Vec<u8>),
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         let options = &self.options;
         let follows = std::mem::replace(&mut self.place.has_change, true);
         if options.write_in_chunks {
@@ -98,7 +98,7 @@ impl Wal2Json {
         format1::open_change(options, follows, held);
         write(options, held);
         if held.len() > MAX_TRANSACTION {
-            return Err(RenderError::TransactionTooLong(MAX_TRANSACTION));
+            return Err(RenderFault::TransactionTooLong(MAX_TRANSACTION));
         }
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Render for Wal2Json {
         transaction: &Transaction<'_>,
         change: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         self.begin(transaction, change.lsn, out);
         let lsn = change.lsn;
         let action = &change.action;
@@ -202,7 +202,7 @@ impl Render for Wal2Json {
         _unit: &Transaction<'_>,
         message: &Change<'_>,
         out: &mut Messages,
-    ) -> Result<(), RenderError> {
+    ) -> Result<(), RenderFault> {
         let options = &self.options;
         let Some(shown) = shown::Shown::of(&message.action) else {
             return Ok(());

@@ -1,12 +1,13 @@
 //! What of a change wal2json shows, whatever the format: its columns, its identity, its key; and
 //! how it writes a value.
 
+use std::io::Write;
+
 use crate::change::{Hex, write_json};
 use crate::datum::PgType;
 use crate::relations::{Relation, RelationColumn, ReplicaIdentity};
 use crate::rows::{self, Cell, OldRow, Row};
 
-use super::super::sql_text::is_number;
 use super::options;
 
 /// A change of a row, or a message.
@@ -96,9 +97,8 @@ impl<'a> Identity<'a> {
     /// What of the row before is known, or else of the new row, whose key is the same then.
     fn of(table: &'a Relation, old: Option<OldRow<'a>>, new: Option<&'a Row>) -> Option<Self> {
         let key = match table.replica_identity {
-            ReplicaIdentity::Default => table.primary_key()?,
-            ReplicaIdentity::Index(index) => {
-                table.keys.iter().find(|key| key.index_oid == index)?
+            ReplicaIdentity::Default | ReplicaIdentity::Index(_) => {
+                table.replica_identity_index()?
             }
             ReplicaIdentity::Full => {
                 if let Some(old) = old {
@@ -165,7 +165,7 @@ pub(super) fn write_value(ty: PgType, cell: Cell<'_>, text: &mut Vec<u8>) {
     match ty {
         PgType::BOOL => text.extend_from_slice(if value == "t" { b"true" } else { b"false" }),
         PgType::BYTEA => write_json(value.strip_prefix("\\x").unwrap_or(value), text),
-        number if is_number(number) => {
+        number if number.is_number() => {
             // JSON has no word for what is not a number.
             let is_json = !value.contains(['N', 'I']);
             text.extend_from_slice(if is_json { value.as_bytes() } else { b"null" });
@@ -193,4 +193,10 @@ pub(super) fn write_content(content: &[u8], text: &mut Vec<u8>) {
             text.push(b'"');
         }
     }
+}
+
+/// Appends what is formatted.
+pub(super) fn put(text: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
+    // Writing to memory cannot fail.
+    let _ = text.write_fmt(what);
 }

@@ -5,16 +5,6 @@ use crate::datum::{DatumError, Numeric, PgType, check_date, is_infinite};
 use super::EvaluationError;
 use super::value::{Value, misplaced};
 
-/// Types that are computed with, smallest first.
-const NUMBERS: &[PgType] = &[
-    PgType::INT2,
-    PgType::INT4,
-    PgType::INT8,
-    PgType::NUMERIC,
-    PgType::FLOAT4,
-    PgType::FLOAT8,
-];
-
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
@@ -46,7 +36,7 @@ pub(super) fn result(sign: Sign, left: PgType, right: PgType) -> Option<PgType> 
         (PgType::DATE, Sign::Minus, PgType::DATE) => return Some(PgType::INT4),
         _ => {}
     }
-    let rank = |ty: PgType| NUMBERS.iter().position(|number| *number == ty);
+    let rank = |ty: PgType| PgType::NUMBERS.iter().position(|number| *number == ty);
     let widest = if rank(left)? < rank(right)? {
         right
     } else {
@@ -60,7 +50,7 @@ pub(super) fn result(sign: Sign, left: PgType, right: PgType) -> Option<PgType> 
 
 /// Whether a value of `ty` may have a sign before it.
 pub(super) fn is_number(ty: PgType) -> bool {
-    NUMBERS.contains(&ty)
+    PgType::NUMBERS.contains(&ty)
 }
 
 /// `left sign right`, none of them NULL, as a value of `ty`.
@@ -140,12 +130,16 @@ pub(super) fn fitted(ty: PgType, value: i64) -> Result<i64, EvaluationError> {
 
 /// An integer does not fit.
 pub(super) fn out_of_range(ty: PgType) -> EvaluationError {
-    let name = match ty {
+    EvaluationError::OutOfRange(format!("{} out of range", integer_name(ty)))
+}
+
+/// What an error calls a type of integers.
+pub(super) const fn integer_name(ty: PgType) -> &'static str {
+    match ty {
         PgType::INT2 => "smallint",
         PgType::INT4 => "integer",
         _ => "bigint",
-    };
-    EvaluationError::OutOfRange(format!("{name} out of range"))
+    }
 }
 
 fn floats(sign: Sign, ty: PgType, left: f64, right: f64) -> Result<f64, EvaluationError> {

@@ -5,27 +5,14 @@ use std::borrow::Cow;
 use crate::datum::{DAY_US, Numeric, PgType, cut_name, is_infinite};
 
 use super::EvaluationError;
-use super::arithmetic::{fitted, out_of_range, overflow, single, underflow};
+use super::arithmetic::{fitted, integer_name, out_of_range, overflow, single, underflow};
 use super::order::unpadded;
 use super::value::{Value, misplaced};
-
-/// Types of text.
-const STRINGS: &[PgType] = &[PgType::TEXT, PgType::VARCHAR, PgType::BPCHAR, PgType::NAME];
-
-/// Types of numbers.
-const NUMBERS: &[PgType] = &[
-    PgType::INT2,
-    PgType::INT4,
-    PgType::INT8,
-    PgType::NUMERIC,
-    PgType::FLOAT4,
-    PgType::FLOAT8,
-];
 
 /// Whether a filter may cast `from` to `to`.
 pub(super) fn is_allowed(from: PgType, to: PgType) -> bool {
     let both = |types: &[PgType]| types.contains(&from) && types.contains(&to);
-    if from == to || both(NUMBERS) || both(STRINGS) {
+    if from == to || both(PgType::NUMBERS) || both(PgType::STRINGS) {
         return true;
     }
     matches!(
@@ -139,11 +126,7 @@ fn numeric(value: &Numeric, to: PgType) -> Result<Value<'static>, EvaluationErro
     if matches!(to, PgType::FLOAT4 | PgType::FLOAT8) {
         return Ok(Value::read(to, &value.to_string())?.into_owned());
     }
-    let name = match to {
-        PgType::INT2 => "smallint",
-        PgType::INT4 => "integer",
-        _ => "bigint",
-    };
+    let name = integer_name(to);
     let what = match value {
         Numeric::NaN => "NaN",
         Numeric::Infinity | Numeric::NegativeInfinity => "infinity",

@@ -6,7 +6,7 @@ use crate::patterns::PatternError;
 /// Why a row filter has no value for a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
-    /// 22012
+    /// A number is divided by zero, or its remainder is asked for (22012).
     #[error("division by zero")]
     DivisionByZero,
     /// A number does not fit (22003); the message says which.

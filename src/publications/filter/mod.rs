@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod cast;
+mod distinct;
 mod error;
 mod expr;
 mod fold;
@@ -20,6 +21,7 @@ use crate::rows::Row;
 use expr::Expr;
 use value::Value;
 
+pub(crate) use distinct::distinct;
 pub use error::EvaluationError;
 
 use super::PublicationError;

@@ -3,15 +3,12 @@
 use std::cmp::Ordering;
 
 use crate::datum::{
-    Array, Json, PgType, TypeInfo, inet_compare, info, interval_compare, is_infinite,
+    Array, DAY_US, Json, PgType, TypeInfo, inet_compare, info, interval_compare, is_infinite,
     parse_stored_array,
 };
 
 use super::EvaluationError;
 use super::value::{Value, misplaced};
-
-/// Microseconds in a day.
-const DAY_US: i128 = 86_400_000_000;
 
 /// How values of two types are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +42,9 @@ pub(super) enum Order {
 impl Order {
     /// How values of `left` and `right` are compared; `None` if they are not.
     pub(super) fn of(left: PgType, right: PgType) -> Option<Self> {
-        const INTEGERS: &[PgType] = &[PgType::INT2, PgType::INT4, PgType::INT8];
         const FLOATS: &[PgType] = &[PgType::FLOAT4, PgType::FLOAT8];
         let both = |types: &[PgType]| types.contains(&left) && types.contains(&right);
-        if both(INTEGERS) {
+        if both(PgType::INTEGERS) {
             return Some(Self::Int);
         }
         if both(FLOATS) {
@@ -155,7 +151,7 @@ fn start_of(date: i64) -> i128 {
     if is_infinite(date) {
         i128::from(date)
     } else {
-        i128::from(date) * DAY_US
+        i128::from(date) * i128::from(DAY_US)
     }
 }
 

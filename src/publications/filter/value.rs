@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::datum::{Datum, DatumError, Names, Numeric, PgType, Style, text_in};
+use crate::datum::{Datum, DatumError, NoNames, Numeric, PgType, Style, text_in};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,19 +101,6 @@ impl<'v> Value<'v> {
             Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
             Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
         }
-    }
-}
-
-/// A filter reads no names.
-struct NoNames;
-
-impl Names for NoNames {
-    fn name_of(&self, _: PgType, _: u32) -> Option<String> {
-        None
-    }
-
-    fn oid_of(&self, _: PgType, _: &str) -> Option<u32> {
-        None
     }
 }
 

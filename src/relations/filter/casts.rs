@@ -4,7 +4,6 @@ use crate::datum::{PgType, format_type};
 
 use super::FilterError;
 use super::bind::{Bound, unsupported};
-use super::operators::{NUMBERS, STRINGS};
 
 /// How one type becomes another.
 enum Way {
@@ -47,12 +46,14 @@ pub(super) fn explicit(
 
 fn way(from: PgType, to: PgType) -> Way {
     let both = |types: &[PgType]| types.contains(&from) && types.contains(&to);
-    if both(NUMBERS) || both(STRINGS) {
+    if both(PgType::NUMBERS) || both(PgType::STRINGS) {
         return Way::Allowed;
     }
     match (from, to) {
         (PgType::BOOL, PgType::INT4) | (PgType::INT4, PgType::BOOL) => Way::Allowed,
-        (PgType::BOOL, text) if STRINGS.contains(&text) && text != PgType::NAME => Way::Allowed,
+        (PgType::BOOL, text) if PgType::STRINGS.contains(&text) && text != PgType::NAME => {
+            Way::Allowed
+        }
         (PgType::INT2 | PgType::INT4 | PgType::INT8, PgType::OID)
         | (PgType::OID, PgType::INT4 | PgType::INT8) => Way::Allowed,
         (PgType::DATE, PgType::TIMESTAMP) | (PgType::TIMESTAMP, PgType::DATE | PgType::TIME) => {
@@ -61,7 +62,7 @@ fn way(from: PgType, to: PgType) -> Way {
         (PgType::TIMESTAMPTZ, PgType::DATE | PgType::TIMESTAMP | PgType::TIME)
         | (PgType::DATE | PgType::TIMESTAMP, PgType::TIMESTAMPTZ) => Way::Mutable,
         (PgType::JSON, PgType::JSONB) | (PgType::JSONB, PgType::JSON) => Way::Text,
-        (_, text) | (text, _) if STRINGS.contains(&text) => Way::Text,
+        (_, text) | (text, _) if PgType::STRINGS.contains(&text) => Way::Text,
         _ => Way::None,
     }
 }

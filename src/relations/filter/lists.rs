@@ -4,7 +4,7 @@ use crate::datum::PgType;
 
 use super::FilterError;
 use super::bind::{Bound, Form, condition, joined, unsupported};
-use super::operators::{self, NUMBERS};
+use super::operators;
 
 pub(super) fn bind(
     operand: &Bound,
@@ -74,7 +74,7 @@ fn array(
 
 /// The type that the operand and all items can have.
 fn common_type(operand: &Bound, items: &[Bound], position: u32) -> Result<PgType, FilterError> {
-    let rank = |ty: PgType| NUMBERS.iter().position(|number| *number == ty);
+    let rank = |ty: PgType| PgType::NUMBERS.iter().position(|number| *number == ty);
     let mut common = operand.ty;
     for item in items {
         let (ours, theirs) = (common, item.ty);

@@ -43,22 +43,6 @@ impl Resolved {
     }
 }
 
-/// Types that take part in arithmetic, smallest first.
-pub(super) const NUMBERS: &[PgType] = &[
-    PgType::INT2,
-    PgType::INT4,
-    PgType::INT8,
-    PgType::NUMERIC,
-    PgType::FLOAT4,
-    PgType::FLOAT8,
-];
-
-const INTEGERS: &[PgType] = &[PgType::INT2, PgType::INT4, PgType::INT8];
-
-/// Types of text.
-pub(super) const STRINGS: &[PgType] =
-    &[PgType::TEXT, PgType::VARCHAR, PgType::BPCHAR, PgType::NAME];
-
 /// Finds the operator `sign` for its operands.
 pub(super) fn resolve(
     sign: &str,
@@ -75,7 +59,7 @@ pub(super) fn resolve(
         "=" | "<>" | "<" | "<=" | ">" | ">=" => compared(types, position)?,
         "+" | "-" | "*" | "/" | "%" => {
             let untyped = left.is_untyped() || right.is_untyped();
-            if untyped && !NUMBERS.contains(&types.0) {
+            if untyped && !PgType::NUMBERS.contains(&types.0) {
                 // PostgreSQL may take the string for an interval.
                 return Err(unsupported(format!("{sign} with a string"), position));
             }
@@ -137,7 +121,7 @@ fn compared((left, right): (PgType, PgType), position: u32) -> Result<Operation,
         return Ok(as_they_are(left, right));
     }
     Ok(match (left, right) {
-        (PgType::OID, other) | (other, PgType::OID) if INTEGERS.contains(&other) => {
+        (PgType::OID, other) | (other, PgType::OID) if PgType::INTEGERS.contains(&other) => {
             as_they_are(PgType::OID, PgType::OID)
         }
         (PgType::DATE, PgType::TIMESTAMP) | (PgType::TIMESTAMP, PgType::DATE) => {
@@ -153,11 +137,11 @@ fn compared((left, right): (PgType, PgType), position: u32) -> Result<Operation,
 
 /// What two kinds of number become to be compared or computed with.
 fn numeric_pair(left: PgType, right: PgType) -> Option<(PgType, PgType)> {
-    let rank = |ty: PgType| NUMBERS.iter().position(|number| *number == ty);
+    let rank = |ty: PgType| PgType::NUMBERS.iter().position(|number| *number == ty);
     let (left_rank, right_rank) = (rank(left)?, rank(right)?);
     let is_float = |ty| matches!(ty, PgType::FLOAT4 | PgType::FLOAT8);
     let both = |test: fn(PgType) -> bool| test(left) && test(right);
-    if both(|ty| INTEGERS.contains(&ty)) || both(is_float) || left == right {
+    if both(|ty| PgType::INTEGERS.contains(&ty)) || both(is_float) || left == right {
         return Some((left, right));
     }
     // A float beside another number stays, and the other becomes a float8.
@@ -171,7 +155,7 @@ fn numeric_pair(left: PgType, right: PgType) -> Option<(PgType, PgType)> {
 
 /// What two kinds of string become to be compared.
 fn string_pair(left: PgType, right: PgType) -> Option<(PgType, PgType)> {
-    if !STRINGS.contains(&left) || !STRINGS.contains(&right) {
+    if !PgType::STRINGS.contains(&left) || !PgType::STRINGS.contains(&right) {
         return None;
     }
     // A varchar becomes what the other is; a bpchar stays only beside one of those.
@@ -206,7 +190,7 @@ fn computed(
             _ => None,
         });
     };
-    let rank = |ty: PgType| NUMBERS.iter().position(|number| *number == ty);
+    let rank = |ty: PgType| PgType::NUMBERS.iter().position(|number| *number == ty);
     let widest = if rank(left) < rank(right) {
         right
     } else {
@@ -264,7 +248,7 @@ fn matched((left, right): (PgType, PgType)) -> Operation {
         PgType::VARCHAR => PgType::TEXT,
         other => other,
     };
-    let fits = STRINGS.contains(&left) && STRINGS.contains(&right);
+    let fits = PgType::STRINGS.contains(&left) && PgType::STRINGS.contains(&right);
     fits.then_some((subject, PgType::TEXT, PgType::BOOL))
 }
 
@@ -275,7 +259,9 @@ fn check_pattern(sign: &str, pattern: &Bound) -> Result<(), FilterError> {
     if !is_regex || pattern.form != Form::UntypedText {
         return Ok(());
     }
-    match patterns::expression(&pattern.text, &Flags::default()) {
+    let flags = Flags::parse(if sign.ends_with('*') { "i" } else { "" });
+    let source = flags.and_then(|flags| patterns::expression(&pattern.text, &flags));
+    match source.and_then(|source| patterns::compile(&source)) {
         Err(error @ PatternError::Unsupported(_)) => {
             let what = error.to_string().replace(" is not supported", "");
             Err(unsupported(what, pattern.position))
@@ -285,7 +271,7 @@ fn check_pattern(sign: &str, pattern: &Bound) -> Result<(), FilterError> {
 }
 
 fn concatenated((left, right): (PgType, PgType), position: u32) -> Result<Operation, FilterError> {
-    if STRINGS.contains(&left) && STRINGS.contains(&right) {
+    if PgType::STRINGS.contains(&left) && PgType::STRINGS.contains(&right) {
         return Ok(Some((PgType::TEXT, PgType::TEXT, PgType::TEXT)));
     }
     match (left, right) {
@@ -303,7 +289,7 @@ fn prefix(sign: &str, operand: Bound, position: u32) -> Result<Resolved, FilterE
     if !matches!(sign, "-" | "+") {
         return Err(unsupported(format!("operator {sign}"), position));
     }
-    if !NUMBERS.contains(&operand.ty) {
+    if !PgType::NUMBERS.contains(&operand.ty) {
         return Err(no_operator(sign, None, &operand, position));
     }
     Ok(Resolved {

@@ -1,6 +1,6 @@
 //! Literals as PostgreSQL prints them.
 
-use crate::datum::{DatumError, PgType, Style, format_type, text_in, text_out};
+use crate::datum::{DatumError, NoNames, PgType, Style, format_type, text_in, text_out};
 
 /// A literal of the type `ty`, from text that is read as a value of it: `5`, `'-5'::integer`,
 /// `'a'::text`, `NULL::text`.
@@ -38,17 +38,4 @@ fn canonical(ty: PgType, text: &str) -> Result<String, DatumError> {
     let mut printed = String::new();
     text_out(ty, &datum, &NoNames, &style, &mut printed)?;
     Ok(printed)
-}
-
-/// A filter has no names in its literals.
-struct NoNames;
-
-impl crate::datum::Names for NoNames {
-    fn name_of(&self, _: PgType, _: u32) -> Option<String> {
-        None
-    }
-
-    fn oid_of(&self, _: PgType, _: &str) -> Option<u32> {
-        None
-    }
 }

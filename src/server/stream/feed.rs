@@ -209,7 +209,7 @@ fn make(job: Job) -> JoinHandle<Made> {
 fn failed(failure: Failure) -> StreamOutcome {
     match failure {
         Failure::Read(error) => StreamOutcome::ReadFailed(error),
-        Failure::Render(error) => StreamOutcome::Broken(error.into()),
+        Failure::Render(error) => StreamOutcome::NotRendered(error),
         Failure::Plugin(error) => StreamOutcome::Broken(error.into()),
         Failure::TooLong(error) => StreamOutcome::Ended(StreamEnd::Failed(error.to_string())),
     }

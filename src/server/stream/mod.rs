@@ -3,9 +3,9 @@
 //! One task, one poll loop over the same socket: it hands the client's messages to the
 //! [`StreamSession`], hands it the pieces that the feed gets from the stream's channel, writes them
 //! as large as the socket takes them, and waits for whatever comes first: the socket, a new head, a
-//! piece that is being made, the timer, a cancel request or the server's stop. The out-buffer's room is the only back-pressure, and the
-//! timer runs whatever the buffer holds. Nothing is lost when the task is dropped: the slot is
-//! free again, at what its client confirmed.
+//! piece that is being made, the timer, a cancel request or the server's stop. The out-buffer's
+//! room is the only back-pressure, and the timer runs whatever the buffer holds. Nothing is lost
+//! when the task is dropped: the slot is free again, at what its client confirmed.
 
 mod feed;
 
@@ -27,6 +27,7 @@ use crate::engine::{SubscribeError, Subscription};
 use crate::fanout::Channel;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
+use crate::plugins::RenderError;
 use crate::replicas::ReplicaState;
 use crate::slots::UnknownSlot;
 use crate::spool::ReadError;
@@ -52,6 +53,8 @@ pub(super) enum StreamOutcome {
     Invalidated(SubscribeError),
     /// The slot is not there any more.
     SlotGone(UnknownSlot),
+    /// Something that is stored cannot be shown.
+    NotRendered(RenderError),
     /// Something of ours broke.
     Broken(PgError),
 }

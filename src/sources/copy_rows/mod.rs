@@ -171,6 +171,15 @@ impl RowDecoder {
         Ok(true)
     }
 
+    /// How much data is held.
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        match &self.reader {
+            Reader::Lines(_) => 0,
+            Reader::Binary(binary) => binary.capacity(),
+        }
+    }
+
     /// Where the reading stands.
     pub fn place(&self) -> CopyPlace {
         match &self.reader {

@@ -150,3 +150,65 @@ fn no_line_and_no_row_is_kept_beyond_the_limit() {
         );
     }
 }
+
+#[test]
+fn a_headers_extension_is_passed_over_and_not_kept() {
+    let columns = vec!["a".to_owned()];
+    let mut decoder = RowDecoder::new(CopyOptions::of(CopyFormat::Binary), columns, 1000);
+    let mut fields = Fields::default();
+    decoder.feed(b"PGCOPY\n\xff\r\n\0\0\0\0\0\x7f\xff\xff\xffxyz");
+    assert_eq!(decoder.next(false, &mut fields), Ok(false));
+    let piece = vec![b'x'; (1 << 20) - 1];
+    let mut left = (1usize << 31) - 1 - 3;
+    while left > 0 {
+        let len = left.min(piece.len());
+        left -= len;
+        decoder.feed(&piece[..len]);
+        assert_eq!(decoder.next(false, &mut fields), Ok(false));
+    }
+    assert!(decoder.held() <= 1 << 20, "{}", decoder.held());
+    decoder.feed(b"\0\x01\0\0\0\x01a\xff\xff");
+    assert_eq!(decoder.next(false, &mut fields), Ok(true));
+    assert_eq!(fields.iter().collect::<Vec<_>>(), [Some(&b"a"[..])]);
+    assert_eq!(decoder.next(true, &mut fields), Ok(false));
+}
+
+#[test]
+fn a_header_that_ends_in_its_extension_is_wrong() {
+    let data = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\x05xy";
+    for len in 1..=data.len() {
+        let (_, found) = read(&CopyOptions::of(CopyFormat::Binary), data, len);
+        let wanted = "invalid COPY file header (wrong length)".to_owned();
+        assert_eq!(found, Some(CopyError::Binary(wanted)), "by {len}");
+    }
+}
+
+#[test]
+fn a_row_in_many_pieces_is_read_once() {
+    const NUM_COLUMNS: usize = 1600;
+    let columns = vec!["a".to_owned(); NUM_COLUMNS];
+    let of = CopyOptions::of(CopyFormat::Binary);
+    let mut decoder = RowDecoder::new(of, columns, 1 << 30);
+    let mut fields = Fields::default();
+    let mut data = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\x06\x40".to_vec();
+    for _ in 0..NUM_COLUMNS {
+        data.extend_from_slice(&10_000_u32.to_be_bytes());
+        data.resize(data.len() + 10_000, b'x');
+    }
+    let began = std::time::Instant::now();
+    // Copying the fields again for each piece would move more than a terabyte.
+    for piece in data.chunks(100) {
+        assert_eq!(decoder.next(false, &mut fields), Ok(false));
+        assert!(fields.is_empty());
+        decoder.feed(piece);
+    }
+    assert_eq!(decoder.next(true, &mut fields), Ok(true));
+    assert_eq!(fields.len(), NUM_COLUMNS);
+    assert!(
+        fields
+            .iter()
+            .all(|field| field.is_some_and(|field| field.len() == 10_000))
+    );
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+}

@@ -1,13 +1,12 @@
 //! A frame of the spool as a row of `pgspool.changes`.
 
 use memchr::memmem;
-use serde_json::Value;
 
 use super::search::Search;
 use crate::change::{Fields, Hex, PayloadRef, only_change_lsn, public_kind, xid};
 use crate::datum::{Array, Datum, write_array};
 use crate::lsn::Lsn;
-use crate::plugins::write_jsonb;
+use crate::rows::printed_jsonb;
 use crate::spool::Frame;
 
 /// Columns, in the order of the view.
@@ -119,7 +118,8 @@ impl Row<'_> {
         self.set(ENTITY, || bytes(fields.entity_bytes.as_ref()));
         self.set(DOCUMENT, || document(fields.entity_bytes.as_ref()));
         self.set(METADATA, || {
-            fields.metadata.as_deref().map_or(Datum::Null, jsonb)
+            let text = fields.metadata.as_deref().map(ToString::to_string);
+            text.as_deref().map_or(Datum::Null, jsonb)
         });
         self.set(CHANGED_COLUMNS, || names(fields.changed_columns.as_deref()));
         self.set(OLD, || bytes(fields.old.as_ref()));
@@ -165,18 +165,15 @@ fn bytes(hex: Option<&Hex<'_>>) -> Datum {
 
 /// The JSON value that the bytes are the text of, if they are.
 fn document(hex: Option<&Hex<'_>>) -> Datum {
-    let value = hex.and_then(|hex| serde_json::from_slice::<Value>(&hex.to_bytes()).ok());
-    value.as_ref().map_or(Datum::Null, jsonb)
+    let Some(bytes) = hex.map(Hex::to_bytes) else {
+        return Datum::Null;
+    };
+    std::str::from_utf8(&bytes).map_or(Datum::Null, jsonb)
 }
 
-fn jsonb(value: &Value) -> Datum {
-    let mut printed = Vec::new();
-    write_jsonb(value, &mut printed);
-    // Zero characters, which jsonb cannot hold, make it none.
-    String::from_utf8(printed)
-        .ok()
-        .filter(|printed| !printed.contains("\\u0000"))
-        .map_or(Datum::Null, Datum::Text)
+/// NULL where a `jsonb` cannot hold it.
+fn jsonb(text: &str) -> Datum {
+    printed_jsonb(text).map_or(Datum::Null, Datum::Text)
 }
 
 fn names<S: AsRef<str>>(names: Option<&[S]>) -> Datum {
