@@ -179,3 +179,77 @@ fn render_pgoutput(bencher: Bencher<'_, '_>, is_binary: bool) {
         assert!(messages.len() == 3);
     });
 }
+
+/// The row of `pgspool bench fanout`: four columns, all of them in PostgreSQL's own form.
+fn fan(folder: &std::path::Path) -> RelationStore {
+    let path = folder.join("relations.json");
+    let relations = RelationStore::open(std::sync::Arc::new(RealDisk), &path).unwrap();
+    let column = |name: &str, column_type, typmod| NewColumn {
+        name: name.to_owned(),
+        column_type,
+        typmod,
+        not_null: false,
+    };
+    let table = Command::CreateTable(CreateTable {
+        table: TableName {
+            schema: None,
+            name: "fan".to_owned(),
+            position: 1,
+        },
+        if_not_exists: false,
+        columns: vec![
+            column("id", PgType::INT4, -1),
+            column("name", PgType::TEXT, -1),
+            column("amount", PgType::NUMERIC, (12 << 16) + 2 + 4),
+            column("at", PgType::TIMESTAMPTZ, -1),
+        ],
+        keys: vec![NewKey {
+            name: None,
+            columns: vec!["id".to_owned()],
+            primary: true,
+            position: 1,
+        }],
+    });
+    let publication = Command::CreatePublication {
+        name: "p".to_owned(),
+        target: PublicationTarget::AllTables,
+        options: PublicationOptions::default(),
+    };
+    for command in [table, publication] {
+        relations.apply(&command, Lsn::new(1)).unwrap();
+    }
+    relations
+}
+
+/// A row of `pgspool bench fanout` in pgoutput, alone in its transaction.
+#[divan::bench]
+fn render_fan_row(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir().unwrap();
+    let document = "{\"id\":123456,\"name\":\"order 123456 of a customer who likes his parcels \
+                    large\",\"amount\":123456.56,\"at\":\"2026-03-04 05:06:36.123456+00\"}";
+    let record = ChangeRecord {
+        lsn: 0x100_0100,
+        ..ChangeRecord::insert("fan", 123_456)
+            .with_entity(document)
+            .with_timestamp(1_700_000_000_000)
+    };
+    let payload = Bytes::from(change::encode(&record).unwrap());
+    let option = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+    let options = [
+        option("proto_version", "1"),
+        option("publication_names", "p"),
+    ];
+    let mut renderer = Renderer::start(Plugin::Pgoutput, &options, fan(folder.path())).unwrap();
+    let mut messages = Messages::default();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        messages.clear();
+        let frame = FrameView {
+            end_lsn: Lsn::new(0x100_0100),
+            term: 1,
+            timestamp_ms: 7,
+            payload: black_box(&payload),
+        };
+        renderer.frame(frame, &mut messages).unwrap();
+        assert!(messages.len() == 3);
+    });
+}

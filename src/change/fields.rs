@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::canonical;
 use super::raw::{Member, RawRecord};
 use super::{
     ChangeRecord, DecodeError, EncodeError, MessageHead, Numbered, Operation, ProducerName,
@@ -47,6 +48,25 @@ impl<'a> Hex<'a> {
             // Checked in `parse`, so this never falls back.
             Self::Digits(digits) => hex::decode(digits.as_ref()).unwrap_or_default().into(),
             Self::Bytes(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The bytes, in `buffer` instead of what was there.
+    pub(crate) fn read_into(&self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        match self {
+            Self::Bytes(bytes) => buffer.extend_from_slice(bytes),
+            // Checked in `parse`, so that nothing but arithmetic is left, which compiles to vector
+            // instructions: a letter has bit 6, and its low bits count from 1.
+            Self::Digits(digits) => {
+                let (pairs, _) = digits.as_bytes().as_chunks();
+                buffer.extend(pairs.iter().map(|pair| {
+                    let pair = u16::from_le_bytes(*pair);
+                    let values = (pair & 0x0F0F) + ((pair >> 6) & 0x0101) * 9;
+                    let [byte, _] = ((values << 4) | (values >> 8)).to_le_bytes();
+                    byte
+                }));
+            }
         }
     }
 
@@ -95,6 +115,14 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads a payload as RedDB does: lenient where nothing is lost by it.
     pub(crate) fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        match canonical::read(payload) {
+            Some(fields) => Ok(fields),
+            None => Self::decode_any(payload),
+        }
+    }
+
+    /// The same, whatever the record's form.
+    pub(super) fn decode_any(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let raw = RawRecord::read(payload)?;
         let entity = raw.entity_bytes_hex.text();
         let kind = raw.kind.or(raw.entity_kind).text();

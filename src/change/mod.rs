@@ -7,6 +7,7 @@
 //!
 //! It does not know files, LSN assignment or subscribers.
 
+mod canonical;
 mod deliver;
 mod encode;
 mod envelope;

@@ -57,6 +57,7 @@ pub(crate) use scalars::{cut_name, parse_escaped, parse_hex};
 pub use style::{IntervalStyle, Style};
 pub(crate) use text::NoNames;
 pub use text::{apply_typmod, text_in, text_out};
+pub(crate) use types::numeric_typmod;
 pub use types::{ProcRef, TypeInfo, all_types, format_type, info, parse_type_name, type_by_name};
 
 /// A type of PostgreSQL, by its OID.

@@ -218,7 +218,7 @@ pub fn format_type(ty: PgType, typmod: i32) -> String {
 }
 
 /// Precision and scale of a numeric's type modifier.
-pub(super) fn numeric_typmod(typmod: i32) -> (i32, i32) {
+pub(crate) fn numeric_typmod(typmod: i32) -> (i32, i32) {
     let packed = typmod.saturating_sub(4);
     let scale = packed & 0x7FF;
     // The scale has eleven bits with a sign.

@@ -11,8 +11,8 @@ mod filter;
 mod rule;
 mod shown;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::relations::{Relation, RelationSet};
@@ -38,8 +38,8 @@ pub struct Publications {
 #[derive(Debug)]
 struct Known {
     set: Arc<RelationSet>,
-    /// By OID of the table.
-    rules: HashMap<u32, TableRule>,
+    /// By OID of the table. Asked for each row: with few tables a tree is faster than a hash.
+    rules: BTreeMap<u32, TableRule>,
 }
 
 impl Publications {
@@ -198,7 +198,7 @@ fn learn<'k>(
     }
     let known = known.get_or_insert_with(|| Known {
         set: Arc::clone(set),
-        rules: HashMap::new(),
+        rules: BTreeMap::new(),
     });
     match known.rules.entry(table.oid) {
         Entry::Occupied(found) => Ok(found.into_mut()),

@@ -8,15 +8,9 @@ use super::{Row, jsonb};
 
 /// The bytes, in `buffer`.
 pub(super) fn decode(hex: Option<&Hex<'_>>, buffer: &mut Vec<u8>) {
-    buffer.clear();
     match hex {
-        None => {}
-        Some(Hex::Bytes(bytes)) => buffer.extend_from_slice(bytes),
-        Some(Hex::Digits(digits)) => {
-            buffer.resize(digits.len() / 2, 0);
-            // The digits were checked and the room is exactly theirs, so this cannot fail.
-            let _ = hex::decode_to_slice(digits.as_bytes(), buffer);
-        }
+        None => buffer.clear(),
+        Some(hex) => hex.read_into(buffer),
     }
 }
 

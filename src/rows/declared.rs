@@ -9,6 +9,7 @@ use crate::relations::{Relation, RelationColumn};
 
 use super::columns::Columns;
 use super::error::Misfit;
+use super::flat::Flat;
 use super::json::{Cursor, Value};
 use super::value::{Canon, key};
 use super::{Row, RowFault, json};
@@ -47,6 +48,10 @@ impl Members {
             table: table.name.clone(),
         };
         let text = std::str::from_utf8(bytes).map_err(|_| (None, not_an_object()))?;
+        if self.read_flat(table, text) {
+            return Ok(text);
+        }
+        self.places.fill(None);
         self.columns.begin();
         let mut cursor = Cursor::new(text);
         if cursor.peek() != Some(b'{') {
@@ -73,6 +78,23 @@ impl Members {
             }
         }
         Ok(text)
+    }
+
+    /// Does it in one pass, if the document is a simple one whose members are all columns.
+    fn read_flat(&mut self, table: &Relation, text: &str) -> bool {
+        self.columns.begin();
+        let mut flat = Flat::new(text);
+        let mut expected = 0;
+        for (name, value) in flat.by_ref() {
+            let Some(place) = self.columns.place(table, name, expected) else {
+                return false;
+            };
+            if let Some(kept) = self.places.get_mut(place) {
+                *kept = Some(value);
+            }
+            expected = place + 1;
+        }
+        flat.is_done()
     }
 
     /// Notes which columns are `unchanged` in the next document that is written.

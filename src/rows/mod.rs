@@ -5,12 +5,14 @@
 //! `metadata`; a declared table takes its columns from the document by name. Values are in
 //! PostgreSQL's text form. It knows no publication, plugin or stream.
 
+mod canonical;
 mod change;
 mod collection;
 mod columns;
 mod declared;
 mod document;
 mod error;
+mod flat;
 mod json;
 mod jsonb;
 mod record;

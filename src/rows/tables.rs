@@ -12,6 +12,8 @@ const MAX_NAMES: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     places: HashMap<Box<str>, usize>,
+    /// That of the last record: most often the next one's, too.
+    last: (String, usize),
     /// Collections that are no tables in the set of their records.
     unnoted: HashMap<Box<str>, Relation>,
 }
@@ -21,9 +23,14 @@ impl Tables {
     pub(super) fn find<'r>(&'r mut self, set: &'r RelationSet, collection: &str) -> &'r Relation {
         let (schema, name) = set.table_of_collection(collection);
         let is_it = |table: &&Relation| table.name == name && table.schema == schema;
-        let place = self.places.get(collection);
-        let remembered = place.and_then(|place| set.relations.get(*place));
-        if let Some(table) = remembered.filter(is_it) {
+        let place = if self.last.0 == collection {
+            Some(self.last.1)
+        } else {
+            self.places.get(collection).copied()
+        };
+        let remembered = place.and_then(|place| Some((place, set.relations.get(place)?)));
+        if let Some((place, table)) = remembered.filter(|(_, table)| is_it(table)) {
+            self.remember(collection, place);
             return table;
         }
         if let Some(place) = set.relations.iter().position(|table| is_it(&table)) {
@@ -31,6 +38,7 @@ impl Tables {
                 self.places.clear();
             }
             self.places.insert(collection.into(), place);
+            self.remember(collection, place);
             if let Some(table) = set.relations.get(place) {
                 return table;
             }
@@ -40,5 +48,14 @@ impl Tables {
         }
         let entry = self.unnoted.entry(format!("{schema}\0{name}").into());
         entry.or_insert_with(|| Relation::unnoted(schema, name))
+    }
+
+    /// The last record's collection is at `place`.
+    fn remember(&mut self, collection: &str, place: usize) {
+        let (last, at) = &mut self.last;
+        if last != collection {
+            collection.clone_into(last);
+        }
+        *at = place;
     }
 }

@@ -9,6 +9,7 @@ use crate::datum::{
 };
 use crate::relations::RelationColumn;
 
+use super::canonical;
 use super::json::{self, Cursor, Value, unescaped};
 use super::jsonb;
 
@@ -84,10 +85,20 @@ impl Canon {
 
     /// Appends the value that `text` is.
     fn fit(&self, ty: PgType, typmod: i32, text: &str, out: &mut String) -> Result<(), DatumError> {
-        if is_text(ty) && typmod < 0 && memchr::memchr(0, text.as_bytes()).is_none() {
-            out.push_str(text);
+        if canonical::write(ty, typmod, text, out) {
             return Ok(());
         }
+        self.print(ty, typmod, text, out)
+    }
+
+    /// Reads the value that `text` is, and prints it anew.
+    fn print(
+        &self,
+        ty: PgType,
+        typmod: i32,
+        text: &str,
+        out: &mut String,
+    ) -> Result<(), DatumError> {
         let datum = text_in(ty, text, &NoNames, &self.style)?;
         let datum = apply_typmod(ty, typmod, datum, false)?;
         text_out(ty, &datum, &NoNames, &self.style, out)
@@ -120,10 +131,6 @@ fn array_text(ty: PgType, raw: &str) -> Result<String, DatumError> {
 pub(super) fn is_array(ty: PgType) -> bool {
     // Of the types with a low OID none is one, and they are the common ones.
     ty.0 > 142 && info(ty).is_some_and(TypeInfo::is_array)
-}
-
-const fn is_text(ty: PgType) -> bool {
-    matches!(ty, PgType::TEXT | PgType::VARCHAR | PgType::BPCHAR)
 }
 
 /// An array of JSON, read as `json_populate_record` does: the first element that is no array says
@@ -224,4 +231,149 @@ pub(super) fn document(bytes: &[u8]) -> Option<&str> {
 /// A text with no escape in it, or with those that it has undone.
 pub(super) fn key(inside: &str) -> Result<Cow<'_, str>, DatumError> {
     unescaped(inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Types with the modifiers that matter.
+    fn column() -> impl Strategy<Value = (PgType, i32)> {
+        let numeric = |precision: i32, scale: i32| ((precision << 16) | (scale & 0x7FF)) + 4;
+        let mut all = vec![
+            (PgType::NUMERIC, numeric(5, 2)),
+            (PgType::NUMERIC, numeric(3, 3)),
+            (PgType::NUMERIC, numeric(2, 4)),
+            (PgType::NUMERIC, numeric(3, -1)),
+            (PgType::NUMERIC, numeric(4, 0)),
+        ];
+        for ty in [
+            PgType::TEXT,
+            PgType::INT2,
+            PgType::INT4,
+            PgType::INT8,
+            PgType::OID,
+            PgType::NUMERIC,
+            PgType::BOOL,
+            PgType::DATE,
+            PgType::UUID,
+            PgType::BYTEA,
+        ] {
+            all.push((ty, -1));
+        }
+        for typmod in [-1, 0, 2, 5, 6, 9] {
+            all.extend([
+                (PgType::VARCHAR, typmod),
+                (PgType::BPCHAR, typmod),
+                (PgType::TIME, typmod),
+                (PgType::TIMESTAMP, typmod),
+                (PgType::TIMESTAMPTZ, typmod),
+            ]);
+        }
+        prop::sample::select(all)
+    }
+
+    /// What is a value as it is printed, or nearly one.
+    fn spelling() -> impl Strategy<Value = String> {
+        let date = "[0-9]{3,5}-[01][0-9]-[0-3][0-9]";
+        let time = "[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?";
+        prop_oneof![
+            "[-+ ]?0{0,2}[0-9]{0,21}(\\.[0-9]{0,5})?(e[0-9])?",
+            "-?[0-9]{1,6}",
+            "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,4})?",
+            "-?[0-9]{95,105}(\\.[0-9]{1,9})?",
+            prop::sample::select(vec![
+                "32767",
+                "32768",
+                "-32768",
+                "-32769",
+                "2147483647",
+                "2147483648",
+                "-2147483648",
+                "-2147483649",
+                "4294967295",
+                "4294967296",
+                "9223372036854775807",
+                "-0",
+                "-0.00",
+                "9223372036854775808",
+                "-9223372036854775808",
+                "NaN",
+                "infinity",
+                "now",
+                "true",
+                "false",
+                "t",
+                "f",
+                "yes",
+                "T",
+                "24:00:00",
+                "0000-01-01",
+                "0001-01-01",
+                "2024-02-29",
+                "2023-02-29",
+                "1900-02-29",
+                "2000-02-29",
+                "9999-12-31",
+            ])
+            .prop_map(str::to_owned),
+            proptest::string::string_regex(date).unwrap(),
+            proptest::string::string_regex(time).unwrap(),
+            proptest::string::string_regex(&format!("{date}[ T]{time}(\\+00|\\+01|-00|Z)?"))
+                .unwrap(),
+            "2026-0[1-9]-[0-2][1-9] [01][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(\\+00)?",
+            "[0-9a-f]{8}-[0-9a-fA-F]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "\\\\x([0-9a-fA]{2}){0,4}[0-9a-g]?",
+            "[a ä]{0,8}",
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// What is copied is what would have been printed.
+        #[test]
+        fn a_value_that_is_copied_is_printed_as_it_stands(
+            (ty, typmod) in column(),
+            text in spelling(),
+        ) {
+            let mut copied = "before".to_owned();
+            if canonical::write(ty, typmod, &text, &mut copied) {
+                let mut printed = "before".to_owned();
+                Canon::default().print(ty, typmod, &text, &mut printed).unwrap();
+                prop_assert_eq!(copied, printed);
+            } else {
+                prop_assert_eq!(copied, "before");
+            }
+        }
+
+        /// Printing something gives what is copied from then on.
+        #[test]
+        fn a_printed_value_is_copied((ty, typmod) in column(), text in spelling()) {
+            let mut printed = String::new();
+            let is_value = Canon::default().print(ty, typmod, &text, &mut printed).is_ok();
+            let is_common = printed.len() <= 18 || ty != PgType::INT8;
+            let is_common = is_common && printed.len() < 95;
+            let is_far = printed.contains("BC") || printed.contains("infinity")
+                || printed.starts_with("24:") || printed.contains("NaN")
+                || (printed.find('-').is_some_and(|at| at > 4) && ty != PgType::UUID);
+            if is_value && is_common && !is_far && !is_odd(ty, typmod) {
+                prop_assert!(canonical::write(ty, typmod, &printed, &mut String::new()),
+                    "{:?} {}: {:?}", ty, typmod, printed);
+            }
+        }
+    }
+
+    /// Modifiers that are looked at the long way.
+    fn is_odd(ty: PgType, typmod: i32) -> bool {
+        let (precision, scale) = crate::datum::numeric_typmod(typmod);
+        match ty {
+            PgType::NUMERIC => typmod >= 0 && (scale < 0 || scale > precision),
+            PgType::VARCHAR | PgType::BPCHAR => (0..4).contains(&typmod),
+            _ => false,
+        }
+    }
 }

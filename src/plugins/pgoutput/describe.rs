@@ -1,7 +1,7 @@
 //! What describes a table to a subscriber, kept until it is another.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ pub(super) struct Descriptions {
     binary: bool,
     /// What is known of tables was looked at under these definitions.
     set: Option<Arc<RelationSet>>,
-    known: HashMap<u32, Described>,
+    known: BTreeMap<u32, Described>,
 }
 
 /// A table as it is sent.
