@@ -3,7 +3,7 @@
 //! [`Message`] is a message as a value that borrows from its bytes. [`Message::decode`] is total:
 //! what is malformed is an error that says what and where, and nothing is allocated that the
 //! bytes do not justify. [`Message::encode`] writes what decodes to the same value. Where a
-//! message is one of many and must be cheap, [`write`] has its pieces.
+//! message is one of many and must be cheap, [`mod@write`] has its pieces.
 //!
 //! It knows no record, no table and no stream.
 

@@ -1,7 +1,7 @@
 //! The pieces of messages, appended to a buffer: for those who write many of them.
 //!
 //! A row is [`insert`] (or [`update`], [`delete`]), then for each tuple its letter and number of
-//! values ([`tuple`]), then each value.
+//! values ([`tuple()`]), then each value.
 
 use super::{Commit, EncodeError};
 use crate::lsn::Lsn;
