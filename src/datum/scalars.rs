@@ -222,7 +222,7 @@ pub(super) fn write_bytea(bytes: &[u8], escape: bool, out: &mut String) {
 }
 
 /// "char": one byte; one that is no ASCII is written `\ooo`.
-pub(super) fn parse_char(text: &str) -> String {
+pub(crate) fn parse_char(text: &str) -> String {
     let bytes = text.as_bytes();
     if let [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] = bytes {
         return char_text((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
@@ -242,7 +242,7 @@ pub(super) fn char_text(byte: u8) -> String {
 }
 
 /// The byte of a "char".
-pub(super) fn char_byte(text: &str) -> u8 {
+pub(crate) fn char_byte(text: &str) -> u8 {
     match text.as_bytes() {
         [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
             (a - b'0') * 64 + (b - b'0') * 8 + (c - b'0')

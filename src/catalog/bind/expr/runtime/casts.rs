@@ -6,7 +6,7 @@ use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
 
 use super::{text_of, type_arg, value_arg};
 use crate::catalog::functions::Call;
-use crate::datum::{self, Datum, PgType};
+use crate::datum::{self, Datum, PgType, char_byte, parse_char};
 use crate::pgerror::PgError;
 
 /// `cast(from, to, value)`
@@ -25,15 +25,13 @@ pub(super) fn convert(
 ) -> Result<Datum, PgError> {
     match (from, to) {
         (PgType::CHAR, PgType::INT4) => {
-            let byte = text_of(Some(&value))
-                .and_then(|text| text.bytes().next())
-                .unwrap_or(0);
+            let byte = text_of(Some(&value)).map_or(0, char_byte);
             return Ok(Datum::Int(i64::from(i8::from_ne_bytes([byte]))));
         }
         (PgType::INT4, PgType::CHAR) => return char_of(&value),
         (_, PgType::CHAR) => {
             let text = text_of(Some(&value)).unwrap_or_default();
-            return Ok(Datum::Text(text.chars().take(1).collect()));
+            return Ok(Datum::Text(parse_char(text)));
         }
         (PgType::INET, _) => {
             let text = text_of(Some(&value)).unwrap_or_default();
