@@ -90,6 +90,8 @@
 //! (`docs/architecture.md`, kept by `tests/layering.rs`).
 
 pub mod admin;
+pub mod capture;
+pub mod captures;
 mod catalog;
 pub mod change;
 pub mod cli;

@@ -42,7 +42,7 @@ pub fn own_lsn(json: &[u8]) -> Option<u64> {
 pub fn numbered(payload: &[u8]) -> Option<Numbered> {
     let json = match PayloadRef::of(payload) {
         PayloadRef::Whole(json) | PayloadRef::Part { json, .. } => json,
-        PayloadRef::Opaque(_) => return None,
+        PayloadRef::Chunk { .. } | PayloadRef::Opaque(_) => return None,
     };
     // Most records have none, and reading the whole text would only show that.
     memchr::memmem::find(json, b"\"producer\"")?;

@@ -2,23 +2,22 @@
 //!
 //! ```text
 //! '{' ...                      a JSON change record, a whole transaction
-//! 0x01 flags ...               a chunk of a pgoutput transaction
+//! 0x01 flags ...               a chunk of a captured transaction (`chunk`)
 //! 0x02 flags '{' ...           one JSON change record of a transaction of several
 //! anything else                carried as it is, a whole transaction
 //!
-//! flags: bit 0 first, bit 1 last, bit 2 (pgoutput only) the last message goes on in the next frame
+//! flags: bit 0 first, bit 1 last
 //! ```
 
 use bytes::Bytes;
 
 use super::Payload;
+use super::chunk::{ChunkFlags, PGOUTPUT_CHUNK};
 
-const PGOUTPUT_CHUNK: u8 = 1;
 const RECORD_PART: u8 = 2;
 
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
-const CONTINUED: u8 = 4;
 
 /// A [`Payload`] that only borrows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +27,11 @@ pub(crate) enum PayloadRef<'a> {
         first: bool,
         last: bool,
         json: &'a [u8],
+    },
+    /// A part of a captured transaction: the whole payload.
+    Chunk {
+        flags: ChunkFlags,
+        payload: &'a [u8],
     },
     Opaque(&'a [u8]),
 }
@@ -47,6 +51,10 @@ impl<'a> PayloadRef<'a> {
                     json,
                 }
             }
+            [PGOUTPUT_CHUNK, flags, _, ..] => match ChunkFlags::of(*flags) {
+                Some(flags) => Self::Chunk { flags, payload },
+                None => Self::Opaque(payload),
+            },
             _ => Self::Opaque(payload),
         }
     }
@@ -61,7 +69,7 @@ pub fn parse_payload(payload: &Bytes) -> Payload {
             last,
             json: payload.slice_ref(json),
         },
-        PayloadRef::Opaque(_) => Payload::Opaque(payload.clone()),
+        PayloadRef::Chunk { .. } | PayloadRef::Opaque(_) => Payload::Opaque(payload.clone()),
     }
 }
 
@@ -71,11 +79,7 @@ pub fn boundary(payload: &[u8]) -> (bool, bool) {
     match PayloadRef::of(payload) {
         PayloadRef::Part { first, last, .. } => (first, last),
         PayloadRef::Whole(_) => (true, true),
-        PayloadRef::Opaque([PGOUTPUT_CHUNK, flags, _, ..])
-            if flags & !(FIRST | LAST | CONTINUED) == 0 =>
-        {
-            (flags & FIRST != 0, flags & LAST != 0)
-        }
+        PayloadRef::Chunk { flags, .. } => (flags.first, flags.last),
         PayloadRef::Opaque(_) => (true, true),
     }
 }

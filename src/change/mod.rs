@@ -8,6 +8,7 @@
 //! It does not know files, LSN assignment or subscribers.
 
 mod canonical;
+mod chunk;
 mod deliver;
 mod encode;
 mod envelope;
@@ -17,6 +18,10 @@ mod producer;
 mod raw;
 mod record;
 
+pub use chunk::{
+    CHUNK_BYTES, ChunkError, ChunkFlags, ChunkReader, MESSAGE_PART, begin_chunk, begin_message,
+    set_flags,
+};
 pub use deliver::{deliver, numbered, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};
 pub use envelope::{boundary, frame_part_prefix, parse_payload};

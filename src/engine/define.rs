@@ -183,7 +183,7 @@ fn find_collections(
         for frame in frames {
             let json = match PayloadRef::of(&frame.payload) {
                 PayloadRef::Whole(json) | PayloadRef::Part { json, .. } => json,
-                PayloadRef::Opaque(_) => continue,
+                PayloadRef::Chunk { .. } | PayloadRef::Opaque(_) => continue,
             };
             let record = RawRecord::read(json).unwrap_or_default();
             if let Some(name) = record.collection.text() {

@@ -5,6 +5,7 @@
 //! use a blocking thread for it. It knows no wire protocol, no plugin and no clock.
 
 mod batch;
+mod captured;
 mod check;
 mod database;
 mod databases;
@@ -21,6 +22,7 @@ mod streams;
 mod transaction;
 
 pub use batch::Batch;
+pub use captured::{Capture, CapturedFrames, CapturedTransaction};
 pub use database::{Engine, EngineSnapshot, SlotRequest, SlotStart};
 pub use databases::{DEFAULT_DATABASE, Databases};
 pub use error::{

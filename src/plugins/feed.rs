@@ -145,7 +145,7 @@ impl<P: Render> Rendering<'_, P> {
                 }
                 Ok(*last)
             }
-            PayloadRef::Opaque(payload) => {
+            PayloadRef::Chunk { payload, .. } | PayloadRef::Opaque(payload) => {
                 self.alone(payload)?;
                 Ok(boundary(payload).1)
             }

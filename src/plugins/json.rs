@@ -46,7 +46,7 @@ pub(super) fn frame(frame: FrameView<'_>, out: &mut Messages) -> bool {
             out.push(lsn, &deliver(json, frame.term));
             last
         }
-        PayloadRef::Opaque(payload) => {
+        PayloadRef::Chunk { payload, .. } | PayloadRef::Opaque(payload) => {
             out.push(frame.end_lsn, payload);
             boundary(payload).1
         }

@@ -19,6 +19,7 @@ fn column(name: &str, attnum: i16, column_type: PgType) -> RelationColumn {
         typmod: -1,
         not_null: false,
         dropped: false,
+        upstream_type: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn table(oid: u32, name: &str) -> Relation {
         }],
         replica_identity: ReplicaIdentity::Default,
         declared: true,
+        upstream: None,
         since: Lsn::ZERO,
     }
 }

@@ -103,6 +103,7 @@ impl Relation {
             }],
             replica_identity: ReplicaIdentity::Default,
             declared: false,
+            upstream: None,
             since: Lsn::ZERO,
         }
     }
@@ -137,6 +138,7 @@ impl Draft {
             keys: vec![key],
             replica_identity: ReplicaIdentity::Default,
             declared: false,
+            upstream: None,
             since: Lsn::ZERO,
         });
         Ok(())
@@ -152,6 +154,7 @@ pub(super) fn columns() -> Vec<RelationColumn> {
         typmod: -1,
         not_null: attnum == 1,
         dropped: false,
+        upstream_type: None,
     };
     vec![
         column(1, "rid", PgType::INT8),

@@ -85,6 +85,9 @@ pub struct RelationColumn {
     /// Was dropped; kept so that numbers stay.
     #[serde(default, skip_serializing_if = "file::is_false")]
     pub dropped: bool,
+    /// OID of its type at the upstream, where that is none of ours: its values are text here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_type: Option<u32>,
 }
 
 /// A unique index or primary key.
@@ -125,8 +128,36 @@ pub struct Relation {
     pub replica_identity: ReplicaIdentity,
     /// By CREATE TABLE; otherwise it is a collection that was published to.
     pub declared: bool,
+    /// What the upstream says of it, for a table of a captured database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<UpstreamTable>>,
     /// Counts for records above this position.
     pub since: Lsn,
+}
+
+/// What an upstream says of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamTable {
+    /// Its Relation message, as it is sent outside of streamed transactions.
+    #[serde(with = "hex::serde")]
+    pub description: Vec<u8>,
+    /// The types of its columns that are none of ours, in the order of their Type messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<UpstreamType>,
+}
+
+/// A type of an upstream that is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamType {
+    /// Its OID.
+    pub oid: u32,
+    /// Its Type message, as it is sent outside of streamed transactions.
+    #[serde(with = "hex::serde")]
+    pub description: Vec<u8>,
+    /// Its name as `format_type` prints it at the upstream: `mood`, `other.mood[]`.
+    pub format_name: String,
 }
 
 /// A schema.

@@ -67,6 +67,7 @@ impl Draft {
             keys: Vec::new(),
             replica_identity: ReplicaIdentity::Default,
             declared: true,
+            upstream: None,
             since: Lsn::ZERO,
         });
         Ok(oids.table)
@@ -187,5 +188,6 @@ pub(super) fn made_column(new: &NewColumn, attnum: i16) -> RelationColumn {
         typmod: new.typmod,
         not_null: new.not_null,
         dropped: false,
+        upstream_type: None,
     }
 }

@@ -17,6 +17,7 @@ fn column(attnum: i16, name: &str, type_name: &str, not_null: bool) -> RelationC
         typmod,
         not_null,
         dropped: false,
+        upstream_type: None,
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn of(frame: &Frame, search: &Search) -> Option<Vec<Datum>> {
         let (json, whole) = match PayloadRef::of(&frame.payload) {
             PayloadRef::Whole(json) => (Some(json), true),
             PayloadRef::Part { json, .. } => (Some(json), false),
-            PayloadRef::Opaque(_) => (None, true),
+            PayloadRef::Chunk { .. } | PayloadRef::Opaque(_) => (None, true),
         };
         match json.map(Fields::decode) {
             Some(Ok(fields)) => {

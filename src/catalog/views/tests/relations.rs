@@ -29,6 +29,7 @@ fn recorded() -> RelationSet {
         typmod: -1,
         not_null,
         dropped: false,
+        upstream_type: None,
     };
     let publication = |oid: u32, name: &str, table: PublishedTable| Publication {
         oid,
@@ -81,6 +82,7 @@ fn recorded() -> RelationSet {
             }],
             replica_identity: ReplicaIdentity::Default,
             declared: true,
+            upstream: None,
             since: Lsn::ZERO,
         }],
         publications: vec![
