@@ -164,6 +164,9 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
             "ordering by type {name} is not supported"
         )));
     }
+    if ty == PgType::CHAR {
+        return Ok(" COLLATE pg_char");
+    }
     equality_collation(ty)
 }
 
@@ -181,6 +184,7 @@ pub(in crate::catalog) fn equality_collation(ty: PgType) -> Result<&'static str,
         _ => Ok(match super::expr::types::array_order(ty) {
             None => "",
             Some(ElementOrder::Bytes) => " COLLATE pg_array_bytes",
+            Some(ElementOrder::Chars) => " COLLATE pg_array_chars",
             Some(ElementOrder::Numbers) => " COLLATE pg_array_numbers",
             Some(ElementOrder::Positions) => " COLLATE pg_array_positions",
         }),
