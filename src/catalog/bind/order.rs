@@ -132,11 +132,11 @@ pub(super) fn is_number(sql: &str) -> bool {
 }
 
 /// `sql` so that SQLite takes it for a value and never for a column's number: it makes the
-/// constant 0 of `0 AND x`, too.
+/// constant 0 of `0 AND x` and of `'a' IS NULL`, too.
 pub(super) fn not_a_number(sql: &str) -> Cow<'_, str> {
     if is_number(sql) {
         Cow::Owned(format!("(SELECT {sql})"))
-    } else if sql.contains(" AND ") {
+    } else if sql.contains(" AND ") || sql.contains(" IS ") {
         Cow::Owned(format!("CASE WHEN 1 THEN {sql} END"))
     } else {
         Cow::Borrowed(sql)
