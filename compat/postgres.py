@@ -106,7 +106,7 @@ class Postgres(Clients):
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stderr

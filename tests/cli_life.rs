@@ -24,7 +24,7 @@ use crash_support::{Connection, PATIENCE, ServerProcess};
 use fear_support::{Reader, create_slot, eventually, lines, value};
 
 /// On a busy machine, and less than any timeout that would have to pass first.
-const AT_ONCE: Duration = Duration::from_secs(30);
+const AT_ONCE: Duration = Duration::from_secs(50);
 const RESTART_LSN: &str = "SELECT restart_lsn FROM pg_replication_slots";
 
 fn serve_and_wait(data: &Path) -> Output {
