@@ -10,5 +10,5 @@ mod settings;
 mod status;
 
 pub use plan::{Here, SlotThere, StartPlan, Stop, StopReason, There, TimelineSwitch, plan_start};
-pub use settings::{CAPTURE_FILE, CaptureSettings, PasswordSource};
+pub use settings::{CAPTURE_FILE, CaptureFileError, CaptureSettings, PasswordSource};
 pub use status::{CaptureState, CaptureStatus, LastError, StatusCell, UpstreamSlot};
