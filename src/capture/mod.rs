@@ -8,8 +8,12 @@
 //! ```
 
 mod assembler;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod spill;
 
 pub use assembler::{
     AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
 };
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
