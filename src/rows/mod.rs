@@ -18,6 +18,7 @@ mod jsonb;
 mod record;
 mod row;
 mod tables;
+mod upstream;
 mod value;
 
 #[cfg(test)]
@@ -29,3 +30,4 @@ pub use error::{RowError, RowFault};
 pub(crate) use jsonb::printed as printed_jsonb;
 pub use record::RecordReader;
 pub use row::{Cell, Row};
+pub use upstream::{DescriptionError, described_table};
