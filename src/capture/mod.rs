@@ -9,8 +9,11 @@
 
 mod assembler;
 mod conninfo;
+mod spill;
 mod upstream;
 
-pub use assembler::{Assembled, AssembledKind, Described};
+pub use assembler::{
+    AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
+};
 pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
 pub use upstream::UpstreamError;
