@@ -33,10 +33,11 @@ pub enum DescriptionError {
 
 /// Reads a Relation message as it is sent outside of streamed transactions.
 pub(crate) fn relation_message(bytes: &[u8]) -> Result<RelationDescription<'_>, DescriptionError> {
-    match Message::decode(bytes, Context::new(Protocol::V1))? {
-        Message::Relation(relation) => Ok(relation),
-        _ => Err(DescriptionError::OtherMessage),
-    }
+    let message = Message::decode(bytes, Context::new(Protocol::V1))?;
+    let Message::Relation(relation) = message else {
+        return Err(DescriptionError::OtherMessage);
+    };
+    Ok(relation)
 }
 
 /// The table that the Relation message `description` describes, whose columns' types the Type
