@@ -2,6 +2,7 @@
 //!
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
+mod databases;
 mod define;
 mod publications;
 mod roles;
@@ -389,6 +390,8 @@ impl From<CreateSlotError> for PgError {
             CreateSlotError::Start(error) => error.into(),
             CreateSlotError::AheadOfHead(error) => error.into(),
             CreateSlotError::Spool(error) => error.into(),
+            CreateSlotError::NothingReceived(_) => Self::error("55000", error.to_string())
+                .with_hint("Create it when pgspool.captures shows a received_lsn."),
         }
     }
 }
@@ -565,6 +568,10 @@ impl From<PublishError> for PgError {
                 ),
             PublishError::Row(error) => (*error).into(),
             PublishError::Identity(error) => (*error).into(),
+            PublishError::Captured(_) => Self::error("55000", message)
+                .with_hint("Write to the upstream; what is committed there comes here."),
+            PublishError::NotCaptured(_) => Self::error("55000", message),
+            PublishError::BrokenFrames => Self::error("XX000", message),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \

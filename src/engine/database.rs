@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::captured::Capture;
 use super::check::Definitions;
 use super::define;
 use super::floor::{self, DiskSpace, Floor};
 use super::producers::{Producers, ReadCheckpoint};
-use super::transaction::Scratch;
+use super::scratch::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
 use crate::disk::{DirLock, Disk};
@@ -84,11 +85,15 @@ pub struct Engine {
     /// Held while a slot is made and while retention looks, decides and prunes: a slot never
     /// appears below what is about to go.
     pub(super) retaining: Mutex<()>,
+    /// Its files belong to it no more: nothing is written to them. Held by the periodic work.
+    pub(super) dropped: Mutex<bool>,
     pub(super) producers: Arc<Producers>,
     pub(super) relations: RelationStore,
     pub(super) definitions: Definitions,
     pub(super) scratch: Scratch,
     pub(super) floor: Floor,
+    /// What it follows; `None` for a database that takes records of its own.
+    pub(super) capture: Option<Arc<Capture>>,
     /// Keeps others out of the data directory while this database can be written to.
     _lock: Option<Arc<DirLock>>,
     recovery: RecoveryReport,
@@ -128,6 +133,10 @@ impl Engine {
             action: format!("create {}", dir.display()),
             source,
         })?;
+        let capture = Capture::open(&disk, dir).map_err(|source| OpenError::Capture {
+            database: name.to_owned(),
+            source,
+        })?;
         floor::make_room(&*disk, dir);
         let of_slots = |source| OpenError::Slots {
             database: name.to_owned(),
@@ -153,7 +162,7 @@ impl Engine {
                 source,
             })?;
         let producers = Arc::new(producers.open(&spool).map_err(of_producers)?);
-        let relations = define::open(&disk, dir, name, &spool)?;
+        let relations = define::open(&disk, dir, name, &spool, capture.is_some())?;
         invalidate_over_lost_data(&slots, &recovery, now).map_err(of_slots)?;
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
@@ -168,11 +177,13 @@ impl Engine {
             resumes,
             rendered: RenderCounters::default(),
             retaining: Mutex::new(()),
+            dropped: Mutex::default(),
             producers,
             relations,
             definitions: Definitions::default(),
             scratch,
             floor,
+            capture: capture.map(Arc::new),
             _lock: None,
             recovery,
         })
@@ -184,6 +195,11 @@ impl Engine {
             _lock: lock,
             ..self
         }
+    }
+
+    /// Whether it was dropped. Its files are gone then.
+    pub fn is_dropped(&self) -> bool {
+        *self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its name.
@@ -309,6 +325,9 @@ impl Engine {
         now: Moment,
     ) -> Result<SlotSnapshot, CreateSlotError> {
         let _retaining = self.hold_retention();
+        if self.capture.is_some() && self.head() == Lsn::ZERO {
+            return Err(CreateSlotError::NothingReceived(self.name.clone()));
+        }
         let start = self.start_position(request.start)?;
         let slot = NewSlot {
             name: request.name,

@@ -1,6 +1,7 @@
 //! What the engine's verbs can answer instead of success: one enum per verb, with the variants a
 //! caller can tell apart.
 
+use crate::captures::CaptureFileError;
 use crate::change::{EncodeError, ProducerName};
 use crate::lsn::Lsn;
 use crate::publications::IdentityError;
@@ -77,6 +78,15 @@ pub enum OpenError {
         #[source]
         source: ProducerStoreError,
     },
+    /// See the source.
+    #[error("database \"{database}\": capture")]
+    Capture {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: CaptureFileError,
+    },
     /// More than `max_databases`.
     #[error("there are {num_databases} databases, more than max_databases ({most})")]
     TooManyDatabases {
@@ -96,6 +106,45 @@ pub enum OpenError {
         "\"{}\" is no database, for no database has such a name; move it elsewhere", .0.display()
     )]
     Stray(std::path::PathBuf),
+}
+
+/// Why a database was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateDatabaseError {
+    /// Its name cannot be one, it cannot be opened, or there are too many.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is one of that name.
+    #[error("database \"{0}\" already exists")]
+    Exists(String),
+}
+
+/// Why a database was not dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum DropDatabaseError {
+    /// There is none of that name.
+    #[error("database \"{0}\" does not exist")]
+    Unknown(String),
+    /// The one that is always there.
+    #[error("cannot drop the default database \"{0}\"")]
+    Default(String),
+    /// Somebody uses it.
+    #[error("database \"{database}\" is being accessed by other users")]
+    InUse {
+        /// Database.
+        database: String,
+        /// Sessions that use it; 0 where only a slot is in use.
+        num_sessions: usize,
+    },
+    /// The file system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// The error.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Why what is known of the producers cannot be had.
@@ -161,6 +210,15 @@ pub enum PublishError {
     /// The record cannot be stored in a way that reads back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The database is captured from an upstream: only its capture stores anything in it.
+    #[error("database \"{0}\" is captured from an upstream and takes no records of its own")]
+    Captured(String),
+    /// Frames that are not those of one whole transaction.
+    #[error("the frames of a captured transaction do not follow one another")]
+    BrokenFrames,
+    /// The database takes records of its own.
+    #[error("database \"{0}\" is not captured from an upstream")]
+    NotCaptured(String),
     /// An empty transaction.
     #[error("a transaction needs at least one record")]
     Empty,
@@ -206,6 +264,36 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether there is no room on the disk: the same may be stored when there is.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Append(AppendError::Manifest { kind, .. }) | Self::Buffer { kind, .. } => {
+                *kind == std::io::ErrorKind::StorageFull
+            }
+            Self::Append(
+                AppendError::PayloadTooLarge { .. }
+                | AppendError::LsnNotRising { .. }
+                | AppendError::AheadOfHead { .. }
+                | AppendError::Stopped(_)
+                | AppendError::Closed,
+            )
+            | Self::Throttled { .. }
+            | Self::Define(_)
+            | Self::Row(_)
+            | Self::Identity(_)
+            | Self::Encode(_)
+            | Self::Captured(_)
+            | Self::NotCaptured(_)
+            | Self::BrokenFrames
+            | Self::Empty
+            | Self::StandsAlone
+            | Self::NumberedAtPosition
+            | Self::Overtaken { .. }
+            | Self::TempFileLimit { .. } => false,
+        }
+    }
+
     pub(super) const fn too_large(len: usize) -> Self {
         Self::Append(AppendError::PayloadTooLarge {
             len,
@@ -229,6 +317,9 @@ pub enum CreateSlotError {
     /// The durable point could not be written.
     #[error(transparent)]
     Spool(#[from] AppendError),
+    /// A captured database does not know yet where its upstream is.
+    #[error("database \"{0}\" has not received anything from its upstream yet")]
+    NothingReceived(String),
 }
 
 /// Why a stream cannot start.

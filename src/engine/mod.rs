@@ -12,22 +12,25 @@ mod databases;
 mod define;
 mod error;
 mod floor;
+mod making;
 mod options;
 mod producers;
 mod publish;
 mod replay;
 mod retained;
 mod retention;
+mod scratch;
 mod streams;
 mod transaction;
 
 pub use batch::Batch;
-pub use captured::{Capture, CapturedFrames, CapturedTransaction};
+pub use captured::{Capture, CapturedFrames, CapturedTransaction, PersistCaptureError};
 pub use database::{Engine, EngineSnapshot, SlotRequest, SlotStart};
 pub use databases::{DEFAULT_DATABASE, Databases};
 pub use error::{
-    AcknowledgeError, AdvanceError, CreateSlotError, MaintainError, OpenError,
-    PersistProducersError, ProducerStoreError, PublishError, SubscribeError,
+    AcknowledgeError, AdvanceError, CreateDatabaseError, CreateSlotError, DropDatabaseError,
+    MaintainError, OpenError, PersistProducersError, ProducerStoreError, PublishError,
+    SubscribeError,
 };
 pub use floor::{DiskFloor, DiskFloorAction, DiskSpace};
 pub use options::{EngineOptions, boundary};
@@ -36,6 +39,8 @@ pub use producers::{
 };
 pub use retained::Retained;
 pub use retention::RetentionOutcome;
+pub use scratch::Scratch;
+pub(crate) use scratch::Spill;
 pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};
 

@@ -7,16 +7,24 @@ use super::check::{RowCheck, Unfit};
 use super::define::Collections;
 use super::producers::{Numbering, ProducerSnapshot};
 use super::replay::Replay;
-use super::transaction::{Numbers, TransactionBuffer, failed, size};
+use super::scratch::{Scratch, failed, size};
+use super::transaction::{Numbers, TransactionBuffer};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
 use crate::relations::Command;
-use crate::spool::{DraftSource, Drafts, StreamedUnit, Unit};
+use crate::spool::{DraftSource, Drafts, End, StreamedUnit, Unit};
 
 /// A block on its way to the writer.
 enum Work {
     Units(Vec<Unit>),
     Streamed(StreamedUnit),
+}
+
+/// Whether all records of a block were read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readable {
+    Yes,
+    Unknown,
 }
 
 /// What a second look at a block's records found.
@@ -41,6 +49,7 @@ impl Engine {
     /// published before are counted and left out; the ticket then tells when the earlier ones are
     /// durable too. Blocks while the writer's queue is full.
     pub fn submit(&self, mut batch: Batch) -> Result<PublishTicket, PublishError> {
+        self.check_takes_records()?;
         if batch.is_empty() {
             return Err(PublishError::Empty);
         }
@@ -78,6 +87,11 @@ impl Engine {
         )
     }
 
+    /// Where transactions put what is too much for memory.
+    pub fn scratch(&self) -> Scratch {
+        self.scratch.clone()
+    }
+
     fn row_check(&self) -> RowCheck {
         RowCheck::new(self.relations.clone(), Arc::clone(&self.producers))
     }
@@ -103,6 +117,9 @@ impl Engine {
         buffer: TransactionBuffer,
         now: Moment,
     ) -> Result<Option<PublishTicket>, PublishError> {
+        if !buffer.is_empty() || !commands.is_empty() {
+            self.check_takes_records()?;
+        }
         if buffer.is_empty() {
             let _alone = self.definitions.change();
             self.define_with(commands, buffer.collections())?;
@@ -111,12 +128,23 @@ impl Engine {
         let bytes = buffer.counted_bytes();
         self.admit(bytes)?;
         let collections = buffer.collections().clone();
-        let order = buffer.is_numbered().then(|| self.producers.order());
-        let (replay, check) = buffer.into_replay()?;
+        let is_numbered = buffer.is_numbered();
+        let (replay, mut check) = buffer.into_replay();
         let mut replay = replay.promised(self.floor.promise(bytes));
+        // A block may be large: others publish and define while it is looked at. Only what they
+        // define meanwhile makes it looked at once more.
+        self.look_again(
+            commands,
+            &replay,
+            &mut check,
+            &collections,
+            Readable::Unknown,
+        )?;
+        let order = is_numbered.then(|| self.producers.order());
+        replay.refuse_overtaken(&self.producers)?;
         let _alone = (!commands.is_empty()).then(|| self.definitions.change());
         let _kept = commands.is_empty().then(|| self.definitions.keep());
-        self.look_again(commands, &replay, check, &collections)?;
+        self.look_again(commands, &replay, &mut check, &collections, Readable::Yes)?;
         let numberings: Vec<Numbering> = replay.take_numbers().map(numbering).collect();
         let work = self.work(replay, now)?;
         self.define_with(commands, &collections)?;
@@ -130,14 +158,15 @@ impl Engine {
         Ok(Some(ticket))
     }
 
-    /// Whether all records of a block read back and are rows of their tables behind `commands`.
-    /// The definitions are kept as they are meanwhile.
+    /// Whether all records of a block read back and are rows of their tables behind `commands`, as
+    /// the definitions are now. What `check` knows of that is not looked at again.
     fn look_again(
         &self,
         commands: &[Command],
         replay: &Replay,
-        mut check: RowCheck,
+        check: &mut RowCheck,
         collections: &Collections,
+        readable: Readable,
     ) -> Result<(), PublishError> {
         let set = if commands.is_empty() {
             self.relations.current()
@@ -145,7 +174,8 @@ impl Engine {
             Arc::new(self.relations.after_all(commands)?)
         };
         let holds = check.holds_under(&set, collections);
-        if holds && commands.is_empty() {
+        // Without definitions nothing is lost by a block that turns out to be unreadable.
+        if holds && (commands.is_empty() || readable == Readable::Yes) {
             return Ok(());
         }
         check.start_again(set);
@@ -169,7 +199,7 @@ impl Engine {
                 let unit = |draft| Unit {
                     term,
                     timestamp_ms,
-                    lsn: None,
+                    end: End::Local,
                     frames: Drafts::One(draft),
                 };
                 Work::Units(only.map(unit).into_iter().collect())
@@ -177,6 +207,7 @@ impl Engine {
             _ => Work::Streamed(StreamedUnit {
                 term,
                 timestamp_ms,
+                end: End::Local,
                 drafts: Box::new(replay),
             }),
         })
