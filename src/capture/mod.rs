@@ -8,12 +8,27 @@
 //! ```
 
 mod assembler;
+mod backoff;
+mod connect;
+mod conninfo;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
+mod mirror;
+mod observer;
+mod options;
+mod receiver;
 mod spill;
+mod stream;
+mod supervisor;
+mod upstream;
+mod worker;
 
 pub use assembler::{
     AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
 };
+pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
+pub use options::CaptureOptions;
+pub use supervisor::{FirstContact, Supervisor};
+pub use upstream::UpstreamError;

@@ -8,7 +8,9 @@
 mod plan;
 mod settings;
 mod status;
+mod stop;
 
-pub use plan::{Here, SlotThere, StartPlan, Stop, StopReason, There, TimelineSwitch, plan_start};
+pub use plan::{Here, SlotThere, StartPlan, StopReason, There, TimelineSwitch, plan_start};
 pub use settings::{CAPTURE_FILE, CaptureFileError, CaptureSettings, PasswordSource};
 pub use status::{CaptureState, CaptureStatus, LastError, StatusCell, UpstreamSlot};
+pub use stop::Stop;

@@ -84,6 +84,11 @@ impl Known {
         known
     }
 
+    /// Takes what is stored of a table as unknown.
+    pub(super) fn forget(&mut self, oid: u32) {
+        self.stored.remove(&oid);
+    }
+
     /// The number of the next description.
     pub(super) fn next_serial(&mut self) -> u64 {
         self.num_sent += 1;

@@ -156,6 +156,12 @@ impl Assembler {
         self.buffered = 0;
     }
 
+    /// The description of a table that is stored is another now: what comes next of it is described
+    /// again.
+    pub(super) fn forget(&mut self, oid: u32) {
+        self.known.forget(oid);
+    }
+
     /// Whether the next message is one of a transaction that began: between Begin and Commit, or
     /// between Stream Start and Stream Stop.
     pub const fn in_transaction(&self) -> bool {
