@@ -163,7 +163,8 @@ async fn prepare(
                 "publications of what is not captured are not here"
             );
         }
-        let known = engine.relations().at(head);
+        // What counts for all that ends above the head.
+        let known = engine.relations().at(head.saturating_add(1));
         let options = AssemblerOptions {
             work_mem,
             scratch: engine.scratch(),

@@ -9,6 +9,7 @@
 
 mod assembler;
 mod backoff;
+mod check;
 mod connect;
 mod conninfo;
 mod mirror;
@@ -24,6 +25,7 @@ mod worker;
 pub use assembler::{
     AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
 };
+pub use check::{CheckRequest, Finding, Verdict, check};
 pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
 pub use options::CaptureOptions;
 pub use supervisor::{FirstContact, Supervisor};
