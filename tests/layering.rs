@@ -7,6 +7,7 @@ const FLOORS: &[&str] = &[
     "lsn",
     "disk",
     "clock",
+    "units",
     "datum",
     "patterns",
     "metrics",

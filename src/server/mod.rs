@@ -50,7 +50,6 @@ mod statements;
 mod stream;
 mod tls;
 mod transaction;
-pub(crate) mod units;
 mod unix_socket;
 mod watched;
 mod work;

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use toml::{Spanned, Value};
 
-use crate::server::{ShownSetting, units};
+use crate::server::ShownSetting;
+use crate::units;
 
 use super::table::{self, Context, Kind, Setting};
 use super::{SettingError, Settings};

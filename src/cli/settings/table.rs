@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::plugins::parse_bool;
 use crate::replicas::{CommitPolicy, QuorumMode};
-use crate::server::units::{self, print_bytes};
+use crate::units::{self, print_bytes};
 
 use super::Settings;
 use crate::cli::serve::address;

@@ -6,7 +6,6 @@
 //! transactions come whole and committed: nothing is streamed or prepared, whatever was asked for.
 
 mod describe;
-mod names;
 mod options;
 
 use crate::datum::{EPOCH_US, NoNames, PgType, Style, binary_out, text_in};
