@@ -8,5 +8,9 @@
 //! ```
 
 mod assembler;
+mod conninfo;
+mod upstream;
 
 pub use assembler::{Assembled, AssembledKind, Described};
+pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
+pub use upstream::UpstreamError;

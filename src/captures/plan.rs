@@ -1,4 +1,8 @@
 //! May a capture go on, and from where (pure).
+//!
+//! Going on must neither skip nor repeat what the upstream committed. So it has to be the same
+//! cluster, its history has to contain all that was received here, and the slot must not stand
+//! above that. Everything else is a stop that people decide about ([`StopReason`]).
 
 use crate::lsn::Lsn;
 
@@ -44,7 +48,9 @@ pub struct There {
     pub timeline: u64,
     /// How it came to be: TIMELINE_HISTORY, oldest first. Empty on timeline 1.
     pub history: Vec<TimelineSwitch>,
-    /// End of its WAL.
+    /// It replays another server's WAL.
+    pub is_standby: bool,
+    /// End of its WAL; of a standby, what it has replayed.
     pub end: Lsn,
     /// The slot, if there is one.
     pub slot: Option<SlotThere>,
@@ -111,51 +117,104 @@ pub enum StopReason {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartPlan {
-    /// START_REPLICATION from `from`, as the timeline `timeline` of the system `system_id`.
+    /// START_REPLICATION.
     Go {
         /// What is received again from there on is known.
         from: Lsn,
     },
     /// Make the slot, take its consistent point as the beginning, then start.
     CreateSlot,
+    /// A standby has not replayed yet what was received here, which it will do: try again later.
+    Wait,
     /// Stop.
     Stop(Box<StopReason>),
 }
 
-/// For people: what is missing, and what they can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stop {
-    /// A name for the cause: `system_identifier_changed`, `timeline_diverged`, ...
-    pub cause: &'static str,
-    /// In a sentence.
-    pub message: String,
-    /// Changes after this position may be missing here ...
-    pub missing_from: Option<Lsn>,
-    /// ... up to and with this one.
-    pub missing_to: Option<Lsn>,
-    /// What the operator can do.
-    pub hint: String,
-}
-
 /// Whether and from where to go on.
 pub fn plan_start(here: &Here, there: &There, may_create: bool) -> StartPlan {
-    let stop = |reason| StartPlan::Stop(Box::new(reason));
-    if !here.is_new && here.system_id != there.system_id {
-        return stop(StopReason::SystemChanged {
-            expected: here.system_id,
-            found: there.system_id,
-        });
+    match stop_reason(here, there, may_create) {
+        Some(reason) => StartPlan::Stop(Box::new(reason)),
+        None if is_catching_up(here, there) => StartPlan::Wait,
+        None => match &there.slot {
+            // A new capture begins where its slot stands.
+            Some(slot) => StartPlan::Go {
+                from: here.received_upto.max(slot.confirmed_flush_lsn),
+            },
+            None => StartPlan::CreateSlot,
+        },
     }
-    let Some(slot) = &there.slot else {
-        if here.is_new && may_create {
-            return StartPlan::CreateSlot;
+}
+
+/// A standby begins to answer before it has replayed all that it had replayed when it stopped.
+fn is_catching_up(here: &Here, there: &There) -> bool {
+    !here.is_new && there.is_standby && there.end < here.received_upto
+}
+
+fn stop_reason(here: &Here, there: &There, may_create: bool) -> Option<StopReason> {
+    if !here.is_new {
+        if here.system_id != there.system_id {
+            return Some(StopReason::SystemChanged {
+                expected: here.system_id,
+                found: there.system_id,
+            });
         }
-        return stop(StopReason::SlotMissing {
+        if let Some(reason) = diverged(here, there) {
+            return Some(reason);
+        }
+        if there.end < here.received_upto && !there.is_standby {
+            return Some(StopReason::UpstreamBehind {
+                end: there.end,
+                received_upto: here.received_upto,
+            });
+        }
+    }
+    slot_reason(here, there, may_create)
+}
+
+/// Another timeline contains what was received here only where it left ours at or above that.
+fn diverged(here: &Here, there: &There) -> Option<StopReason> {
+    if here.timeline == there.timeline {
+        return None;
+    }
+    let ours = |switch: &&TimelineSwitch| switch.timeline == here.timeline;
+    let newer = there.timeline > here.timeline;
+    let switch = there.history.iter().find(ours).filter(|_| newer);
+    match switch {
+        Some(switch) if switch.at >= here.received_upto => None,
+        other => Some(StopReason::Diverged {
+            timeline: here.timeline,
+            found: there.timeline,
+            switched_at: other.map(|switch| switch.at),
             received_upto: here.received_upto,
+        }),
+    }
+}
+
+fn slot_reason(here: &Here, there: &There, may_create: bool) -> Option<StopReason> {
+    let received_upto = here.received_upto;
+    let Some(slot) = &there.slot else {
+        let is_made = here.is_new && may_create;
+        return (!is_made).then_some(StopReason::SlotMissing {
+            received_upto,
             end: there.end,
         });
     };
-    StartPlan::Go {
-        from: here.received_upto.max(slot.confirmed_flush_lsn),
+    if let Some(other) = &slot.not_ours {
+        return Some(StopReason::SlotNotOurs(other.clone()));
     }
+    if let Some(cause) = &slot.lost {
+        return Some(StopReason::SlotLost {
+            cause: cause.clone(),
+            received_upto,
+            end: there.end,
+        });
+    }
+    let is_ahead = !here.is_new && slot.confirmed_flush_lsn > received_upto;
+    is_ahead.then_some(StopReason::SlotAhead {
+        received_upto,
+        confirmed_flush_lsn: slot.confirmed_flush_lsn,
+    })
 }
+
+#[cfg(test)]
+mod tests;
