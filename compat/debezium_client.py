@@ -66,7 +66,7 @@ def main(port, folder, slot, publication):
     def stop():
         sys.stdin.readline()
         # The engine takes an end in the middle of a batch for a failure.
-        time.sleep(1)
+        time.sleep(3)
         engine.close()
 
     threading.Thread(target=stop, daemon=True).start()

@@ -41,7 +41,7 @@ class Postgres(Clients):
         self.data = self.folder / "data"
         try:
             self._run("initdb", "-D", self.data, "-A", "trust", "-U", "pgspool", "-E", "UTF8",
-                      "--locale=C", "--no-sync")
+                      "--locale=C.UTF-8", "--no-sync")
             self._start()
             made = self.psql("-c", "CREATE DATABASE pgspool", database="postgres")
             assert made.returncode == 0, made.stderr
@@ -106,7 +106,7 @@ class Postgres(Clients):
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stderr

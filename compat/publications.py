@@ -18,7 +18,7 @@ TEXTS = {"text", "varchar", "varchar(10)", "char(5)", "bpchar"}
 COMPARED = WHOLE | TEXTS | {
     "real", "double precision", "numeric", "numeric(10,2)", "bytea", "uuid", "date", "time",
     "time(3)", "timestamp", "timestamp(2)", "timestamptz", "timestamptz(0)", "interval", "oid",
-    "inet", "jsonb", "pg_lsn", "integer[]", "text[]", "double precision[]", "uuid[]", "bytea[]",
+    "inet", "jsonb", '"char"', "pg_lsn", "integer[]", "text[]", "double precision[]", "uuid[]", "bytea[]",
 }  # fmt: skip
 PATTERNS = ["LIKE 'a%'", "NOT LIKE '_'", "LIKE '%''%'", "LIKE ''", "ILIKE 'N%'", "~ '^[a-z]'",
             "!~ '[0-9]$'", "~* 'UNC'"]  # fmt: skip

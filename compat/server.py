@@ -20,7 +20,7 @@ PG_BIN = pathlib.Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
 FIXTURES = ROOT / "tests/fixtures/reddb"
 USER = "pgspool"
 # Seconds, longer than anything that is not broken takes.
-PATIENCE = 60
+PATIENCE = 180
 LISTENING = re.compile(r"^listening on 127\.0\.0\.1:(\d+)$")
 
 
@@ -92,7 +92,7 @@ class Server(Clients):
         self.log.seek(0)
         return self.log.read()
 
-    def stop(self, sig=signal.SIGTERM, timeout=40):
+    def stop(self, sig=signal.SIGTERM, timeout=PATIENCE):
         """Stops the server and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(sig)
@@ -105,7 +105,7 @@ class Server(Clients):
         return code
 
 
-def run(command, timeout=60, **options):
+def run(command, timeout=PATIENCE, **options):
     """Runs a client to its end with its output as text."""
     command = [str(part) for part in command]
     options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from postgres import Postgres
-from server import ROOT, USER
+from server import PATIENCE, ROOT, USER
 
 
 class DriverTypes(unittest.TestCase):
@@ -22,7 +22,7 @@ class DriverTypes(unittest.TestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         self.assertEqual(done.returncode, 0, done.stdout)

@@ -13,7 +13,7 @@ import urllib.request
 import psycopg2
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import PG_BIN, USER, Server, ServerTest, record
+from server import PATIENCE, PG_BIN, USER, Server, ServerTest, record
 
 STATUS = re.compile(r"^status on (http://127\.0\.0\.1:\d+)/$")
 COUNTED = 500
@@ -29,7 +29,7 @@ class WatchedServer(Server):
 
     def get(self, path, **headers):
         request = urllib.request.Request(self.admin + path, headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.headers, answer.read().decode()
 
 

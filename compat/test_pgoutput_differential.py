@@ -18,12 +18,14 @@ from pgoutput import Begin, Commit, Delete, Insert, Message, Relation, Truncate,
 from postgres import Postgres
 from publications import Round
 from server import PATIENCE, PG_BIN, USER, ServerTest
-from workload import Workload, quoted
+from workload import Certain, Workload, quoted
 
 TRANSACTIONS = int(os.environ.get("PGSPOOL_TRANSACTIONS", "240"))
 # Transactions between two looks at the streams, under one set of publications.
 ROUND = 40
 SLOT = "pgoutput"
+CREATE_SLOT = f"SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')"
+DROP_SLOT = f"SELECT pg_drop_replication_slot('{SLOT}')"
 OPTIONS = [
     {"proto_version": "1"},
     {"proto_version": "1", "binary": "true"},
@@ -34,7 +36,7 @@ OPTIONS = [
     {"proto_version": "3", "messages": "true", "two_phase": "false"},
 ]
 RANDOM_SETS = 12
-# What a run must have seen to be worth anything.
+# What a run must see to be worth anything: `Certain` has all of it.
 WANTED = ["Insert", "Update", "Update K", "Update O", "Delete K", "Delete O", "Truncate", "Message",
           "Relation", *map("value {}".format, "nutb")]
 
@@ -52,17 +54,32 @@ class PgoutputDifferential(ServerTest):
         self._run_both(self.workload.definitions())
         self.refused = self.done = 0
         self.seen = collections.Counter()
+        self._certain()
         while self.done < TRANSACTIONS:
             self._round()
         print(f"{TRANSACTIONS} transactions, {self.refused} errors the same; messages and values"
               f" the same: {dict(self.seen)}")
-        self.assertEqual([kind for kind in WANTED if not self.seen[kind]], [], f"seed {self.seed}")
+
+    def _certain(self):
+        """Every kind of message and of value, whatever the seed."""
+        certain = Certain()
+        self._run_both(certain.definitions())
+        for statement in certain.storage():
+            self.there.execute(statement)
+        tables = ", ".join(map(quoted, certain.NAMES))
+        self._run_both([f"CREATE PUBLICATION certain FOR TABLE {tables}", CREATE_SLOT])
+        for changes in certain.transactions():
+            self._run(changes)
+        for options in OPTIONS:
+            self._compare(["certain"], options)
+        self._run_both([DROP_SLOT, "DROP PUBLICATION certain"])
+        self.assertEqual([kind for kind in WANTED if not self.seen[kind]], [])
 
     def _round(self):
         made = Round(self.rng, self.workload.tables)
         self._run_both(made.create())
         self._storage()
-        self._run_both([f"SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')"])
+        self._run_both([CREATE_SLOT])
         self._transactions(ROUND // 2)
         # In the middle of the stream tables and publications become others.
         self._run_both(self.workload.redefinitions())
@@ -73,7 +90,7 @@ class PgoutputDifferential(ServerTest):
         for names, options in self._choices(made.names):
             self._compare(names, options)
         self._compare_streams(self.rng.choice(made.names), self.rng.choice(OPTIONS))
-        self._run_both([f"SELECT pg_drop_replication_slot('{SLOT}')", *made.drop()])
+        self._run_both([DROP_SLOT, *made.drop()])
         made.end()
 
     def _choices(self, names):
@@ -118,8 +135,10 @@ class PgoutputDifferential(ServerTest):
             if in_block:
                 connection.execute("BEGIN")
         for change in changes:
-            error = answer(self.there, change.sql)
-            self.assertIsNone(error, f"seed {self.seed}: {change.sql}")
+            try:
+                change.run_there(self.there)
+            except psycopg.Error as error:
+                self.fail(f"seed {self.seed}: {error}\n{change.sql}")
         try:
             with self.here.cursor() as cursor:
                 with cursor.copy("COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)") as copy:

@@ -9,9 +9,8 @@ import psycopg2
 import psycopg2.errorcodes
 import psycopg2.extras
 
-from server import FIXTURES, ServerTest, USER, crc, expected, pgspool, record
-
-PATIENCE = 30
+from publisher import eventually
+from server import FIXTURES, PATIENCE, ServerTest, USER, crc, expected, pgspool, record
 
 
 class Psycopg2(ServerTest):
@@ -175,7 +174,13 @@ class Psycopg2(ServerTest):
         cursor = self.start(slot="restart")
         messages = self.read(cursor, 10)
         self.confirm(cursor, messages[6].data_start)
-        time.sleep(0.3)
+        other = self.connect().cursor()
+
+        def noted():
+            other.execute("SELECT confirmed_flush_lsn - '0/0' FROM pg_replication_slots")
+            return int(other.fetchone()[0]) == messages[6].data_start
+
+        eventually(noted, "the confirmation to arrive")
         cursor.connection.close()
         self.assertEqual(self.server.stop(), 0)
         self.start()

@@ -455,6 +455,17 @@ class Producer:
         return self.connection.execute(f"SELECT {asked}").fetchone()[0]
 
     def taken(self, mark):
+        """The connection may break once more before it says so."""
+        def said():
+            try:
+                return (self.is_taken(mark),)
+            except psycopg.OperationalError:
+                self.connection = eventually(self.reconnect, "the publisher")
+                return None
+
+        return eventually(said, "the publisher to answer")[0]
+
+    def is_taken(self, mark):
         asked = f"SELECT pg_current_wal_lsn() > '{mark}'"
         if self.publisher.real:
             asked = f"SELECT pg_xact_status('{mark}') = 'committed'"

@@ -91,9 +91,10 @@ class TextPlugins(ServerTest):
         """One transaction on both."""
         lines = "".join(change.record + "\n" for change in changes)
         for block in ([] if changes[0].alone else ["BEGIN"], ):
-            for statement in block + [change.sql for change in changes]:
-                self.there.execute(statement)
-            self.here.execute(block[0]) if block else None
+            for connection in (self.there, self.here) if block else ():
+                connection.execute(block[0])
+            for change in changes:
+                change.run_there(self.there)
             try:
                 with self.here.cursor() as cursor:
                     with cursor.copy("COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson)") as copy:

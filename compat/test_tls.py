@@ -14,7 +14,7 @@ import psycopg
 import psycopg2
 from psycopg2.extras import LogicalReplicationConnection
 
-from server import PG_BIN, ServerTest, USER, pgspool, record, run
+from server import PATIENCE, PG_BIN, ServerTest, USER, pgspool, record, run
 
 RULES = """
 hostnossl all plain    all trust
@@ -100,7 +100,7 @@ class Tls(ServerTest):
             words.append("hostaddr=127.0.0.1")
         if not any(option.startswith("password=") for option in options):
             words.append(f"password={self.secret}")
-        return " ".join([*words, "connect_timeout=20", *options])
+        return " ".join([*words, "connect_timeout=60", *options])
 
     def psql(self, sql, *options, **more):
         return run([PG_BIN / "psql", "-XAt", self.dsn(*options, **more), "-c", sql])
@@ -285,7 +285,7 @@ class Tls(ServerTest):
     def reload(self, words):
         before = self.server.log_text().count(words)
         self.server.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self.server.log_text().count(words) <= before:
             self.assertLess(time.monotonic(), deadline, self.server.log_text())
             time.sleep(0.05)

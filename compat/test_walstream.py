@@ -4,7 +4,7 @@ import os
 import subprocess
 import unittest
 
-from server import ROOT, ServerTest, record
+from server import PATIENCE, ROOT, ServerTest, record
 
 CLIENT = os.environ.get(
     "WALSTREAM_BIN", str(ROOT / "target/compat/debug/walstream-client")
@@ -24,9 +24,9 @@ class PgWalstream(ServerTest):
         self.addCleanup(client.kill)
         first = client.stdout.readline().strip()
         if first != "ready":
-            self.fail(f"{first}\n{client.communicate(timeout=60)[1]}")
+            self.fail(f"{first}\n{client.communicate(timeout=PATIENCE)[1]}")
         self.copy_in([record(rid) for rid in range(1, COUNT + 1)])
-        out, trouble = client.communicate(timeout=120)
+        out, trouble = client.communicate(timeout=PATIENCE)
         self.assertEqual(client.returncode, 0, trouble)
         lines = out.splitlines()
         self.assertEqual(lines[-1], "done")

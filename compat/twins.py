@@ -6,6 +6,7 @@ can run on both: `{pg_class}` in it becomes `pg_catalog.pg_class` here and `twin
 
 import itertools
 import re
+import struct
 
 import psycopg
 
@@ -117,6 +118,16 @@ class Answer:
         said = None if self.error in OWN_WORDS else (self.message, self.position)
         return self.columns, self.rows, self.error, said
 
+    def by_value(self, binary):
+        """The same without what a sort does not see: two values that are equal and look different
+        (0 and 0.00, 1 month and 30 days) may stand in either order, or for each other."""
+        if self.error:
+            return self
+        looks = [LOOKS.get((kind, binary), str) for _, kind in self.columns]
+        rows = [tuple(value if value is None else look(value) for look, value in zip(looks, row))
+                for row in self.rows]
+        return Answer(columns=self.columns, rows=rows)
+
     def __repr__(self):
         if self.error:
             return f"{self.error}: {self.message} (at {self.position})"
@@ -129,6 +140,38 @@ class Answer:
             if one != two and not (self.error or other.error):
                 return f"{both}\nhere:  {one}\nthere: {two}"
         return both
+
+
+def numeric_text(text):
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def numeric_binary(value):
+    """Without its number of digits to be shown."""
+    return value[:12] + value[16:]
+
+
+def interval_text(text):
+    """Its length in microseconds."""
+    total = 0
+    for number, unit in re.findall(r"(-?\d+) (year|mon|day)s?", text):
+        total += int(number) * {"year": 360, "mon": 30, "day": 1}[unit] * 86_400_000_000
+    for sign, hours, minutes, seconds in re.findall(r"(-?)(\d+):(\d+):([\d.]+)", text):
+        length = (int(hours) * 60 + int(minutes)) * 60_000_000 + round(float(seconds) * 1_000_000)
+        total += -length if sign else length
+    return total
+
+
+def interval_binary(value):
+    microseconds, days, months = struct.unpack(">qii", bytes.fromhex(value))
+    return microseconds + (days + 30 * months) * 86_400_000_000
+
+
+# How values of types are compared that may look different and be equal; by OID, and if binary.
+LOOKS = {
+    (1700, False): numeric_text, (1700, True): numeric_binary,
+    (1186, False): interval_text, (1186, True): interval_binary,
+}  # fmt: skip
 
 
 def answer(connection, statement, parameters=None, binary=False):

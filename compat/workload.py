@@ -8,7 +8,7 @@ change record for pgspool (`Change.record`, a line of ndjson). The seed decides 
     for statement in workload.definitions():            # run on both
     for statement in workload.storage():                # run on PostgreSQL only
     for changes in (workload.transaction() for _ in range(200)):
-        BEGIN; the sql of each; COMMIT                  # PostgreSQL
+        BEGIN; run_there of each; COMMIT                # PostgreSQL
         BEGIN; COPY pgspool.changes of each record; COMMIT
     for statement in workload.redefinitions():          # on both, between two transactions
 
@@ -22,6 +22,8 @@ an update leaves it as it was: the record then calls it `unchanged`.
 import json
 import random
 import uuid
+
+from publisher import eventually
 
 # Longer than what PostgreSQL keeps in the row itself; nothing else comes near.
 LARGE = range(2500, 12000)
@@ -164,7 +166,7 @@ TYPES = [
     Type("char(5)", lambda rng: rng.choice(TEXTS)[:5]),
     Type("bpchar", text),
     Type("name", text),
-    Type('"char"', of("a", "", "'", '"', "\\")),
+    Type('"char"', of("a", "", "'", '"', "\\", "\\303")),
     Type("bytea", bytea),
     Type("json", document, "json"),
     Type("jsonb", document, "json"),
@@ -418,6 +420,77 @@ class Change:
     def __init__(self, sql, record, alone=False):
         self.sql, self.record, self.alone = sql, record, alone
 
+    def run_there(self, connection):
+        """Runs the statement on PostgreSQL, until logical decoding sees what it wrote."""
+        said = connection.execute(self.sql)
+        if not self.alone:
+            return
+        # A message by itself makes no commit record, so nobody waits until it is written.
+        end = said.fetchone()[0]
+        flushed = f"SELECT pg_current_wal_flush_lsn() >= '{end}'"
+        eventually(lambda: connection.execute(flushed).fetchone()[0], "the message to be written")
+
+
+class Certain:
+    """Two tables with changes of every kind and values of every kind in each run, whatever the seed.
+
+    One table has a key, the other REPLICA IDENTITY FULL. They are apart from a workload's tables.
+    """
+
+    NAMES = ["certain key", "certain full"]
+
+    def definitions(self):
+        for name in self.NAMES:
+            yield f"CREATE TABLE {quoted(name)} (id integer PRIMARY KEY, note text, large text)"
+        yield f"ALTER TABLE {quoted(self.NAMES[1])} REPLICA IDENTITY FULL"
+
+    def storage(self):
+        for name in self.NAMES:
+            yield f"ALTER TABLE {quoted(name)} ALTER COLUMN large SET STORAGE EXTERNAL"
+
+    def transactions(self):
+        """The changes of each transaction."""
+        for name in self.NAMES:
+            row = {"id": 1, "note": None, "large": "x" * LARGE.start}
+            yield [self._change(name, "insert", None, row)]
+            row, old = {**row, "note": "changed"}, row
+            yield [self._change(name, "update", old, row, ["large"])]
+            row, old = {**row, "id": 2, "large": "short"}, row
+            yield [self._change(name, "update", old, row)]
+            yield [self._change(name, "delete", row, None)]
+            record = {"operation": "truncate", "collection": name, "rid": 0, "kind": "row"}
+            yield [Change(f"TRUNCATE {quoted(name)}", json.dumps(record))]
+        for transactional in (True, False):
+            yield [message(transactional, "certain", "said")]
+
+    @staticmethod
+    def _change(name, operation, old, new, unchanged=()):
+        record = {"operation": operation, "collection": name, "rid": 0, "kind": "row"}
+        if new:
+            entity = {column: value for column, value in new.items() if column not in unchanged}
+            record["entity_bytes_hex"] = json.dumps(entity).encode().hex()
+        if old:
+            record["old"] = old
+        if unchanged:
+            record["unchanged"] = unchanged
+        values = {column: literal(value and str(value)) for column, value in (new or {}).items()}
+        if operation == "insert":
+            sql = f"INSERT INTO {quoted(name)} VALUES ({', '.join(values.values())})"
+        elif operation == "update":
+            sets = [f"{column} = {values[column]}" for column in values if column not in unchanged]
+            sql = f"UPDATE {quoted(name)} SET {', '.join(sets)} WHERE id = {old['id']}"
+        else:
+            sql = f"DELETE FROM {quoted(name)} WHERE id = {old['id']}"
+        return Change(sql, json.dumps(record))
+
+
+def message(transactional, prefix, content):
+    sql = (f"SELECT pg_logical_emit_message({str(transactional).lower()}, {literal(prefix)},"
+           f" {literal(content)})")
+    record = {"operation": "message", "prefix": prefix, "transactional": transactional,
+              "entity_bytes_hex": content.encode().hex()}
+    return Change(sql, json.dumps(record), alone=not transactional)
+
 
 KINDS = ["single", "composite", "no key", "full", "full with key", "nothing", "index", "index of key"]
 SCHEMAS = ["public", "sales", "My Schema", 'q"s']
@@ -483,9 +556,4 @@ class Workload:
 
     def message(self, transactional):
         prefix = self.rng.choice(["p", "my prefix", "ü'", "a,b"])
-        content = self.rng.choice(TEXTS)
-        sql = (f"SELECT pg_logical_emit_message({str(transactional).lower()}, {literal(prefix)},"
-               f" {literal(content)})")
-        record = {"operation": "message", "prefix": prefix, "transactional": transactional,
-                  "entity_bytes_hex": content.encode().hex()}
-        return Change(sql, json.dumps(record), alone=not transactional)
+        return message(transactional, prefix, self.rng.choice(TEXTS))

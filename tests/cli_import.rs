@@ -231,7 +231,9 @@ fn an_import_killed_at_any_moment_leaves_nothing_or_all() {
     let frames: Vec<(u64, &str)> = (1..=NUM_FRAMES).map(|n| (n, payload)).collect();
     let file = reddb(&home, &frames, r#"{"slots":[]}"#);
     let (mut killed, mut made) = (0, 0);
-    for after_ms in (0..60_u64).map(|step| step * 10) {
+    // Until two were made before the kill, however long that takes here; at most 16 s each.
+    let moments = (0..60_u64).map(|step| step * 10);
+    for after_ms in moments.chain((0..5).map(|step| 1000 << step)) {
         let data = home.text(&format!("data{after_ms}"));
         let arguments = [
             "import",

@@ -24,7 +24,7 @@ use crash_support::{Connection, PATIENCE, ServerProcess};
 use fear_support::{Reader, create_slot, eventually, lines, value};
 
 /// On a busy machine, and less than any timeout that would have to pass first.
-const AT_ONCE: Duration = Duration::from_secs(30);
+const AT_ONCE: Duration = Duration::from_secs(50);
 const RESTART_LSN: &str = "SELECT restart_lsn FROM pg_replication_slots";
 
 fn serve_and_wait(data: &Path) -> Output {
@@ -202,21 +202,25 @@ struct Known {
 }
 
 impl Known {
-    /// Makes and drops until the server is gone.
-    fn work(&mut self, port: u16, dice: &mut dice::Dice, round: u64) {
-        let mut session = match Connection::plain(port) {
-            Ok(session) => session,
-            Err(error) => return assert!(is_gone(&error), "{error}"),
-        };
+    /// Makes and drops until the server is gone; asks for that after a few answers.
+    fn work(&mut self, server: &ServerProcess, dice: &mut dice::Dice, round: u64) {
+        let mut session = Connection::plain(server.port).unwrap();
+        let (enough, mut killer) = (2 + dice.below(40), None);
         for n in 0.. {
+            if n == enough {
+                killer = Some(server.kill_in(Duration::from_millis(dice.below(20))));
+            }
             let name = format!("r{round}_{n}");
-            let (is_slot, drops) = (dice.below(2) == 0, dice.below(3) == 0);
+            // One of each is made in any case.
+            let is_slot = if n < 2 { n == 0 } else { dice.below(2) == 0 };
+            let drops = n >= 2 && dice.below(3) == 0;
             let known = if is_slot {
                 &mut self.slots
             } else {
                 &mut self.publications
             };
-            let old = known.iter().next().cloned().filter(|_| drops);
+            // The first one stays.
+            let old = known.iter().nth(1).cloned().filter(|_| drops);
             let statement = match (&old, is_slot) {
                 (Some(old), true) => format!("SELECT pg_drop_replication_slot('{old}')"),
                 (Some(old), false) => format!("DROP PUBLICATION {old}"),
@@ -240,9 +244,10 @@ impl Known {
                 None => drop(self.unsure.insert(name)),
             }
             if !answered {
-                return;
+                break;
             }
         }
+        killer.expect("killed too early").join().unwrap();
     }
 
     /// Compares with what is there, and takes over what was unsure.
@@ -286,9 +291,7 @@ fn slots_and_publications_that_were_answered_survive_kill_9() {
     for round in 0..8 {
         let server = ServerProcess::start(home.path(), &[]);
         known.check(server.port);
-        let killer = server.kill_in(Duration::from_millis(20 + dice.below(300)));
-        known.work(server.port, &mut dice, round);
-        killer.join().unwrap();
+        known.work(&server, &mut dice, round);
     }
     let server = ServerProcess::start(home.path(), &[]);
     known.check(server.port);

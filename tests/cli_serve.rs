@@ -63,7 +63,7 @@ impl Serve {
 
     /// Waits for a line of the log that contains `words`, and returns it.
     fn log_line(&self, words: &str) -> String {
-        for _ in 0..1000 {
+        for _ in 0..3000 {
             let logged = self.logged.lock().unwrap();
             if let Some(line) = logged.iter().find(|line| line.contains(words)) {
                 return line.clone();
@@ -249,7 +249,7 @@ fn a_reload_takes_what_can_change_and_a_mistake_changes_nothing() {
     let reloaded = |text: &str, wanted: &str| {
         std::fs::write(&file, text).unwrap();
         server.signal("-HUP");
-        for _ in 0..200 {
+        for _ in 0..3000 {
             let mut client = RawClient::connect(address.parse().unwrap());
             client.start(&[("user", "pgspool"), ("database", "pgspool")]);
             if show(&mut client, "wal_keep_size") == wanted {
@@ -365,7 +365,7 @@ fn sessions_begin_with_what_file_environment_and_flags_say() {
     client.query("SET lock_timeout = '1s'");
     std::fs::write(&file, "statement_timeout = \"80s\"\nmax_connections = 7\n").unwrap();
     assert_eq!(client.row("SELECT pg_reload_conf()"), [Some("t".into())]);
-    for _ in 0..200 {
+    for _ in 0..3000 {
         if show(&mut client, "statement_timeout") == "80s" {
             break;
         }
@@ -388,13 +388,13 @@ fn more_sessions_than_a_runtime_has_threads_by_default_run_statements_at_once() 
     let (_server, said) = Serve::start(&home, &["-c", "max_connections=530"]);
     let mut sleeping: Vec<RawClient> = (0..525).map(|_| session(&said)).collect();
     for client in &mut sleeping {
-        client.send_query("SELECT pg_sleep(60)");
+        client.send_query("SELECT pg_sleep(600)");
     }
     let mut other = session(&said);
-    let active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' \
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' \
                   AND state = 'active'";
     let all = [Some("525".to_owned())];
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if other.row(active) == all {
             break;
         }

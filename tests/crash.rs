@@ -4,7 +4,7 @@
 //! Each round starts the real binary, lets producers and two subscribers work (one confirms every
 //! record, the other lags behind), kills the process, and compares what everybody saw with what
 //! is on disk then. A third of the kills comes at any moment of the start, a third early in the
-//! work, a third late enough for acknowledgements to be written and segments to be pruned. A part
+//! work, a third when acknowledgements were written and segments pruned. A part
 //! of what is published comes in transaction blocks, small ones and ones larger than what may be
 //! unsynced: of each all is there, or nothing.
 //! `PGSPOOL_CRASH_ROUNDS` sets the number of rounds, `PGSPOOL_SEED` replays one run's choices.
@@ -22,6 +22,8 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +34,7 @@ use pgspool::spool::{Manifest, read_manifest};
 mod crash_support;
 
 use crash_support::history::{Batch, History, Ledger, Run};
-use crash_support::{Connection, ServerProcess, position};
+use crash_support::{Connection, PATIENCE, ServerProcess, position};
 
 const PRODUCERS: u64 = 3;
 /// Between two COPYs of a producer: slow enough for the lagging subscriber to keep up, so that
@@ -74,6 +76,8 @@ enum Kill {
     Starting(Duration),
     /// This long after it began to listen.
     Working(Duration),
+    /// When what was confirmed so long after it began to listen is on disk.
+    Written(Duration),
 }
 
 impl Kill {
@@ -81,7 +85,7 @@ impl Kill {
     fn choose(round: u64, dice: &mut Dice) -> Self {
         let mut between = |from, to| Duration::from_millis(from + dice.below(to - from));
         match round % 3 {
-            0 => Self::Working(between(1100, 2500)),
+            0 => Self::Written(between(100, 1500)),
             1 => Self::Starting(between(0, 300)),
             _ => Self::Working(between(100, 1000)),
         }
@@ -136,36 +140,60 @@ impl Crashes {
     fn round(&mut self, round: u64) {
         let kill = Kill::choose(round, &mut self.dice);
         let mut server = ServerProcess::launch(self.data.path(), SETTINGS);
-        let (work, killed) = match kill {
+        let work = match kill {
             Kill::Starting(after) => {
                 let killer = server.kill_in(after);
                 let work = server
                     .listens()
                     .then(|| Work::begin(server.port, round, &mut self.dice));
-                (work, killer.join().unwrap())
+                killer.join().unwrap();
+                work
             }
-            Kill::Working(after) => {
+            Kill::Working(after) | Kill::Written(after) => {
                 assert!(server.listens(), "round {round}: the server did not start");
                 let work = Work::begin(server.port, round, &mut self.dice);
                 thread::sleep(after);
-                (Some(work), server.kill())
+                if matches!(kill, Kill::Written(_)) {
+                    self.until_written(&work);
+                }
+                server.kill();
+                Some(work)
             }
         };
         println!("round {round}: {kill:?}, {}", self.manifest().head);
         let runs = work.map(|work| work.end(&mut self.ledger));
-        self.compare(&runs.unwrap_or_default(), killed);
+        self.compare(&runs.unwrap_or_default());
+    }
+
+    /// Waits until both slots delivered and confirmed something new, what they confirmed is on
+    /// disk, and segments that nobody needs are gone.
+    fn until_written(&self, work: &Work) {
+        eventually("a record is acknowledged", || {
+            work.acknowledged.load(Ordering::SeqCst)
+        });
+        let histories = [&self.ledger.prompt, &self.ledger.lagging];
+        for (history, (slot, confirmed)) in histories.iter().zip(&work.confirmed) {
+            let confirmed = || confirmed.load(Ordering::SeqCst);
+            eventually("a new record is confirmed", || {
+                confirmed() > history.newest()
+            });
+            let asked = confirmed();
+            eventually("it is on disk", || self.on_disk(slot) >= asked);
+        }
+        eventually("segments are pruned", || {
+            let removed = self.manifest().removed_through.get();
+            histories.iter().all(|history| removed > history.start)
+        });
     }
 
     /// What was seen against what is on disk.
-    fn compare(&mut self, [prompt, lagging]: &[Run; 2], killed: Instant) {
+    fn compare(&mut self, [prompt, lagging]: &[Run; 2]) {
         self.ledger.prompt.take(prompt);
         self.ledger.lagging.take(lagging);
         self.ledger.check_same();
         let at = ["prompt", "lagging"].map(|slot| self.on_disk(slot));
-        self.ledger.prompt.crashed("prompt", at[0], prompt, killed);
-        self.ledger
-            .lagging
-            .crashed("lagging", at[1], lagging, killed);
+        self.ledger.prompt.crashed("prompt", at[0]);
+        self.ledger.lagging.crashed("lagging", at[1]);
         let removed = self.manifest().removed_through.get();
         assert!(
             removed <= at[0].min(at[1]),
@@ -211,21 +239,31 @@ struct Work {
     producers: Vec<thread::JoinHandle<Vec<Batch>>>,
     prompt: thread::JoinHandle<Run>,
     lagging: thread::JoinHandle<Run>,
+    /// Whether a record was acknowledged yet.
+    acknowledged: Arc<AtomicBool>,
+    /// The slots, and what was confirmed of each.
+    confirmed: [(&'static str, Arc<AtomicU64>); 2],
 }
 
 impl Work {
     fn begin(port: u16, round: u64, dice: &mut Dice) -> Self {
+        let acknowledged = Arc::new(AtomicBool::new(false));
         let producers = (0..PRODUCERS)
             .map(|producer| {
                 let first = (producer << 48) | (round << 24);
                 let dice = Dice(dice.roll());
-                thread::spawn(move || produce(port, first, dice))
+                let acknowledged = Arc::clone(&acknowledged);
+                thread::spawn(move || produce(port, first, dice, &acknowledged))
             })
             .collect();
+        let (prompt, lagging) = (Subscriber::prompt(), Subscriber::lagging());
+        let confirmed = [&prompt, &lagging].map(|one| (one.slot, Arc::clone(&one.confirmed)));
         Self {
             producers,
-            prompt: thread::spawn(move || Subscriber::prompt().follow(port, None)),
-            lagging: thread::spawn(move || Subscriber::lagging().follow(port, None)),
+            prompt: thread::spawn(move || prompt.follow(port, None)),
+            lagging: thread::spawn(move || lagging.follow(port, None)),
+            acknowledged,
+            confirmed,
         }
     }
 
@@ -247,8 +285,16 @@ fn only_broken<T>(result: std::io::Result<T>) -> Option<T> {
     }
 }
 
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Sends batches until the connection breaks; only the last one can be unacknowledged.
-fn produce(port: u16, first: u64, mut dice: Dice) -> Vec<Batch> {
+fn produce(port: u16, first: u64, mut dice: Dice, some: &AtomicBool) -> Vec<Batch> {
     let mut batches = Vec::new();
     let Some(mut connection) = only_broken(Connection::plain(port)) else {
         return batches;
@@ -271,6 +317,7 @@ fn produce(port: u16, first: u64, mut dice: Dice) -> Vec<Batch> {
             connection.copy(&lines)
         };
         let acknowledged = only_broken(sent).is_some();
+        some.fetch_or(acknowledged, Ordering::SeqCst);
         batches.push(Batch {
             ids,
             block,
@@ -297,6 +344,8 @@ struct Subscriber {
     /// Confirms the record this many before the newest, whenever that many more have come.
     lag: usize,
     pause: Duration,
+    /// What it confirmed, for others to see.
+    confirmed: Arc<AtomicU64>,
 }
 
 impl Subscriber {
@@ -305,6 +354,7 @@ impl Subscriber {
             slot: "prompt",
             lag: 0,
             pause: Duration::ZERO,
+            confirmed: Arc::default(),
         }
     }
 
@@ -313,6 +363,7 @@ impl Subscriber {
             slot: "lagging",
             lag: 100,
             pause: Duration::from_micros(100),
+            confirmed: Arc::default(),
         }
     }
 
@@ -364,8 +415,10 @@ impl Subscriber {
         let end = run.ends.iter().rfind(|(num_seen, _)| *num_seen <= upto);
         if let Some(&(_, lsn)) = end.filter(|(_, lsn)| *lsn > confirmed) {
             // Noted first: what was not sent whole may have arrived whole.
-            run.confirmed.push((Instant::now(), lsn));
-            let _ = connection.confirm(lsn);
+            run.confirmed.push(lsn);
+            if connection.confirm(lsn).is_ok() {
+                self.confirmed.store(lsn, Ordering::SeqCst);
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ use dice::Dice;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 
 const ROUNDS: u64 = 6;
+/// So many changes are answered in a round before the server may be killed.
+const ANSWERED: u64 = 5;
 
 /// A publication: its tables, and whether updates are in it.
 type Publication = (BTreeSet<String>, bool);
@@ -151,8 +153,11 @@ fn no_acknowledged_table_or_publication_is_lost_by_kill_9() {
         let server = ServerProcess::start(folder.path(), &[]);
         let mut client = connect(server.port);
         assert_eq!(found(&mut client), known);
-        let killer = server.kill_in(Duration::from_millis(100 + random.below(500)));
+        let (enough, mut killer) = (answered + ANSWERED, None);
         let torn = loop {
+            if answered >= enough && killer.is_none() {
+                killer = Some(server.kill_in(Duration::from_millis(random.below(500))));
+            }
             number += 1;
             let (statement, next) = step(&mut random, &known, number);
             match client.batch_execute(&statement) {
@@ -161,7 +166,7 @@ fn no_acknowledged_table_or_publication_is_lost_by_kill_9() {
                 Err(error) => panic!("{statement}: {error:?}"),
             }
         };
-        killer.join().unwrap();
+        killer.unwrap().join().unwrap();
         drop(server);
         let server = ServerProcess::start(folder.path(), &[]);
         let there = found(&mut connect(server.port));
@@ -173,5 +178,5 @@ fn no_acknowledged_table_or_publication_is_lost_by_kill_9() {
         assert!(server.terminate());
     }
     println!("{answered} changes were acknowledged");
-    assert!(answered > 20, "{answered} changes only");
+    assert!(answered >= ROUNDS * ANSWERED);
 }

@@ -24,6 +24,8 @@ use pgspool::roles::{ROLES_FILE, Rights, Role, Roles, Verifier};
 use postgres::{Client, NoTls};
 
 const ROUNDS: u64 = 5;
+/// So many changes are answered in a round before the server may be killed.
+const ANSWERED: u64 = 5;
 
 /// Whole roles by name, but for their OIDs.
 type Known = BTreeMap<String, Role>;
@@ -177,8 +179,11 @@ fn no_acknowledged_role_change_is_lost_by_kill_9() {
     for _ in 0..ROUNDS {
         let server = ServerProcess::start(&data, &[]);
         let mut client = connect(server.port);
-        let killer = server.kill_in(Duration::from_millis(200 + random.below(600)));
+        let (enough, mut killer) = (answered + ANSWERED, None);
         let torn = loop {
+            if answered >= enough && killer.is_none() {
+                killer = Some(server.kill_in(Duration::from_millis(random.below(600))));
+            }
             number += 1;
             let (statement, next) = step(&mut random, &known, number);
             match client.batch_execute(&statement) {
@@ -187,7 +192,7 @@ fn no_acknowledged_role_change_is_lost_by_kill_9() {
                 Err(error) => panic!("{statement}: {error}"),
             }
         };
-        killer.join().unwrap();
+        killer.unwrap().join().unwrap();
         drop(server);
         let found = stored(&data);
         assert!(
@@ -198,7 +203,7 @@ fn no_acknowledged_role_change_is_lost_by_kill_9() {
         pgspool(&data, &["check"]);
     }
     println!("{answered} changes were acknowledged");
-    assert!(answered > 20, "{answered} changes only");
+    assert!(answered >= ROUNDS * ANSWERED);
     // A start that finds half a file beside it goes on with the whole one.
     fs::write(data.join(format!("{ROLES_FILE}.tmp")), "{\n  \"crc32\"").unwrap();
     let server = ServerProcess::start(&data, &[]);

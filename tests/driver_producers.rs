@@ -193,7 +193,7 @@ async fn a_repeated_number_is_counted_and_not_stored() {
 
 async fn until_sleeping(server: &TestServer) {
     let address = server.address;
-    let wait = move || support::until_active(address, "SELECT pg_sleep(20)");
+    let wait = move || support::until_active(address, "SELECT pg_sleep(60)");
     tokio::task::spawn_blocking(wait).await.unwrap();
 }
 
@@ -203,13 +203,13 @@ async fn sessions_are_cancelled_and_ended_by_sql() {
     let (one, other) = (connect(&server).await, connect(&server).await);
     let row = one.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
     let pid: i32 = row.get(0);
-    let sleeping = one.query("SELECT pg_sleep(20)", &[]);
+    let sleeping = one.query("SELECT pg_sleep(60)", &[]);
     let cancelling = async {
         until_sleeping(&server).await;
         let active = "SELECT state, query FROM pg_stat_activity WHERE pid = $1";
         let row = other.query_one(active, &[&pid]).await.unwrap();
         assert_eq!(row.get::<_, &str>(0), "active");
-        assert_eq!(row.get::<_, &str>(1), "SELECT pg_sleep(20)");
+        assert_eq!(row.get::<_, &str>(1), "SELECT pg_sleep(60)");
         other
             .query_one("SELECT pg_cancel_backend($1)", &[&pid])
             .await
@@ -218,11 +218,11 @@ async fn sessions_are_cancelled_and_ended_by_sql() {
     let (outcome, cancelled) = tokio::join!(sleeping, cancelling);
     assert!(cancelled.get::<_, bool>(0));
     assert_eq!(outcome.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
-    let sleeping = one.query("SELECT pg_sleep(20)", &[]);
+    let sleeping = one.query("SELECT pg_sleep(60)", &[]);
     let ending = async {
         until_sleeping(&server).await;
         let end = "SELECT pg_terminate_backend($1, $2)";
-        other.query_one(end, &[&pid, &5000_i64]).await.unwrap()
+        other.query_one(end, &[&pid, &60_000_i64]).await.unwrap()
     };
     let (outcome, ended) = tokio::join!(sleeping, ending);
     assert!(ended.get::<_, bool>(0));

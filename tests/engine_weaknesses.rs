@@ -680,7 +680,7 @@ fn acknowledgements_are_on_disk_after_maintain() {
         .unwrap();
     let started = Instant::now();
     engine.maintain(Moment::at_ms(2)).unwrap();
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
     let text = std::fs::read_to_string(home.path().join("slots.json")).unwrap();
     assert!(text.contains(&all[3].get().to_string()), "{text}");
     ack(&engine, "s", 0, 0);

@@ -186,7 +186,7 @@ fn r31_required_zero_is_immediate_no_op() {
         await_acks(&waiter, 100, 0, 60_000),
         CommitOutcome::NotRequired
     );
-    assert!(started.elapsed() < ms(5_000));
+    assert!(started.elapsed() < ms(50_000));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn r35_ack_arriving_during_wait_unblocks_caller() {
     let waiter = CommitWaiter::new();
     let waiting = {
         let waiter = waiter.clone();
-        thread::spawn(move || await_acks(&waiter, 1000, 1, 20_000))
+        thread::spawn(move || await_acks(&waiter, 1000, 1, 60_000))
     };
     sleep(ms(50));
     record(&waiter, "late", 1000);
@@ -418,7 +418,7 @@ fn r52_region_mode_wait_wakes_on_durable_ack() {
     replicas.register("us_a", Some("us"), lsn(0), at(0));
     replicas.register("eu_a", Some("eu"), lsn(0), at(0));
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| wait(&replicas, 75, 20_000));
+        let waiting = scope.spawn(|| wait(&replicas, 75, 60_000));
         sleep(ms(20));
         ack(&replicas, "us_a", 75, 75);
         ack(&replicas, "eu_a", 75, 75);
@@ -580,7 +580,7 @@ fn r84_bookmark_wait_uses_contiguous_applied_lsn_not_gappy_received_frontier() {
         })
     );
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| follower.wait_blocking(mark(5), ms(20_000)));
+        let waiting = scope.spawn(|| follower.wait_blocking(mark(5), ms(60_000)));
         (2..=5).for_each(|n| apply(n).unwrap());
         assert_eq!(waiting.join().unwrap(), Ok(()));
     });

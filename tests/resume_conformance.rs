@@ -206,12 +206,16 @@ fn w29_plan_costs_the_same_with_many_slots() {
             .import(more.collect(), &SlotLimits::default(), Moment::at_ms(0))
             .unwrap();
         made = total;
-        let started = Instant::now();
-        for _ in 0..5_000 {
-            let slot = store.slot(&name("s0"));
-            assert_eq!(plan(slot.as_ref(), 0, 1), partial(7));
-        }
-        cost.push(started.elapsed());
+        // The least of some: a busy machine makes a few of them long.
+        let looked_up = |_| {
+            let started = Instant::now();
+            for _ in 0..1_000 {
+                let slot = store.slot(&name("s0"));
+                assert_eq!(plan(slot.as_ref(), 0, 1), partial(7));
+            }
+            started.elapsed()
+        };
+        cost.push((0..10).map(looked_up).min().unwrap());
     }
     // Flat but for the depth of a tree; a scan would cost thousands of times as much.
     assert!(cost[1] < cost[0] * 50, "{cost:?}");

@@ -149,7 +149,7 @@ fn who_does_not_exist_has_the_same_salt_each_time() {
 
 #[test]
 fn a_refused_login_waits_for_its_answer() {
-    let delay = Duration::from_secs(2);
+    let delay = Duration::from_secs(6);
     let (server, _) = server_with(SCRAM, delay);
     // All wait at the same time.
     let waiting = WITHOUT_A_WAY_IN.map(|(user, password)| {
@@ -310,12 +310,19 @@ fn middle(mut times: Vec<Duration>) -> Duration {
 #[test]
 fn who_does_not_exist_costs_as_much_time_as_a_wrong_password() {
     let (server, _) = server(SCRAM);
+    // A difference that is there shows each time; one that the machine makes does not.
+    let told: Vec<_> = (0..5).map_while(|_| told_apart(&server)).collect();
+    assert!(told.len() < 5, "{told:?}");
+}
+
+/// The times for an unknown user and a wrong password, where one is much longer.
+fn told_apart(server: &TestServer) -> Option<(Duration, Duration)> {
     let (mut unknown, mut wrong) = (vec![], vec![]);
     for _ in 0..60 {
         // By turns, so that what else the machine does meets both.
         for (user, times) in [("nobody", &mut unknown), ("carol", &mut wrong)] {
             let begin = Instant::now();
-            let mut client = knock_as(&server, user);
+            let mut client = knock_as(server, user);
             assert_eq!(client.read().unwrap().tag, 'R');
             client.raw(&initial("SCRAM-SHA-256", "n,,n=,r=abcdefghijklmnop"));
             let first = client.read().unwrap();
@@ -330,8 +337,8 @@ fn who_does_not_exist_costs_as_much_time_as_a_wrong_password() {
     }
     let (unknown, wrong) = (middle(unknown), middle(wrong));
     let slack = Duration::from_millis(1);
-    assert!(unknown < wrong * 2 + slack, "{unknown:?} {wrong:?}");
-    assert!(wrong < unknown * 2 + slack, "{unknown:?} {wrong:?}");
+    let alike = unknown < wrong * 2 + slack && wrong < unknown * 2 + slack;
+    (!alike).then_some((unknown, wrong))
 }
 
 #[test]
@@ -422,7 +429,7 @@ fn the_authentication_timeout_covers_the_proof() {
     let kept = access.clone();
     let server = TestServer::start_with(EngineOptions::default(), |options| {
         options.access = access;
-        options.authentication_timeout = Duration::from_millis(200);
+        options.authentication_timeout = Duration::from_secs(2);
     });
     let mut client = knock_as(&server, "ann");
     let begin = Instant::now();
@@ -431,7 +438,7 @@ fn the_authentication_timeout_covers_the_proof() {
     let (code, text) = only_error(&messages[1..]);
     assert_eq!(code, "57014");
     assert_eq!(text, "canceling authentication due to timeout");
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert!(begin.elapsed() < Duration::from_secs(50));
     assert_eq!(count(&kept, RefusedLogin::TimedOut), 1);
 }
 
@@ -468,11 +475,11 @@ fn a_refused_client_that_has_to_go_is_not_answered() {
     let access = Access::new(HbaRules::parse("host all all all reject\n").unwrap());
     let server = TestServer::start_with(EngineOptions::default(), |options| {
         options.access = access;
-        options.auth_delay = Duration::from_secs(30);
+        options.auth_delay = Duration::from_secs(60);
         options.limits.max_unauthenticated_connections = 2;
     });
     let began = Instant::now();
     let mut clients = [(); 3].map(|()| knock_as(&server, "carol"));
     assert_eq!(clients[0].until_end(), []);
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(50));
 }

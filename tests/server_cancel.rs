@@ -71,7 +71,7 @@ fn a_query_is_cancelled_with_its_key_and_with_no_other() {
     let server = TestServer::start();
     let (mut client, pid, key) = open(&server, false);
     let (_other, _, other_key) = open(&server, false);
-    let query = "SELECT pg_sleep(3)";
+    let query = "SELECT pg_sleep(5)";
     client.send_query(query);
     until_active(server.address, query);
     attack(&server, pid, key);

@@ -109,16 +109,21 @@ fn every_kind_of_bad_line_is_an_error() {
     }
 }
 
+fn until_published(server: &TestServer, num_records: u64) {
+    let mut watcher = server.session();
+    support::eventually("the lines are published", || {
+        let count = watcher.row("SELECT count(*) FROM pgspool.changes");
+        count == [Some(num_records.to_string())]
+    });
+}
+
 #[test]
 fn a_copy_that_the_client_gives_up_says_what_stays() {
     let server = TestServer::start();
     let mut client = server.session();
     client.begin_copy();
     client.copy_data(&lines(1..=3));
-    support::eventually("the lines are published", || {
-        server.engine().head() > Lsn::new(0x100_0000)
-    });
-    std::thread::sleep(Duration::from_millis(50));
+    until_published(&server, 3);
     client.message(b'f', b"no more\0");
     let error = client.until_ready()[0].fields();
     assert_eq!(error[&'C'], "57014");
@@ -251,7 +256,7 @@ fn a_stopping_server_ends_a_copy_with_what_stays() {
     let mut client = server.session();
     client.begin_copy();
     client.copy_data(&lines(1..=5));
-    std::thread::sleep(Duration::from_millis(100));
+    until_published(&server, 5);
     server.begin_stop();
     let error = client.read().unwrap().fields();
     assert_eq!((&error[&'C'][..], &error[&'S'][..]), ("57P01", "FATAL"));

@@ -127,7 +127,7 @@ fn the_servers_timeout_ends_statements() {
     let (server, settings) = server();
     settings.replace(vec![timeout("50ms", "50")]);
     let mut session = server.session();
-    assert_eq!(session.failure("SELECT pg_sleep(10)"), "57014");
+    assert_eq!(session.failure("SELECT pg_sleep(60)"), "57014");
 }
 
 #[test]

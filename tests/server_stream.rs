@@ -281,12 +281,12 @@ fn the_slot_is_free_at_once_however_a_client_leaves() {
 #[test]
 fn a_silent_client_is_asked_and_then_dropped() {
     let server = TestServer::start();
-    let mut client = server.replication_with(&[("options", "-c wal_sender_timeout=400")]);
+    let mut client = server.replication_with(&[("options", "-c wal_sender_timeout=2000")]);
     client.create_slot("s", "json");
     let begin = Instant::now();
     client.stream("s");
     let messages = client.until_end();
-    assert!(begin.elapsed() >= Duration::from_millis(400));
+    assert!(begin.elapsed() >= Duration::from_secs(2));
     let asked = messages.iter().map(Message::streamed);
     let asked = asked.filter(|m| matches!(m, Streamed::Keepalive(_, true)));
     assert_eq!(asked.count(), 1);
@@ -296,19 +296,19 @@ fn a_silent_client_is_asked_and_then_dropped() {
 #[test]
 fn a_client_that_answers_is_not_dropped() {
     let server = TestServer::start();
-    let mut client = server.replication_with(&[("options", "-c wal_sender_timeout=2000")]);
+    let mut client = server.replication_with(&[("options", "-c wal_sender_timeout=4000")]);
     client.create_slot("s", "json");
     let begin = Instant::now();
     client.stream("s");
     let mut num_asked = 0;
     // It is asked when half of the time is over.
-    while num_asked < 4 {
+    while num_asked < 3 {
         if let Streamed::Keepalive(_, true) = client.read().unwrap().streamed() {
             num_asked += 1;
             client.status(0, 0, 0, false);
         }
     }
-    assert!(begin.elapsed() >= Duration::from_secs(4));
+    assert!(begin.elapsed() >= Duration::from_secs(6));
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn a_stalled_stream_does_not_hold_up_the_stop() {
     let begin = Instant::now();
     server.begin_stop();
     let report = server.stop();
-    assert!(begin.elapsed() < Duration::from_secs(8), "{report:?}");
+    assert!(begin.elapsed() < support::PATIENCE, "{report:?}");
 }
 
 #[test]

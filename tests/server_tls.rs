@@ -47,6 +47,11 @@ impl Encrypted {
     }
 
     fn start_with(change: impl FnOnce(&mut TlsOptions)) -> Self {
+        Self::start_within(support::PATIENCE, change)
+    }
+
+    /// With this for the time that a login may take.
+    fn start_within(patience: Duration, change: impl FnOnce(&mut TlsOptions)) -> Self {
         let folder = TempDir::new().unwrap();
         let authority = Authority::new("an authority");
         let issued = authority.server(&["localhost", "127.0.0.1"]);
@@ -55,7 +60,7 @@ impl Encrypted {
         let tls = files.load();
         let mut access = Access::default();
         let server = TestServer::start_with(EngineOptions::default(), |options| {
-            options.authentication_timeout = Duration::from_secs(2);
+            options.authentication_timeout = patience;
             options.access.replace_tls(Some(tls));
             access.clone_from(&options.access);
         });
@@ -185,8 +190,8 @@ fn a_cancel_request_may_come_encrypted() {
     let key = greeting.iter().find(|message| message.tag == 'K').unwrap();
     let mut cancel = [&16_u32.to_be_bytes()[..], &80_877_102_u32.to_be_bytes()].concat();
     cancel.extend_from_slice(&key.body);
-    client.send_query("SELECT pg_sleep(20)");
-    support::until_active(place.server.address, "SELECT pg_sleep(20)");
+    client.send_query("SELECT pg_sleep(60)");
+    support::until_active(place.server.address, "SELECT pg_sleep(60)");
     for (index, handshake) in [true, false].iter().enumerate() {
         let mut canceller = if *handshake {
             place.handshake().asked(place.server.address).unwrap()
@@ -199,8 +204,8 @@ fn a_cancel_request_may_come_encrypted() {
         let error = answer.iter().find(|message| message.tag == 'E').unwrap();
         assert_eq!(error.code(), "57014");
         if index == 0 {
-            client.send_query("SELECT pg_sleep(21)");
-            support::until_active(place.server.address, "SELECT pg_sleep(21)");
+            client.send_query("SELECT pg_sleep(61)");
+            support::until_active(place.server.address, "SELECT pg_sleep(61)");
         }
     }
 }
@@ -340,14 +345,14 @@ fn a_new_certificate_counts_for_new_connections_only() {
 
 #[test]
 fn a_handshake_that_is_not_finished_ends_in_time() {
-    let place = Encrypted::start();
+    let place = Encrypted::start_within(Duration::from_secs(3), |_| {});
     for first in [&SSL_REQUEST[..], &[0x16, 3, 1]] {
         let mut stream = connect(place.server.address);
         stream.write_all(first).unwrap();
         let began = Instant::now();
         let answer = ends(&mut stream);
         assert!(answer == b"S" || answer.is_empty(), "{answer:?}");
-        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(began.elapsed() < support::PATIENCE);
     }
     place.session(&place.handshake());
 }
@@ -405,7 +410,7 @@ fn a_stalled_encrypted_client_is_dropped_in_time() {
     let active = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'";
     let mut watcher = place.server.session();
     while watcher.row(active) != some(&["0"]) {
-        assert!(began.elapsed() < Duration::from_secs(15), "never dropped");
+        assert!(began.elapsed() < support::PATIENCE, "never dropped");
         std::thread::sleep(Duration::from_millis(50));
     }
     // What was under way comes, and it is not all.

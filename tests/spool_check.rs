@@ -58,7 +58,7 @@ fn append(spool: &Spool, count: u64) {
         let unit = Unit {
             term: 1,
             timestamp_ms: 1000 + n,
-            lsn: None,
+            end: pgspool::spool::End::Local,
             frames: Drafts::One(Draft {
                 bytes: Bytes::from(vec![b'a' + (n % 26) as u8; 60]),
                 hole: None,

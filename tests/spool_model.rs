@@ -86,7 +86,7 @@ impl Txn {
         Unit {
             term: self.term,
             timestamp_ms: self.timestamp_ms,
-            lsn: chosen,
+            end: chosen.map_or(pgspool::spool::End::Local, pgspool::spool::End::Chosen),
             frames,
         }
     }

@@ -15,6 +15,6 @@ mod stop;
 pub use conninfo::{Conninfo, ConninfoError, check_conninfo};
 pub use options::{CaptureOptionError, NewCapture};
 pub use plan::{Here, SlotThere, StartPlan, StopReason, There, TimelineSwitch, plan_start};
-pub use settings::{CAPTURE_FILE, CaptureSettings, PasswordSource};
+pub use settings::{CAPTURE_FILE, CaptureFileError, CaptureSettings, PasswordSource};
 pub use status::{CaptureState, CaptureStatus, LastError, StatusCell, UpstreamSlot};
 pub use stop::Stop;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Array, DatumError, PgType, numeric_compare, parse_stored_array};
+use super::{Array, DatumError, PgType, char_compare, numeric_compare, parse_stored_array};
 use crate::lsn::Lsn;
 
 /// How the elements of an array are ordered, read from their text form.
@@ -10,6 +10,8 @@ use crate::lsn::Lsn;
 pub enum ElementOrder {
     /// By the text's bytes.
     Bytes,
+    /// As values of "char".
+    Chars,
     /// As numbers.
     Numbers,
     /// As positions in the log.
@@ -18,14 +20,14 @@ pub enum ElementOrder {
 
 impl ElementOrder {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Bytes, Self::Numbers, Self::Positions];
+    pub const ALL: [Self; 4] = [Self::Bytes, Self::Chars, Self::Numbers, Self::Positions];
 
     /// The order of arrays of `element`; `None` where the text form is not enough to tell.
     #[must_use]
     pub fn of(element: PgType) -> Option<Self> {
         match element {
+            PgType::CHAR => Some(Self::Chars),
             PgType::BOOL
-            | PgType::CHAR
             | PgType::NAME
             | PgType::TEXT
             | PgType::VARCHAR
@@ -49,6 +51,7 @@ impl ElementOrder {
     pub const fn collation(self) -> &'static str {
         match self {
             Self::Bytes => "pg_array_bytes",
+            Self::Chars => "pg_array_chars",
             Self::Numbers => "pg_array_numbers",
             Self::Positions => "pg_array_positions",
         }
@@ -64,6 +67,7 @@ impl ElementOrder {
     fn compare(self, one: &str, other: &str) -> Ordering {
         match self {
             Self::Bytes => one.as_bytes().cmp(other.as_bytes()),
+            Self::Chars => char_compare(one, other),
             Self::Numbers => match (one.parse::<i64>(), other.parse::<i64>()) {
                 (Ok(one), Ok(other)) => one.cmp(&other),
                 _ => numeric_compare(one, other),
@@ -117,8 +121,8 @@ mod tests {
 
     #[test]
     fn arrays_are_ordered_by_their_elements_values() {
-        use ElementOrder::{Bytes, Numbers, Positions};
-        let rising: [(ElementOrder, &[&str]); 4] = [
+        use ElementOrder::{Bytes, Chars, Numbers, Positions};
+        let rising: [(ElementOrder, &[&str]); 5] = [
             (
                 Numbers,
                 &[
@@ -138,6 +142,10 @@ mod tests {
             (
                 Bytes,
                 &["{}", "{B}", "{a,b}", "{ab}", "{\"b c\"}", "{NULL}"],
+            ),
+            (
+                Chars,
+                &["{}", "{\"\"}", "{\\\\}", "{a}", "{\\\\200}", "{\\\\303}"],
             ),
             (Positions, &["0/1", "{0/A}", "0/F", "{0/10}", "{10/0}"]),
         ];

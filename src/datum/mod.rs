@@ -55,6 +55,7 @@ pub use name_list::split_names;
 pub(crate) use numeric::divide_to_scale;
 pub use numeric::{Numeric, numeric_compare};
 pub use record::record_out;
+pub use scalars::char_compare;
 pub(crate) use scalars::{char_byte, cut_name, parse_char, parse_escaped, parse_hex};
 pub use style::{IntervalStyle, Style};
 pub(crate) use text::NoNames;

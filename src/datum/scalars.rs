@@ -1,5 +1,6 @@
 //! Types of a simple text form: bool, bytea, integers, OIDs, uuid, pg_lsn.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use super::DatumError;
@@ -249,6 +250,12 @@ pub(crate) fn char_byte(text: &str) -> u8 {
         }
         bytes => bytes.first().copied().unwrap_or(0),
     }
+}
+
+/// Orders values of "char" as PostgreSQL does: by their bytes, not by their texts.
+#[must_use]
+pub fn char_compare(one: &str, other: &str) -> Ordering {
+    char_byte(one).cmp(&char_byte(other))
 }
 
 /// The longest name, in bytes.

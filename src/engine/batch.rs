@@ -13,7 +13,7 @@ use crate::change::{self, ChangeRecord, Numbered, OpenRecord};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
 use crate::relations::RelationSet;
-use crate::spool::{Draft, Drafts, MAX_PAYLOAD, Stamp, Unit};
+use crate::spool::{Draft, Drafts, End, MAX_PAYLOAD, Stamp, Unit};
 
 /// The most digits that the writer puts into the hole of a payload; the spool counts this many.
 pub(super) const LSN_DIGITS: usize = 20;
@@ -319,7 +319,10 @@ impl Batch {
         let unit = |pieces: &[Piece]| Unit {
             term: self.term,
             timestamp_ms: self.unix_ms,
-            lsn: pieces.first().and_then(|piece| piece.chosen),
+            end: pieces
+                .first()
+                .and_then(|piece| piece.chosen)
+                .map_or(End::Local, End::Chosen),
             frames: match pieces {
                 [only] => Drafts::One(only.whole(&bytes)),
                 several => Drafts::Many(several.iter().map(|piece| piece.part(&bytes)).collect()),

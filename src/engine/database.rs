@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::captured::Capture;
 use super::check::Definitions;
 use super::define;
 use super::floor::{self, DiskSpace, Floor};
@@ -89,6 +90,8 @@ pub struct Engine {
     pub(super) definitions: Definitions,
     pub(super) scratch: Scratch,
     pub(super) floor: Floor,
+    /// What it follows; `None` for a database that takes records of its own.
+    pub(super) capture: Option<Arc<Capture>>,
     /// Keeps others out of the data directory while this database can be written to.
     _lock: Option<Arc<DirLock>>,
     recovery: RecoveryReport,
@@ -128,6 +131,10 @@ impl Engine {
             action: format!("create {}", dir.display()),
             source,
         })?;
+        let capture = Capture::open(&disk, dir).map_err(|source| OpenError::Capture {
+            database: name.to_owned(),
+            source,
+        })?;
         floor::make_room(&*disk, dir);
         let of_slots = |source| OpenError::Slots {
             database: name.to_owned(),
@@ -153,7 +160,7 @@ impl Engine {
                 source,
             })?;
         let producers = Arc::new(producers.open(&spool).map_err(of_producers)?);
-        let relations = define::open(&disk, dir, name, &spool)?;
+        let relations = define::open(&disk, dir, name, &spool, capture.is_some())?;
         invalidate_over_lost_data(&slots, &recovery, now).map_err(of_slots)?;
         let replicas = Arc::new(Replicas::new(slots.generation()));
         replicas.configure(options.commit.clone())?;
@@ -173,6 +180,7 @@ impl Engine {
             definitions: Definitions::default(),
             scratch,
             floor,
+            capture: capture.map(Arc::new),
             _lock: None,
             recovery,
         })

@@ -27,6 +27,7 @@ impl Engine {
     /// Does what a statement asks to define, for all records that are not queued yet; durable
     /// before it returns. Blocking.
     pub fn define(&self, command: &Command) -> Result<Outcome, PublishError> {
+        self.check_takes_records()?;
         self.admit_bytes(0)?;
         let _alone = self.definitions.change();
         let commands = std::slice::from_ref(command);
@@ -126,6 +127,7 @@ pub(super) fn open(
     dir: &Path,
     database: &str,
     spool: &Spool,
+    is_captured: bool,
 ) -> Result<RelationStore, OpenError> {
     let failed = |source| OpenError::Relations {
         database: database.to_owned(),
@@ -140,6 +142,17 @@ pub(super) fn open(
     })?;
     let store = RelationStore::open(Arc::clone(disk), &path).map_err(failed)?;
     let state = spool.state();
+    if is_captured {
+        // A definition is written before the transaction that it came with is stored.
+        store.forget_above(state.head);
+        if !is_there && state.head > Lsn::ZERO {
+            tracing::error!(
+                database,
+                "no {RELATIONS_FILE}: tables are known again when the upstream next describes them"
+            );
+        }
+        return Ok(store);
+    }
     if is_there || state.head <= state.removed_through {
         return Ok(store);
     }

@@ -1,6 +1,7 @@
 //! What the engine's verbs can answer instead of success: one enum per verb, with the variants a
 //! caller can tell apart.
 
+use crate::captures::CaptureFileError;
 use crate::change::{EncodeError, ProducerName};
 use crate::lsn::Lsn;
 use crate::publications::IdentityError;
@@ -76,6 +77,15 @@ pub enum OpenError {
         /// The cause.
         #[source]
         source: ProducerStoreError,
+    },
+    /// See the source.
+    #[error("database \"{database}\": capture")]
+    Capture {
+        /// Database.
+        database: String,
+        /// The cause.
+        #[source]
+        source: CaptureFileError,
     },
     /// More than `max_databases`.
     #[error("there are {num_databases} databases, more than max_databases ({most})")]
@@ -161,6 +171,12 @@ pub enum PublishError {
     /// The record cannot be stored in a way that reads back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The database is captured from an upstream: only its capture stores anything in it.
+    #[error("database \"{0}\" is captured from an upstream and takes no records of its own")]
+    Captured(String),
+    /// The database takes records of its own.
+    #[error("database \"{0}\" is not captured from an upstream")]
+    NotCaptured(String),
     /// An empty transaction.
     #[error("a transaction needs at least one record")]
     Empty,
@@ -206,6 +222,35 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether there is no room on the disk: the same may be stored when there is.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Append(AppendError::Manifest { kind, .. }) | Self::Buffer { kind, .. } => {
+                *kind == std::io::ErrorKind::StorageFull
+            }
+            Self::Append(
+                AppendError::PayloadTooLarge { .. }
+                | AppendError::LsnNotRising { .. }
+                | AppendError::AheadOfHead { .. }
+                | AppendError::Stopped(_)
+                | AppendError::Closed,
+            )
+            | Self::Throttled { .. }
+            | Self::Define(_)
+            | Self::Row(_)
+            | Self::Identity(_)
+            | Self::Encode(_)
+            | Self::Captured(_)
+            | Self::NotCaptured(_)
+            | Self::Empty
+            | Self::StandsAlone
+            | Self::NumberedAtPosition
+            | Self::Overtaken { .. }
+            | Self::TempFileLimit { .. } => false,
+        }
+    }
+
     pub(super) const fn too_large(len: usize) -> Self {
         Self::Append(AppendError::PayloadTooLarge {
             len,

@@ -22,7 +22,7 @@ mod streams;
 mod transaction;
 
 pub use batch::Batch;
-pub use captured::{Capture, CapturedFrames, CapturedTransaction};
+pub use captured::{Capture, CapturedFrames, CapturedTransaction, PersistCaptureError};
 pub use database::{Engine, EngineSnapshot, SlotRequest, SlotStart};
 pub use databases::{DEFAULT_DATABASE, Databases};
 pub use error::{

@@ -11,7 +11,7 @@ use super::transaction::{Numbers, TransactionBuffer, failed, size};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
 use crate::relations::Command;
-use crate::spool::{DraftSource, Drafts, StreamedUnit, Unit};
+use crate::spool::{DraftSource, Drafts, End, StreamedUnit, Unit};
 
 /// A block on its way to the writer.
 enum Work {
@@ -41,6 +41,7 @@ impl Engine {
     /// published before are counted and left out; the ticket then tells when the earlier ones are
     /// durable too. Blocks while the writer's queue is full.
     pub fn submit(&self, mut batch: Batch) -> Result<PublishTicket, PublishError> {
+        self.check_takes_records()?;
         if batch.is_empty() {
             return Err(PublishError::Empty);
         }
@@ -103,6 +104,9 @@ impl Engine {
         buffer: TransactionBuffer,
         now: Moment,
     ) -> Result<Option<PublishTicket>, PublishError> {
+        if !buffer.is_empty() || !commands.is_empty() {
+            self.check_takes_records()?;
+        }
         if buffer.is_empty() {
             let _alone = self.definitions.change();
             self.define_with(commands, buffer.collections())?;
@@ -169,7 +173,7 @@ impl Engine {
                 let unit = |draft| Unit {
                     term,
                     timestamp_ms,
-                    lsn: None,
+                    end: End::Local,
                     frames: Drafts::One(draft),
                 };
                 Work::Units(only.map(unit).into_iter().collect())
@@ -177,6 +181,7 @@ impl Engine {
             _ => Work::Streamed(StreamedUnit {
                 term,
                 timestamp_ms,
+                end: End::Local,
                 drafts: Box::new(replay),
             }),
         })

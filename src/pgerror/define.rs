@@ -87,6 +87,7 @@ const fn code(error: &DefineError) -> &'static str {
         | DefineError::PublishSystemSchema(_) => "22023",
         DefineError::Filter(error) => filter_code(error),
         DefineError::OidsExhausted => "54000",
+        DefineError::Mirror(_) => "XX000",
         DefineError::Persist(_) => "58030",
     }
 }
@@ -177,6 +178,7 @@ fn with_more(found: PgError, error: DefineError) -> PgError {
         | DefineError::ListedColumnTwice(_)
         | DefineError::SystemColumnListed(_)
         | DefineError::OidsExhausted
+        | DefineError::Mirror(_)
         | DefineError::Persist(_) => found,
     }
 }

@@ -149,6 +149,8 @@ pub enum DefineError {
     PublishSystemSchema(String),
     #[error(transparent)]
     Filter(#[from] FilterError),
+    #[error("what the upstream defines does not fit together: {0}")]
+    Mirror(String),
     #[error("there are no OIDs left")]
     OidsExhausted,
     #[error(transparent)]

@@ -22,6 +22,8 @@ const FIRST_OID: u32 = 16_384;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RelationFile {
     pub(super) next_oid: u32,
+    /// OIDs are an upstream's: they say nothing about the next one here.
+    pub(super) mirrored: bool,
     pub(super) history: Arc<History>,
 }
 
@@ -29,6 +31,7 @@ impl Default for RelationFile {
     fn default() -> Self {
         Self {
             next_oid: FIRST_OID,
+            mirrored: false,
             history: Arc::new(History::new(RelationSet::default())),
         }
     }
@@ -38,6 +41,8 @@ impl Default for RelationFile {
 #[serde(deny_unknown_fields)]
 struct Body {
     history: Vec<Past>,
+    #[serde(default)]
+    mirrored: bool,
     next_oid: u32,
     publications: Vec<Entry<Publication>>,
     relations: Vec<Relation>,
@@ -69,8 +74,12 @@ pub(super) fn encode(file: &RelationFile) -> Result<Vec<u8>, String> {
         since: since(what.oid),
         what,
     });
+    let mirrored = match file.mirrored {
+        true => "  \"mirrored\": true,\n",
+        false => "",
+    };
     let json = format!(
-        "{{\n  \"history\": {},\n  \"next_oid\": {},\n  \"publications\": {},\n  \
+        "{{\n  \"history\": {},\n{mirrored}  \"next_oid\": {},\n  \"publications\": {},\n  \
          \"relations\": {},\n  \"schemas\": {},\n  \"version\": {VERSION}\n}}\n",
         lines(past)?,
         file.next_oid,
@@ -117,18 +126,28 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RelationFile, String> {
         relations: body.relations,
         publications,
     };
-    check(&current, body.next_oid)?;
     since.retain(|_, since| *since > Lsn::ZERO);
     let history = History {
         current: Arc::new(current),
         since,
         past: body.history,
     };
-    history.check()?;
-    Ok(RelationFile {
+    let file = RelationFile {
         next_oid: body.next_oid,
+        mirrored: body.mirrored,
         history: Arc::new(history),
-    })
+    };
+    file.check()?;
+    Ok(file)
+}
+
+impl RelationFile {
+    /// What is wrong with it, if anything.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let next_oid = (!self.mirrored).then_some(self.next_oid);
+        check(&self.history.current, next_oid)?;
+        self.history.check()
+    }
 }
 
 fn note(since: &mut BTreeMap<u32, Lsn>, oid: u32, lsn: Lsn) -> Result<(), String> {
@@ -139,7 +158,7 @@ fn note(since: &mut BTreeMap<u32, Lsn>, oid: u32, lsn: Lsn) -> Result<(), String
 }
 
 /// What a right checksum vouches for and makes no sense all the same.
-fn check(set: &RelationSet, next_oid: u32) -> Result<(), String> {
+fn check(set: &RelationSet, next_oid: Option<u32>) -> Result<(), String> {
     let sorted = set.schemas.is_sorted_by_key(|schema| schema.oid)
         && set.relations.is_sorted_by_key(|relation| relation.oid)
         && set
@@ -154,8 +173,9 @@ fn check(set: &RelationSet, next_oid: u32) -> Result<(), String> {
     let schemas = set.schemas.iter().map(|schema| schema.oid);
     let relations = set.relations.iter().map(|relation| relation.oid);
     let publications = set.publications.iter().map(|publication| publication.oid);
-    let mut oids = schemas.chain(relations).chain(publications);
-    if let Some(oid) = oids.find(|oid| *oid >= next_oid) {
+    let oids: Vec<u32> = schemas.chain(relations).chain(publications).collect();
+    let is_unused = |oid: &&u32| next_oid.is_some_and(|next_oid| **oid >= next_oid);
+    if let Some((oid, next_oid)) = oids.iter().find(is_unused).zip(next_oid) {
         return Err(format!("OID {oid} is not below the next one, {next_oid}"));
     }
     for relation in &set.relations {

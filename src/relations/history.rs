@@ -28,6 +28,16 @@ pub(super) enum PastItem {
     Publication(Publication),
 }
 
+impl PastItem {
+    fn oid(&self) -> u32 {
+        match self {
+            Self::Schema(schema) => schema.oid,
+            Self::Relation(relation) => relation.oid,
+            Self::Publication(publication) => publication.oid,
+        }
+    }
+}
+
 /// The present set and the past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct History {
@@ -165,11 +175,7 @@ impl History {
     pub(super) fn check(&self) -> Result<(), String> {
         let mut ends: BTreeMap<u32, Lsn> = BTreeMap::new();
         for past in &self.past {
-            let oid = match &past.what {
-                PastItem::Schema(schema) => schema.oid,
-                PastItem::Relation(relation) => relation.oid,
-                PastItem::Publication(publication) => publication.oid,
-            };
+            let oid = past.what.oid();
             let begins_behind = ends.get(&oid).is_none_or(|end| *end == past.since);
             if past.since >= past.until || !begins_behind {
                 return Err(format!("the history of OID {oid} is not in order"));
@@ -187,6 +193,21 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// Forgets what counts only for records above `head`, as if it had never been defined.
+    pub(super) fn forget_above(&mut self, head: Lsn) {
+        let set = self.at(Lsn::new(head.get().saturating_add(1)));
+        self.since.retain(|_, since| *since <= head);
+        let (past, again): (Vec<Past>, Vec<Past>) = std::mem::take(&mut self.past)
+            .into_iter()
+            .filter(|past| past.since <= head)
+            .partition(|past| past.until <= head);
+        self.past = past;
+        let again = again.iter().map(|past| (past.what.oid(), past.since));
+        self.since
+            .extend(again.filter(|(_, since)| *since > Lsn::ZERO));
+        self.current = Arc::new(set);
     }
 
     /// Forgets what counts only for records up to and with `removed_through`, which are gone.

@@ -155,6 +155,55 @@ impl RelationStore {
         Ok(outcome)
     }
 
+    /// Changes the definitions for records above `since` as an upstream has them; durable before it
+    /// returns. OIDs are the upstream's. Said again at the same position it changes nothing; said
+    /// otherwise there, it replaces what was said. Blocking.
+    pub fn mirror(
+        &self,
+        since: Lsn,
+        change: impl FnOnce(&mut RelationSet),
+    ) -> Result<(), DefineError> {
+        let mut writer = self.writer();
+        writer.check()?;
+        let current = &writer.file.history.current;
+        let mut set = RelationSet::clone(current);
+        change(&mut set);
+        set.schemas.sort_by_key(|schema| schema.oid);
+        set.relations.sort_by_key(|relation| relation.oid);
+        set.publications.sort_by_key(|publication| publication.oid);
+        for relation in &mut set.relations {
+            // When a definition counts from is not the caller's to say.
+            let known = current.relation_by_oid(relation.oid);
+            relation.since = known.map_or(since, |known| known.since);
+        }
+        if set == **current {
+            return Ok(());
+        }
+        let mut history = History::clone(&writer.file.history);
+        // A definition never counts from below an earlier one.
+        history.advance(set, since.max(history.newest()));
+        let file = RelationFile {
+            next_oid: writer.file.next_oid,
+            mirrored: true,
+            history: Arc::new(history),
+        };
+        file.check().map_err(DefineError::Mirror)?;
+        writer.write(file)?;
+        self.show(&writer);
+        Ok(())
+    }
+
+    /// Forgets definitions that count only above `head`: what they were made for was not stored,
+    /// and they come again with it. In memory; on disk with the next definition.
+    pub fn forget_above(&self, head: Lsn) {
+        if self.visible().newest <= head {
+            return;
+        }
+        let mut writer = self.writer();
+        Arc::make_mut(&mut writer.file.history).forget_above(head);
+        self.show(&writer);
+    }
+
     /// What the last of several commands would come to behind the others. Nothing is changed.
     pub fn try_all(&self, commands: &[Command]) -> Result<Outcome, DefineError> {
         let mut draft = self.writer().draft();
@@ -227,6 +276,7 @@ impl RelationStore {
         history.advance(draft.set, head);
         writer.write(RelationFile {
             next_oid: draft.next_oid,
+            mirrored: writer.file.mirrored,
             history: Arc::new(history),
         })?;
         self.show(writer);

@@ -625,7 +625,7 @@ fn members_in_any_order_and_again_and_again_cost_no_search_through_all_columns()
         "{found}"
     );
     let took = began.elapsed();
-    assert!(took < std::time::Duration::from_secs(8), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(30), "{took:?}");
 }
 
 #[test]

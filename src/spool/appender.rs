@@ -29,7 +29,7 @@ use super::recovery::{MAX_UNSYNCED, Recovered};
 use super::segment::{Extent, IndexPlace, Segment};
 use super::shared::Shared;
 use super::ticket::{Appended, Completion, complete_all};
-use super::unit::{Draft, Stamp, Unit, Work};
+use super::unit::{Draft, End, Stamp, Unit, Work};
 use super::{lock, size};
 use crate::disk::{DiskFile, ReplaceError};
 use crate::lsn::Lsn;
@@ -166,6 +166,18 @@ impl Writer {
                 self.set_term(term)?;
                 drop(reply.send(Ok(())));
             }
+            Job::AdvanceHead { to, reply } => {
+                self.flush()?;
+                drop(reply.send(self.advance_head(to)?));
+            }
+            Job::Follow {
+                system_id,
+                timeline,
+                reply,
+            } => {
+                self.flush()?;
+                drop(reply.send(self.follow(system_id, timeline)?));
+            }
             Job::Close { reply } => {
                 self.flush()?;
                 self.cut_zeros()?;
@@ -227,9 +239,11 @@ impl Writer {
         };
         let mut counted_before: u64 = 0;
         for (draft, index) in drafts.iter().zip(0..) {
-            let own = match unit.lsn {
-                None => lsn_rule::own_lsn(base, counted_before),
-                Some(_) => lsn_rule::own_lsn_before(end, index, size(drafts.len())),
+            let own = match unit.end {
+                End::Local => lsn_rule::own_lsn(base, counted_before),
+                End::Chosen(_) | End::Upstream(_) => {
+                    lsn_rule::own_lsn_before(end, index, size(drafts.len()))
+                }
             };
             self.place_draft(draft, of, number_for(draft, end, own))?;
             counted_before = counted_before.saturating_add(size(draft.counted_frame()));
@@ -398,11 +412,8 @@ impl Writer {
     /// Called only when all that was placed is synced, so that the durable point is the end of
     /// what there is.
     fn replace_manifest(&mut self) -> Result<(), ReplaceError> {
-        let lsn = if self.whole.frames > 0 {
-            self.whole.last_lsn
-        } else {
-            self.manifest.active.first_position
-        };
+        let lsn = self.last_end();
+        self.manifest.idle = self.manifest.idle.filter(|idle| lsn <= idle.after);
         self.manifest.head = self.head;
         self.manifest.durable = DurablePoint {
             segment: self.manifest.active.name.clone(),

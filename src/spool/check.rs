@@ -73,7 +73,7 @@ pub fn check(
     match read_manifest(disk, dir) {
         Ok(manifest) => {
             let readable = check.against_manifest(&manifest, &found);
-            check.slots(&manifest, readable, slots);
+            check.slots(&manifest, manifest.reach(readable), slots);
         }
         Err(error) => {
             check.fault(MANIFEST_FILE, None, manifest_fault(error));
@@ -250,8 +250,8 @@ impl Check<'_> {
         }
     }
 
-    /// `readable` is the end of the last transaction that can be read. Where a repair set aside
-    /// what came after it, the head is above that.
+    /// `readable` is the end of the last transaction that can be read, or of the idle stretch
+    /// behind it. Where a repair set aside what came after it, the head is above that.
     fn slots(&mut self, manifest: &Manifest, readable: Lsn, slots: &[SlotPosition]) {
         let head = readable.max(manifest.head);
         let removed = manifest.removed_through;

@@ -172,7 +172,7 @@ impl Spool {
 
     /// System identifier.
     pub fn system_id(&self) -> u64 {
-        self.shared().system_id
+        self.shared().system_id.load(Ordering::Acquire)
     }
 
     /// Position up to which the manifest vouches for the data.
@@ -258,6 +258,28 @@ impl Spool {
             return Ok(());
         }
         self.ask(|reply| Job::SetTerm { term, reply })
+    }
+
+    /// Moves the head to `to` without a transaction: nothing ends between the two. Durable before
+    /// it returns; nothing to do at or below the head. An error of the manifest leaves all as it
+    /// was, and the writer goes on. Blocking.
+    pub fn advance_head(&self, to: Lsn) -> Result<(), AppendError> {
+        if to <= self.head() {
+            return Ok(());
+        }
+        self.ask(|reply| Job::AdvanceHead { to, reply })
+    }
+
+    /// Takes an upstream's system identifier and timeline, durably before it returns. Blocking.
+    pub fn follow(&self, system_id: u64, timeline: u64) -> Result<(), AppendError> {
+        if (system_id, timeline) == (self.system_id(), self.term()) {
+            return Ok(());
+        }
+        self.ask(|reply| Job::Follow {
+            system_id,
+            timeline,
+            reply,
+        })
     }
 
     /// The position to read from so that the first transaction read is the first with a commit
@@ -358,7 +380,7 @@ fn share(place: Place, recovered: &Recovered, options: &SpoolOptions) -> (Shared
         shelf: Shelf::new(manifest.removed_through, segments),
         rebuilding_index: Mutex::new(()),
         failure: OnceLock::new(),
-        system_id: manifest.system_id,
+        system_id: AtomicU64::new(manifest.system_id),
         imported_through: manifest.imported_through,
         term: AtomicU64::new(manifest.term),
         durable_point: AtomicU64::new(head.get()),

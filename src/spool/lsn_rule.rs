@@ -4,7 +4,7 @@
 //! `pg_wal_lsn_diff` means bytes and there is always room between two ends.
 
 use super::error::AppendError;
-use super::unit::{Draft, Stamp, Unit};
+use super::unit::{Draft, End, Stamp, StreamedUnit, Unit};
 use super::{FIRST_LSN, MIN_LSN_STEP};
 use crate::lsn::Lsn;
 
@@ -39,11 +39,15 @@ pub fn own_lsn_before(end: Lsn, index: u64, count: u64) -> Lsn {
 /// changes' own LSNs (none are needed when no frame is stamped with one).
 pub fn least_step(frames: &[Draft]) -> u64 {
     if has_own_lsns(frames) {
-        let count = u64::try_from(frames.len()).unwrap_or(u64::MAX);
-        count.saturating_mul(8).saturating_add(56)
+        step_of(u64::try_from(frames.len()).unwrap_or(u64::MAX))
     } else {
         MIN_LSN_STEP
     }
+}
+
+/// Room for the own LSNs of so many changes.
+const fn step_of(count: u64) -> u64 {
+    count.saturating_mul(8).saturating_add(56)
 }
 
 fn has_own_lsns(frames: &[Draft]) -> bool {
@@ -54,24 +58,53 @@ fn has_own_lsns(frames: &[Draft]) -> bool {
 
 /// The end LSN of `unit` after `head`, or why it cannot have one.
 pub(super) fn end_of(unit: &Unit, head: Lsn, imported_through: Lsn) -> Result<Lsn, AppendError> {
-    match unit.lsn {
-        Some(lsn) => chosen_end(lsn, head, unit.frames.as_slice()),
-        None => {
-            let base = local_base(head, imported_through);
+    let frames = unit.frames.as_slice();
+    match unit.end {
+        End::Chosen(lsn) => chosen_end(lsn, head, least_step(frames), has_own_lsns(frames)),
+        End::Upstream(lsn) => upstream_end(lsn, head),
+        End::Local => {
             let counted = u64::try_from(unit.counted_bytes()).unwrap_or(u64::MAX);
-            local_end(base, counted).ok_or(AppendError::LsnNotRising {
-                lsn: Lsn::MAX,
-                head: base,
-                step: counted.max(MIN_LSN_STEP),
-            })
+            next_local_end(head, imported_through, counted)
         }
     }
 }
 
-fn chosen_end(lsn: Lsn, head: Lsn, frames: &[Draft]) -> Result<Lsn, AppendError> {
-    let step = least_step(frames);
+/// The same for one that is fetched while it is written, which always has room for own LSNs.
+pub(super) fn end_of_streamed(
+    unit: &StreamedUnit,
+    head: Lsn,
+    imported_through: Lsn,
+) -> Result<Lsn, AppendError> {
+    match unit.end {
+        End::Chosen(lsn) => {
+            let step = step_of(unit.drafts.num_frames());
+            chosen_end(lsn, head, step, true)
+        }
+        End::Upstream(lsn) => upstream_end(lsn, head),
+        End::Local => next_local_end(head, imported_through, unit.drafts.counted_bytes()),
+    }
+}
+
+fn next_local_end(head: Lsn, imported_through: Lsn, counted: u64) -> Result<Lsn, AppendError> {
+    let base = local_base(head, imported_through);
+    local_end(base, counted).ok_or(AppendError::LsnNotRising {
+        lsn: Lsn::MAX,
+        head: base,
+        step: counted.max(MIN_LSN_STEP),
+    })
+}
+
+/// An upstream's own transactions may lie as near to each other as it likes.
+fn upstream_end(lsn: Lsn, head: Lsn) -> Result<Lsn, AppendError> {
+    match lsn > head {
+        true => Ok(lsn),
+        false => Err(AppendError::LsnNotRising { lsn, head, step: 1 }),
+    }
+}
+
+fn chosen_end(lsn: Lsn, head: Lsn, step: u64, own_lsns: bool) -> Result<Lsn, AppendError> {
     // The very first position may be anything above zero that leaves room for own LSNs.
-    let is_first = head == Lsn::ZERO && !has_own_lsns(frames);
+    let is_first = head == Lsn::ZERO && !own_lsns;
     let needed = if is_first { 1 } else { step };
     match head.checked_add(needed) {
         Some(least) if lsn >= least => Ok(lsn),
@@ -97,7 +130,7 @@ mod tests {
         Unit {
             term: 1,
             timestamp_ms: 0,
-            lsn: lsn.map(Lsn::new),
+            end: lsn.map_or(End::Local, |lsn| End::Chosen(Lsn::new(lsn))),
             frames: Drafts::Many(frames),
         }
     }

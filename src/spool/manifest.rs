@@ -35,6 +35,9 @@ pub struct Manifest {
     pub head: Lsn,
     /// Last imported LSN, zero when nothing was imported.
     pub imported_through: Lsn,
+    /// The head was moved without a transaction, and none was stored since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleStretch>,
     /// Everything at or below this was pruned.
     pub removed_through: Lsn,
     /// Up to where the active segment is vouched for.
@@ -43,6 +46,16 @@ pub struct Manifest {
     pub sealed: Vec<SegmentEntry>,
     /// The segment that is written to.
     pub active: ActiveEntry,
+}
+
+/// A stretch in which no transaction ends, above the last one that was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdleStretch {
+    /// End LSN of the last transaction before it.
+    pub after: Lsn,
+    /// Where the head was moved to.
+    pub upto: Lsn,
 }
 
 /// A place up to which data is known to be synced: damage below it is corruption.
@@ -108,6 +121,7 @@ impl Manifest {
             term: 1,
             head: start,
             imported_through,
+            idle: None,
             removed_through: start,
             durable: DurablePoint {
                 segment: name.clone(),
@@ -119,6 +133,16 @@ impl Manifest {
                 name,
                 first_position: start,
             },
+        }
+    }
+
+    /// Up to where nothing is missing when `readable` is the end of the last transaction that is
+    /// there: also where the head was moved behind it without one. Where that transaction itself
+    /// was lost, the stretch behind it says nothing.
+    pub fn reach(&self, readable: Lsn) -> Lsn {
+        match self.idle {
+            Some(idle) if readable >= idle.after => readable.max(idle.upto),
+            Some(_) | None => readable,
         }
     }
 
@@ -169,6 +193,11 @@ impl Manifest {
                 return Err(format!("segment {} is out of order", entry.name));
             }
             previous = entry.last_lsn;
+        }
+        if let Some(idle) = self.idle
+            && (idle.after >= idle.upto || idle.upto > self.head)
+        {
+            return Err(format!("no stretch ends at {}", idle.upto));
         }
         let active = &self.active;
         let fits = segment::base_of(&active.name) == Some(active.first_position)
@@ -270,6 +299,38 @@ mod tests {
         manifest
     }
 
+    fn idle(after: u64, upto: u64) -> Option<IdleStretch> {
+        Some(IdleStretch {
+            after: Lsn::new(after),
+            upto: Lsn::new(upto),
+        })
+    }
+
+    #[test]
+    fn a_manifest_without_an_idle_stretch_has_no_word_of_it() {
+        let text = String::from_utf8(sample().encode().unwrap()).unwrap();
+        assert!(!text.contains("idle"));
+        let mut moved = sample();
+        moved.idle = idle(0x900, 0x1000);
+        assert_eq!(Manifest::decode(&moved.encode().unwrap()), Ok(moved));
+    }
+
+    #[test]
+    fn an_idle_stretch_reaches_on_only_where_the_transaction_before_it_is_there() {
+        let mut manifest = sample();
+        let reach = |manifest: &Manifest, at| manifest.reach(Lsn::new(at)).get();
+        assert_eq!(reach(&manifest, 0x900), 0x900);
+        manifest.idle = idle(0x900, 0x1000);
+        for (readable, wanted) in [
+            (0x800, 0x800),
+            (0x8ff, 0x8ff),
+            (0x900, 0x1000),
+            (0x2000, 0x2000),
+        ] {
+            assert_eq!(reach(&manifest, readable), wanted, "{readable:x}");
+        }
+    }
+
     #[test]
     fn reads_back_what_it_wrote_with_exact_numbers() {
         let bytes = sample().encode().unwrap();
@@ -294,13 +355,15 @@ mod tests {
     #[test]
     fn parts_that_do_not_fit_together_are_refused() {
         type Damage = fn(&mut Manifest);
-        let cases: [(&str, Damage); 6] = [
+        let cases: [(&str, Damage); 8] = [
             ("format", |m| m.format = 2),
             ("order", |m| m.sealed[0].first_lsn = Lsn::new(64)),
             ("path", |m| m.sealed[0].name = "../../etc/passwd".to_owned()),
             ("active", |m| m.active.first_position = Lsn::new(3)),
             ("durable", |m| m.durable.segment.push('x')),
             ("head", |m| m.head = Lsn::new(1)),
+            ("idle above the head", |m| m.idle = idle(0x800, 0x1001)),
+            ("idle turned round", |m| m.idle = idle(0x800, 0x7ff)),
         ];
         for (name, damage) in cases {
             let mut manifest = sample();

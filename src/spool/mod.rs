@@ -13,6 +13,7 @@
 //! open   -> recovery (manifest, files, scan, torn; salvage on request)
 //! ```
 
+mod advance;
 mod age;
 mod appender;
 mod block;
@@ -57,7 +58,7 @@ pub use lsn_rule::{least_step, local_end, own_lsn, own_lsn_before};
 #[cfg(any(test, fuzzing))]
 pub(crate) use manifest::fuzz_manifest;
 pub use manifest::{
-    ActiveEntry, DurablePoint, MANIFEST_FILE, Manifest, SEGMENT_FOLDER, SegmentEntry,
+    ActiveEntry, DurablePoint, IdleStretch, MANIFEST_FILE, Manifest, SEGMENT_FOLDER, SegmentEntry,
     read_manifest, segment_folder,
 };
 pub use options::{NewSpool, RecoveryMode, RecoveryReport, SpoolOptions, TornTail};
@@ -65,7 +66,7 @@ pub use prune::{ActiveSegment, PruneOutcome};
 pub use reader::{Cursor, MemoryRead};
 pub use ticket::{AppendTicket, Appended, Probe, Progress};
 pub use unit::{
-    Boundary, BoundaryFn, Draft, DraftSource, Drafts, Frame, Stamp, StreamedUnit, Unit,
+    Boundary, BoundaryFn, Draft, DraftSource, Drafts, End, Frame, Stamp, StreamedUnit, Unit,
 };
 
 pub(crate) use sealing::give_back_space;

@@ -58,8 +58,9 @@ pub struct RecoveryReport {
     pub frames_scanned: u64,
     /// Head after recovery.
     pub head: Lsn,
-    /// End LSN of the newest transaction there is. Below the head only where damage was set
-    /// aside: what lies between is lost, and who needed it must be told.
+    /// End LSN of the newest transaction there is, or where the head was moved to behind it without
+    /// one. Below the head only where damage was set aside: what lies between is lost, and who
+    /// needed it must be told.
     pub readable: Lsn,
     /// A tail that was cut off and where its bytes were kept.
     pub torn: Option<TornTail>,

@@ -44,6 +44,17 @@ pub(super) enum Job {
         term: u64,
         reply: SyncSender<Result<(), AppendError>>,
     },
+    /// Move the head without a frame.
+    AdvanceHead {
+        to: Lsn,
+        reply: SyncSender<Result<(), AppendError>>,
+    },
+    /// Take an upstream's identity.
+    Follow {
+        system_id: u64,
+        timeline: u64,
+        reply: SyncSender<Result<(), AppendError>>,
+    },
     /// Finish and stop.
     Close {
         reply: SyncSender<Result<(), AppendError>>,
@@ -57,6 +68,8 @@ impl Job {
             Self::Prune { .. }
             | Self::PersistDurablePoint { .. }
             | Self::SetTerm { .. }
+            | Self::AdvanceHead { .. }
+            | Self::Follow { .. }
             | Self::Close { .. } => 0,
         }
     }

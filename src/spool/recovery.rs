@@ -293,7 +293,7 @@ pub(super) fn finish(
         place.dir.display()
     )))?;
     recovered.report.head = head;
-    recovered.report.readable = recovered.readable;
+    recovered.report.readable = recovered.manifest.reach(recovered.readable);
     recovered.report.removed_files = plan.remove;
     recovered.report.rebuilt_indexes = plan.missing_indexes;
     Ok(recovered)

@@ -65,6 +65,11 @@ impl Ring {
         self.head = head;
     }
 
+    /// Notes that nothing ends between the head and `head`.
+    pub(super) const fn advance(&mut self, head: Lsn) {
+        self.head = head;
+    }
+
     /// Up to about `max_bytes` of frames (at least one) after `position`, leaving out the first
     /// `within` frames of the transaction that follows it.
     pub(super) fn read(&self, position: Lsn, within: usize, max_bytes: usize) -> RingRead {

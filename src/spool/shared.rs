@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub(super) shelf: Shelf,
     pub(super) rebuilding_index: Mutex<()>,
     pub(super) failure: OnceLock<Arc<WriterFailure>>,
-    pub(super) system_id: u64,
+    pub(super) system_id: AtomicU64,
     pub(super) imported_through: Lsn,
     pub(super) term: AtomicU64,
     pub(super) durable_point: AtomicU64,
@@ -59,6 +59,16 @@ impl Shared {
                 Newest::Frames(frames) => ring.push(frames, head),
                 Newest::TooLarge => ring.skip_to(head),
             }
+            self.head.store(head);
+        }
+        self.head.wake_passed();
+    }
+
+    /// Shows a head that was moved without a frame.
+    pub(super) fn advance(&self, head: Lsn) {
+        {
+            let mut ring = lock(&self.ring);
+            ring.advance(head);
             self.head.store(head);
         }
         self.head.wake_passed();

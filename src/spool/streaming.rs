@@ -6,12 +6,11 @@
 use std::io;
 
 use super::appender::{Stopped, Writer, number_for};
-use super::error::AppendError;
 use super::group::Stamped;
 use super::lsn_rule;
 use super::size;
 use super::ticket::{Appended, Completion};
-use super::unit::StreamedUnit;
+use super::unit::{End, StreamedUnit};
 use crate::lsn::Lsn;
 
 impl Writer {
@@ -22,17 +21,15 @@ impl Writer {
         unit: StreamedUnit,
         completion: Completion,
     ) -> Result<(), Stopped> {
-        let base = lsn_rule::local_base(self.head, self.shared.imported_through);
-        let counted = unit.drafts.counted_bytes();
-        let Some(end) = lsn_rule::local_end(base, counted) else {
-            completion.complete(Err(AppendError::LsnNotRising {
-                lsn: Lsn::MAX,
-                head: base,
-                step: counted,
-            }));
-            return Ok(());
+        let imported_through = self.shared.imported_through;
+        let end = match lsn_rule::end_of_streamed(&unit, self.head, imported_through) {
+            Ok(end) => end,
+            Err(refused) => {
+                completion.complete(Err(refused));
+                return Ok(());
+            }
         };
-        if let Err(stopped) = self.stream(unit, base, end) {
+        if let Err(stopped) = self.stream(unit, end) {
             completion.complete(Err(self.shared.refusal()));
             return Err(stopped);
         }
@@ -45,10 +42,13 @@ impl Writer {
         Ok(())
     }
 
-    fn stream(&mut self, unit: StreamedUnit, base: Lsn, end: Lsn) -> Result<(), Stopped> {
+    fn stream(&mut self, unit: StreamedUnit, end: Lsn) -> Result<(), Stopped> {
+        let base = lsn_rule::local_base(self.head, self.shared.imported_through);
+        let count = unit.drafts.num_frames();
         let StreamedUnit {
             term,
             timestamp_ms,
+            end: chosen,
             mut drafts,
         } = unit;
         let of = Stamped {
@@ -59,7 +59,12 @@ impl Writer {
         let begins_at = self.written.saturating_add(size(self.group.buf.len()));
         let (mut counted, mut num_frames) = (0, 0);
         while let Some(draft) = drafts.next_draft().map_err(self.fail(FETCH, OF_PART))? {
-            let own = lsn_rule::own_lsn(base, counted);
+            let own = match chosen {
+                End::Local => lsn_rule::own_lsn(base, counted),
+                End::Chosen(_) | End::Upstream(_) => {
+                    lsn_rule::own_lsn_before(end, num_frames, count)
+                }
+            };
             self.place_draft(&draft, of, number_for(&draft, end, own))?;
             counted = size(draft.counted_frame()).saturating_add(counted);
             num_frames += 1;

@@ -92,6 +92,18 @@ impl Drafts {
     }
 }
 
+/// Where a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The writer chooses.
+    Local,
+    /// The caller chose (import, embedding engine): rising, and at least
+    /// [`MIN_LSN_STEP`](super::MIN_LSN_STEP) apart.
+    Chosen(Lsn),
+    /// As an upstream has it: anywhere above the head.
+    Upstream(Lsn),
+}
+
 /// One transaction to append.
 #[derive(Debug, Clone)]
 pub struct Unit {
@@ -99,9 +111,8 @@ pub struct Unit {
     pub term: u64,
     /// Commit time of its frames, unix milliseconds.
     pub timestamp_ms: u64,
-    /// End LSN chosen by the caller (import, embedding engine), rising and at least
-    /// [`MIN_LSN_STEP`](super::MIN_LSN_STEP) apart; `None` lets the writer choose.
-    pub lsn: Option<Lsn>,
+    /// Where it ends.
+    pub end: End,
     /// The frames.
     pub frames: Drafts,
 }
@@ -136,6 +147,8 @@ pub struct StreamedUnit {
     pub term: u64,
     /// Commit time of its frames, unix milliseconds.
     pub timestamp_ms: u64,
+    /// Where it ends.
+    pub end: End,
     /// The frames.
     pub drafts: Box<dyn DraftSource>,
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use pgspool::disk::{Disk, DiskFile, OpenMode, RealDisk};
 use pgspool::lsn::Lsn;
 use pgspool::spool::{
-    Appended, Boundary, Cursor, Draft, Drafts, Frame, MemoryRead, NewSpool, OpenError, ReadError,
-    RecoveryMode, RecoveryReport, Spool, SpoolOptions, Unit, read_manifest,
+    Appended, Boundary, Cursor, Draft, Drafts, End, Frame, MemoryRead, NewSpool, OpenError,
+    ReadError, RecoveryMode, RecoveryReport, Spool, SpoolOptions, Unit, read_manifest,
 };
 
 /// `F` opens a transaction, `M` goes on, `L` ends it; anything else is a whole one.
@@ -83,7 +83,7 @@ pub fn unit(lsn: Option<u64>, payload: &[u8]) -> Unit {
     Unit {
         term: 1,
         timestamp_ms: 1000,
-        lsn: lsn.map(Lsn::new),
+        end: lsn.map_or(End::Local, |lsn| End::Chosen(Lsn::new(lsn))),
         frames: Drafts::One(draft(payload)),
     }
 }

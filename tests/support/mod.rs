@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// Nothing that a test waits for takes longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Superusers that tests connect as, by rules that trust everybody.
 pub const USERS: [&str; 8] = [
@@ -91,7 +91,7 @@ impl TestServer {
         }
         let mut options = ServerOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            shutdown_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(20),
             access: Access::new(HbaRules::trust_all()),
             ..ServerOptions::default()
         };

@@ -132,11 +132,11 @@ pub(super) fn is_number(sql: &str) -> bool {
 }
 
 /// `sql` so that SQLite takes it for a value and never for a column's number: it makes the
-/// constant 0 of `0 AND x`, too.
+/// constant 0 of `0 AND x` and of `'a' IS NULL`, too.
 pub(super) fn not_a_number(sql: &str) -> Cow<'_, str> {
     if is_number(sql) {
         Cow::Owned(format!("(SELECT {sql})"))
-    } else if sql.contains(" AND ") {
+    } else if sql.contains(" AND ") || sql.contains(" IS ") {
         Cow::Owned(format!("CASE WHEN 1 THEN {sql} END"))
     } else {
         Cow::Borrowed(sql)
@@ -164,6 +164,9 @@ pub(in crate::catalog) fn order_collation(ty: PgType) -> Result<&'static str, Pg
             "ordering by type {name} is not supported"
         )));
     }
+    if ty == PgType::CHAR {
+        return Ok(" COLLATE pg_char");
+    }
     equality_collation(ty)
 }
 
@@ -181,6 +184,7 @@ pub(in crate::catalog) fn equality_collation(ty: PgType) -> Result<&'static str,
         _ => Ok(match super::expr::types::array_order(ty) {
             None => "",
             Some(ElementOrder::Bytes) => " COLLATE pg_array_bytes",
+            Some(ElementOrder::Chars) => " COLLATE pg_array_chars",
             Some(ElementOrder::Numbers) => " COLLATE pg_array_numbers",
             Some(ElementOrder::Positions) => " COLLATE pg_array_positions",
         }),

@@ -415,7 +415,7 @@ fn r83_causal_session_carries_extracts_and_injects_bookmark() {
         std::thread::sleep(std::time::Duration::from_millis(30));
         publish(&writer, "a", &[2]);
     });
-    wait(&ahead, "10000000").unwrap();
+    wait(&ahead, "60000000").unwrap();
     writing.join().unwrap();
     engine.adopt_term(5).unwrap();
     assert_eq!(

@@ -43,6 +43,16 @@ impl<S: Read + Write> Client<S> {
         self.until_ready()
     }
 
+    /// The text that a statement answers: one row of one column.
+    pub(super) fn value(&mut self, sql: &str) -> io::Result<String> {
+        self.send_query(sql)?;
+        let (_, row) = self.expect(b'D')?;
+        self.until_ready()?;
+        // Its count, its length, its text.
+        let text = row.get(6..).unwrap_or_default();
+        String::from_utf8(text.to_vec()).map_err(io::Error::other)
+    }
+
     /// Sends one statement and leaves its answer to the caller.
     pub(super) fn send_query(&mut self, sql: &str) -> io::Result<()> {
         let mut body = sql.as_bytes().to_vec();

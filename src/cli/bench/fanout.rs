@@ -4,17 +4,13 @@
 //! Only serving streams is counted, all was published before: of PostgreSQL its walsenders, of
 //! pgspool the whole process.
 
-use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
-use super::client::Client;
 use super::postgres::Postgres;
 use super::report::{Row, Target, human, real};
 use super::server::ServerProcess;
+use super::side::Side;
 use super::{BenchError, joined};
 
 const ROWS: u64 = 1_000_000;
@@ -22,22 +18,11 @@ const ROWS_PER_TRANSACTION: u64 = 20;
 /// Connections that publish; together, so that they share the waiting for the disk.
 const PUBLISHERS: u64 = 8;
 const READERS: [u64; 3] = [1, 4, 8];
-/// Unit of the times in /proc.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 const SETUP: [&str; 2] = [
     "CREATE TABLE fan (id integer PRIMARY KEY, name text, amount numeric(12,2), at timestamptz)",
     "CREATE PUBLICATION fan FOR TABLE fan",
 ];
-
-/// A server that is measured.
-struct Side {
-    address: SocketAddr,
-    user: &'static str,
-    pid: u32,
-    /// Streams are served by processes of their own, which count when they have ended.
-    forks: bool,
-}
 
 /// CPU of 1, 4 and 8 readers, what a further one costs, and how often all was rendered.
 pub(super) fn run(scratch: &Path, bin: &Path, exe: &Path) -> Result<Vec<Row>, BenchError> {
@@ -58,12 +43,14 @@ pub(super) fn run(scratch: &Path, bin: &Path, exe: &Path) -> Result<Vec<Row>, Be
     let ours = Side {
         address: server.address(),
         user: "pgspool",
+        database: "pgspool",
         pid: server.pid(),
         forks: false,
     };
     let theirs = Side {
         address: postgres.address(),
         user: "postgres",
+        database: "postgres",
         pid: postgres.pid(),
         forks: true,
     };
@@ -144,12 +131,7 @@ fn prepare(side: &Side) -> Result<String, BenchError> {
         publishers.into_iter().map(joined).collect()
     });
     results.into_iter().collect::<Result<Vec<()>, _>>()?;
-    control.send_query("SELECT pg_current_wal_lsn()")?;
-    let (_, row) = control.expect(b'D')?;
-    control.until_ready()?;
-    // One column: its count, its length, its text.
-    let text = row.get(6..).ok_or("no position")?;
-    Ok(String::from_utf8(text.to_vec())?)
+    Ok(control.value("SELECT pg_current_wal_lsn()")?)
 }
 
 /// Publishes one share of the rows.
@@ -176,20 +158,8 @@ fn publish(side: &Side, number: u64) -> Result<(), BenchError> {
 
 /// CPU seconds that it costs to send everything to so many readers.
 fn serve(side: &Side, bin: &Path, readers: u64, end: &str) -> Result<f64, BenchError> {
-    let before = side.cpu()?;
-    let children: Vec<Child> = (0..readers)
-        .map(|number| side.receive(bin, &slot(readers, number), end))
-        .collect::<Result<_, _>>()?;
-    for child in children {
-        let ended = child.wait_with_output()?;
-        if !ended.status.success() {
-            let words = String::from_utf8_lossy(&ended.stderr).into_owned();
-            return Err(format!("pg_recvlogical: {words}").into());
-        }
-    }
-    // The last walsender is gone in a moment.
-    thread::sleep(Duration::from_secs(1));
-    Ok(side.cpu()? - before)
+    let slots: Vec<String> = (0..readers).map(|number| slot(readers, number)).collect();
+    side.serve(bin, &slots, "fan", end)
 }
 
 /// How many transactions pgspool has rendered.
@@ -201,35 +171,4 @@ fn rendered(server: &ServerProcess) -> Result<f64, BenchError> {
         .ok_or("no count of what was rendered")?;
     let value = line.rsplit(' ').next().ok_or("no value")?;
     Ok(value.parse()?)
-}
-
-impl Side {
-    fn connect(&self) -> Result<Client, BenchError> {
-        let database = self.user;
-        Ok(Client::connect(self.address, self.user, database, &[])?)
-    }
-
-    fn receive(&self, bin: &Path, slot: &str, end: &str) -> Result<Child, BenchError> {
-        let child = Command::new(bin.join("pg_recvlogical"))
-            .args(["--start", "--no-loop", "-f", "/dev/null", "-F", "0"])
-            .args(["-h", "127.0.0.1", "-p", &self.address.port().to_string()])
-            .args(["-U", self.user, "-d", self.user, "-S", slot])
-            .args(["-o", "proto_version=1", "-o", "publication_names=fan"])
-            .arg(format!("--endpos={end}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        Ok(child)
-    }
-
-    /// CPU seconds spent so far.
-    fn cpu(&self) -> Result<f64, BenchError> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        // The name may hold anything; what follows it begins with the state, field 3.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
-        let first = if self.forks { 16 } else { 14 };
-        let times = fields.split_whitespace().skip(first - 3).take(2);
-        let ticks: Vec<u64> = times.map(str::parse).collect::<Result<_, _>>()?;
-        Ok(real(ticks.iter().sum()) / TICKS_PER_SECOND)
-    }
 }

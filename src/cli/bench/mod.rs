@@ -10,11 +10,13 @@ mod client;
 mod copy;
 mod door;
 mod fanout;
+mod hub;
 mod memory;
 mod postgres;
 mod publish;
 mod report;
 mod server;
+mod side;
 mod sql;
 mod stream;
 
@@ -58,6 +60,8 @@ pub(super) enum Measurement {
     Door,
     /// What each further pgoutput subscriber costs, beside PostgreSQL.
     Fanout,
+    /// Capturing a PostgreSQL and serving eight subscribers, beside that PostgreSQL serving them.
+    Hub,
 }
 
 /// Arguments of `pgspool bench`.
@@ -108,6 +112,7 @@ fn measure(
         Measurement::Memory => memory::run(scratch, exe),
         Measurement::Door => door::run(scratch, exe),
         Measurement::Fanout => fanout::run(scratch, &args.postgres, exe),
+        Measurement::Hub => hub::run(scratch, &args.postgres, exe),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::EngineOptions;
 use crate::lsn::Lsn;
 use crate::slots::{CreateError, ImportSlot, SLOTS_FILE, SlotStore, SlotStoreError};
 use crate::spool::reddb_file::{RedDbFrame, RedDbReader};
-use crate::spool::{AppendError, Draft, Drafts, FIRST_LSN, NewSpool, OpenError, Spool, Unit};
+use crate::spool::{AppendError, Draft, Drafts, End, FIRST_LSN, NewSpool, OpenError, Spool, Unit};
 
 use super::super::data_dir::DataDir;
 use super::super::offline::{Offline, OfflineError, has_spool, spool_options};
@@ -132,7 +132,7 @@ impl Batch {
         self.units.push(Unit {
             term: term(&frame),
             timestamp_ms: frame.timestamp_ms,
-            lsn: Some(lsn),
+            end: End::Chosen(lsn),
             frames: Drafts::One(Draft {
                 bytes: frame.payload,
                 hole: None,

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::datum::{
-    Array, DAY_US, Json, PgType, TypeInfo, inet_compare, info, interval_compare, is_infinite,
-    parse_stored_array,
+    Array, DAY_US, Json, PgType, TypeInfo, char_compare, inet_compare, info, interval_compare,
+    is_infinite, parse_stored_array,
 };
 
 use super::EvaluationError;
@@ -22,6 +22,8 @@ pub(super) enum Order {
     Numeric,
     /// By their bytes.
     Text,
+    /// By the byte that each stands for.
+    Char,
     /// By their bytes, without blanks at the end.
     Padded,
     Bytes,
@@ -71,7 +73,8 @@ impl Order {
             | PgType::TIMESTAMPTZ => Self::Int,
             PgType::XID8 | PgType::PG_LSN => Self::Unsigned,
             PgType::NUMERIC => Self::Numeric,
-            PgType::VARCHAR | PgType::CHAR | PgType::UUID => Self::Text,
+            PgType::VARCHAR | PgType::UUID => Self::Text,
+            PgType::CHAR => Self::Char,
             PgType::BPCHAR => Self::Padded,
             PgType::BYTEA => Self::Bytes,
             PgType::INTERVAL => Self::Interval,
@@ -116,6 +119,7 @@ impl Order {
     fn texts(&self, left: &str, right: &str) -> Result<Ordering, EvaluationError> {
         Ok(match self {
             Self::Text => left.cmp(right),
+            Self::Char => char_compare(left, right),
             Self::Padded => unpadded(left).cmp(unpadded(right)),
             Self::Interval => interval_compare(left, right),
             Self::Inet => inet_compare(left, right),

@@ -210,5 +210,5 @@ fn a_row_in_many_pieces_is_read_once() {
             .all(|field| field.is_some_and(|field| field.len() == 10_000))
     );
     let took = began.elapsed();
-    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(60), "{took:?}");
 }

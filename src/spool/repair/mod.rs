@@ -150,9 +150,10 @@ impl Repair<'_> {
             self.cut_active(&mut manifest, &*file, &scan, fault)?;
         }
         let head = manifest.head.max(self.seen).max(readable);
-        if head > readable {
+        let reach = manifest.reach(readable);
+        if head > reach {
             self.report.lost.push(LostRange {
-                after: readable,
+                after: reach,
                 through: head,
             });
         }

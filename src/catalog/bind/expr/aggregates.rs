@@ -9,7 +9,7 @@ use super::calls::takes_text;
 use super::runtime;
 use super::signatures::{Callee, Resolved};
 use super::{arguments, calls};
-use crate::catalog::functions::Body;
+use crate::catalog::functions::{Body, Function};
 use crate::datum::{ElementOrder, PgType};
 use crate::pgerror::PgError;
 
@@ -135,7 +135,7 @@ impl Binder<'_> {
         over: &str,
     ) -> Result<Typed, PgError> {
         let function = resolved.function;
-        let first = pieces.values.first().cloned();
+        let first = pieces.values.first().map(|value| as_taken(function, value));
         let values = std::mem::take(&mut pieces.values);
         let num_values = values.len();
         let completed = self.completed(resolved, values)?;
@@ -230,11 +230,21 @@ impl Binder<'_> {
     }
 }
 
+/// An argument as the aggregate compares it: a "char" that it takes as text is ordered as text.
+fn as_taken(function: &Function, value: &Typed) -> Typed {
+    let mut taken = value.clone();
+    if value.ty == PgType::CHAR && function.args.first() == Some(&PgType::TEXT) {
+        taken.ty = PgType::TEXT;
+    }
+    taken
+}
+
 /// Text by which SQLite orders values of a type that are in their text form.
 fn printed_key(value: &Typed) -> Result<String, PgError> {
     let ty = value.ty;
     let collation = match ElementOrder::of(ty) {
         Some(ElementOrder::Bytes) => "",
+        Some(ElementOrder::Chars) => " COLLATE pg_char",
         Some(ElementOrder::Numbers) => " COLLATE pg_numeric",
         Some(order @ ElementOrder::Positions) => {
             return Ok(format!("{} COLLATE {}", value.text(), order.collation()));

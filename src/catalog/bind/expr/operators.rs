@@ -70,6 +70,7 @@ pub(super) fn collation(ty: PgType) -> Option<&'static str> {
         PgType::NUMERIC => Some("pg_numeric"),
         PgType::INTERVAL => Some("pg_interval"),
         PgType::INET => Some("pg_inet"),
+        PgType::CHAR => Some("pg_char"),
         PgType::BPCHAR => Some("RTRIM"),
         _ if ORDERED.contains(&ty) || super::types::is_reg(ty) => Some(""),
         PgType::VARCHAR | PgType::XID | PgType::CID => Some(""),
@@ -78,13 +79,12 @@ pub(super) fn collation(ty: PgType) -> Option<&'static str> {
 }
 
 /// Types whose stored forms SQLite orders as PostgreSQL orders the values.
-const ORDERED: [PgType; 19] = [
+const ORDERED: [PgType; 18] = [
     PgType::INT2,
     PgType::INT4,
     PgType::INT8,
     PgType::BOOL,
     PgType::BYTEA,
-    PgType::CHAR,
     PgType::NAME,
     PgType::TEXT,
     PgType::OID,
@@ -133,7 +133,18 @@ fn comparisons(add: &mut impl FnMut(&'static str, Operator)) {
         all(&COMPARISONS, ty, ty, How::Compare(collation));
     }
     let equality = &["=", "<>"];
+    let order = &["<", "<=", ">", ">="];
+    for ty in [PgType::CHAR, PgType::INET] {
+        all(
+            order,
+            ty,
+            ty,
+            How::Compare(collation(ty).unwrap_or_default()),
+        );
+    }
+    // What is equal has equal texts, which views search by.
     for ty in [
+        PgType::CHAR,
         PgType::XID,
         PgType::CID,
         PgType::OIDVECTOR,
@@ -145,14 +156,6 @@ fn comparisons(add: &mut impl FnMut(&'static str, Operator)) {
     all(equality, PgType::XID, PgType::INT4, How::Compare(""));
     for (symbol, code) in [("=", "jsonb_eq"), ("<>", "jsonb_ne")] {
         all(&[symbol], PgType::JSONB, PgType::JSONB, How::Call(code));
-    }
-    for (symbol, code) in [
-        ("<", "network_lt"),
-        ("<=", "network_le"),
-        (">", "network_gt"),
-        (">=", "network_ge"),
-    ] {
-        all(&[symbol], PgType::INET, PgType::INET, How::Call(code));
     }
 }
 

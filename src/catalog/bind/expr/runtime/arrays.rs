@@ -1,14 +1,13 @@
 //! Arrays in their text form: making them, taking them apart, comparing their elements.
 
 use std::cmp::Ordering;
-use std::str::FromStr;
-
-use bigdecimal::BigDecimal;
 
 use super::super::{casts, types};
 use super::{int_arg, read, text_arg, text_of, type_arg, value_arg, write};
 use crate::catalog::functions::{self, Body, Call};
-use crate::datum::{self, Array, Datum, PgType};
+use crate::datum::{
+    self, Array, Datum, PgType, char_compare, inet_compare, interval_compare, numeric_compare,
+};
 use crate::pgerror::PgError;
 
 /// Nearly all types separate elements so; `box`, which we do not have, is the exception.
@@ -260,39 +259,16 @@ fn order(ty: PgType, one: &Datum, other: &Datum) -> Ordering {
                 .unwrap_or_else(|| one.is_nan().cmp(&other.is_nan()))
         }
         (Datum::Text(one), Datum::Text(other)) => match ty {
-            PgType::NUMERIC => numerics(one, other),
-            PgType::INTERVAL => length(one).cmp(&length(other)),
+            PgType::NUMERIC => numeric_compare(one, other),
+            PgType::INTERVAL => interval_compare(one, other),
+            PgType::INET => inet_compare(one, other),
+            PgType::CHAR => char_compare(one, other),
             PgType::BPCHAR => one.trim_end_matches(' ').cmp(other.trim_end_matches(' ')),
             _ => one.as_bytes().cmp(other.as_bytes()),
         },
         (Datum::Bytes(one), Datum::Bytes(other)) => one.cmp(other),
         _ => Ordering::Equal,
     }
-}
-
-fn numerics(one: &str, other: &str) -> Ordering {
-    let rank = |text: &str| match text {
-        "-Infinity" => 0,
-        "Infinity" => 2,
-        "NaN" => 3,
-        _ => 1,
-    };
-    rank(one).cmp(&rank(other)).then_with(|| {
-        match (BigDecimal::from_str(one), BigDecimal::from_str(other)) {
-            (Ok(one), Ok(other)) => one.cmp(&other),
-            _ => one.cmp(other),
-        }
-    })
-}
-
-/// An interval's length, with months of 30 days.
-fn length(text: &str) -> i128 {
-    let mut parts = text
-        .split(' ')
-        .map(|part| part.parse::<i128>().unwrap_or(0));
-    let mut part = || parts.next().unwrap_or(0);
-    let (months, days, microseconds) = (part(), part(), part());
-    (months * 30 + days) * 86_400_000_000 + microseconds
 }
 
 /// `any(symbol, all, element, value, array)`

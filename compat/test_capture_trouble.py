@@ -1,0 +1,204 @@
+"""An upstream that loses what it promised: the capture stops with a plan, and never leaves a gap."""
+
+import shutil
+import unittest
+
+from capturing import DATABASE, SHOP, SLOT, CaptureTest, Stream, Upstream, lsn
+from postgres import free_port
+from publisher import eventually
+
+PUBLICATION = "everything"
+OPTIONS = {"proto_version": "1", "publication_names": PUBLICATION}
+
+
+class Standby(Upstream):
+    """A copy of an upstream that follows it until it is promoted."""
+
+    def __init__(self, of):
+        self.settings = of.settings
+        self.folder, self.as_postgres = of.folder, of.as_postgres
+        self.data = of.folder / "standby"
+        self._run("pg_basebackup", "-h", "127.0.0.1", "-p", of.port, "-U", "pgspool", "-D", self.data,
+                  "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        self.port = free_port()
+        self._start_at_port(self.folder / "standby.log")
+
+    def promote(self):
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
+
+    def end_of_replay(self):
+        return self.sql("SELECT pg_last_wal_replay_lsn()")[0][0]
+
+    def stop(self):
+        if (self.data / "postmaster.pid").exists():
+            self._run("pg_ctl", "-D", self.data, "-m", "immediate", "stop")
+
+
+class Trouble(CaptureTest):
+    UPSTREAM = {"wal_sender_timeout": "5s", "max_wal_senders": "20", "hot_standby": "on"}
+
+    def setUp(self):
+        super().setUp()
+        self.upstream.sql("CREATE TABLE items (id int PRIMARY KEY, note text)",
+                          f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES")
+
+    def begin(self, **options):
+        """A capture with some rows, and a consumer's slot that has not read them."""
+        self.capture(PUBLICATION, **options)
+        self.caught_up()
+        self.here("SELECT pg_create_logical_replication_slot('consumer', 'pgoutput')")
+        self.upstream.sql("INSERT INTO items SELECT n, 'before' FROM generate_series(1, 100) n")
+        return self.caught_up()
+
+    def stops(self, cause):
+        """Waits until the capture has stopped for this cause; returns its row."""
+        try:
+            eventually(lambda: self.state()["state"] == "stopped", "the capture to stop")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.state()}\n{self.server.log_text()[-3000:]}") from error
+        state = self.state()
+        self.assertEqual(state["stop_cause"], cause, state)
+        self.assertTrue(state["plan"], state)
+        self.served()
+        return state
+
+    def served(self, rows=100):
+        """Who reads here gets what is here, whatever happened to the upstream."""
+        stream = Stream(self.conninfo_here(), "consumer", OPTIONS)
+        messages = stream.read(self.here("SELECT pg_current_wal_lsn()")[0][0])
+        stream.close()
+        self.assertEqual(sum(payload[:1] == b"I" for _, _, payload in messages), rows)
+
+    def test_a_slot_that_was_dropped_is_a_gap_that_is_named(self):
+        end = self.begin()
+        self.here(f"PAUSE {SHOP}")
+        eventually(lambda: self.upstream.sql("SELECT active FROM pg_replication_slots") == [(False,)],
+                   "the slot to be free")
+        self.upstream.sql(f"SELECT pg_drop_replication_slot('{SLOT}')",
+                          "INSERT INTO items VALUES (1000, 'lost')")
+        self.here(f"RESUME {SHOP}")
+        state = self.stops("slot_missing")
+        self.assertGreaterEqual(lsn(state["missing_from"]), lsn(end))
+        self.assertGreater(lsn(state["missing_to"]), lsn(state["missing_from"]))
+        # A new slot of that name does not hide the gap.
+        self.upstream.sql(f"SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")
+        self.here(f"RESUME {SHOP}")
+        self.stops("slot_ahead")
+
+    def test_a_slot_that_fell_behind_max_slot_wal_keep_size_is_lost(self):
+        self.begin()
+        self.here(f"PAUSE {SHOP}")
+        self.upstream.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'",
+                          "SELECT pg_reload_conf()")
+        for _ in range(4):
+            self.upstream.sql("INSERT INTO items SELECT n + (SELECT max(id) FROM items), 'much'"
+                              " FROM generate_series(1, 20000) n",
+                              "SELECT pg_switch_wal()", "CHECKPOINT")
+        eventually(lambda: self.upstream.sql("CHECKPOINT", "SELECT wal_status FROM pg_replication_slots")
+                   == [("lost",)], "the slot to be lost")
+        self.here(f"RESUME {SHOP}")
+        self.stops("slot_lost")
+
+    def test_a_slot_that_somebody_moved_is_ahead(self):
+        self.begin()
+        self.here(f"PAUSE {SHOP}")
+        eventually(lambda: self.upstream.sql("SELECT active FROM pg_replication_slots") == [(False,)],
+                   "the slot to be free")
+        self.upstream.sql("INSERT INTO items VALUES (1000, 'lost')",
+                          f"SELECT pg_replication_slot_advance('{SLOT}', pg_current_wal_lsn())")
+        self.here(f"RESUME {SHOP}")
+        self.stops("slot_ahead")
+
+    def test_an_upstream_restored_from_an_older_copy_is_behind(self):
+        self.begin()
+        self.upstream.shut_down()
+        older = self.upstream.folder / "older"
+        shutil.copytree(self.upstream.data, older, copy_function=copy_owned)
+        own(older)
+        self.upstream.start_again()
+        self.upstream.sql("INSERT INTO items SELECT n, 'newer' FROM generate_series(101, 200) n")
+        self.caught_up()
+        self.upstream.shut_down()
+        shutil.rmtree(self.upstream.data)
+        older.rename(self.upstream.data)
+        self.upstream.start_again()
+        eventually(lambda: self.state()["state"] == "stopped", "the capture to stop")
+        self.assertEqual(self.state()["stop_cause"], "upstream_behind", self.state())
+        self.served(200)
+
+    def test_another_cluster_at_the_same_place_is_not_followed(self):
+        self.begin()
+        self.upstream.shut_down()
+        other = Upstream(**self.UPSTREAM)
+        self.addCleanup(other.stop)
+        other.sql("CREATE TABLE items (id int PRIMARY KEY, note text)",
+                  f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES",
+                  f"SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")
+        port = self.upstream.port
+        other.shut_down()
+        other.port = port
+        other.start_again()
+        self.stops("system_identifier_changed")
+
+    def test_a_promoted_standby_without_the_slot_is_a_gap_that_is_named(self):
+        self.upstream.sql("ALTER SYSTEM SET max_wal_senders = 20")
+        standby = Standby(self.upstream)
+        self.addCleanup(standby.stop)
+        self.begin(upstream=two_hosts(self.upstream, standby))
+        self.fail_over(standby)
+        standby.sql("INSERT INTO items VALUES (1000, 'lost')")
+        self.stops("slot_missing")
+
+    def test_a_promoted_standby_with_the_slot_is_followed(self):
+        """The slot was carried over before, as tools for that do."""
+        standby = Standby(self.upstream)
+        self.addCleanup(standby.stop)
+        self.begin(upstream=two_hosts(self.upstream, standby))
+        # What was received lies behind the switch, and the slot stands where it stood.
+        self.upstream.sql("CHECKPOINT")
+        end = self.upstream.end()
+        eventually(lambda: lsn(standby.end_of_replay()) >= lsn(end), "the standby to follow")
+        standby.shut_down()
+        shutil.copytree(self.upstream.data / "pg_replslot" / SLOT, standby.data / "pg_replslot" / SLOT,
+                        copy_function=copy_owned)
+        own(standby.data / "pg_replslot" / SLOT)
+        standby.start_again()
+        self.fail_over(standby)
+        standby.sql("INSERT INTO items SELECT n, 'after' FROM generate_series(101, 150) n")
+        self.upstream, self.old = standby, self.upstream
+        self.caught_up()
+        self.served(150)
+        self.assertEqual(self.state()["timeline"], 2)
+
+    def fail_over(self, standby):
+        end = self.upstream.end()
+        eventually(lambda: lsn(standby.end_of_replay()) >= lsn(end), "the standby to follow")
+        self.upstream.shut_down()
+        standby.promote()
+
+
+def two_hosts(first, second):
+    return (f"host=127.0.0.1,127.0.0.1 port={first.port},{second.port} user=pgspool"
+            f" dbname={DATABASE} target_session_attrs=read-write")
+
+
+def copy_owned(source, target):
+    shutil.copy2(source, target)
+    own_one(target)
+    return target
+
+
+def own_one(path):
+    shutil.chown(path, "postgres", "postgres")
+
+
+def own(folder):
+    """Gives a copied folder to the user that servers run as."""
+    for path in [folder, *folder.rglob("*")]:
+        own_one(path)
+        if path.is_dir():
+            path.chmod(0o700)
+
+
+if __name__ == "__main__":
+    unittest.main()
