@@ -2,6 +2,7 @@
 //!
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
+mod databases;
 mod define;
 mod publications;
 mod roles;
@@ -389,6 +390,8 @@ impl From<CreateSlotError> for PgError {
             CreateSlotError::Start(error) => error.into(),
             CreateSlotError::AheadOfHead(error) => error.into(),
             CreateSlotError::Spool(error) => error.into(),
+            CreateSlotError::NothingReceived(_) => Self::error("55000", error.to_string())
+                .with_hint("Create it when pgspool.captures shows a received_lsn."),
         }
     }
 }

@@ -82,7 +82,9 @@ impl Snapshot {
         let now = Moment::now();
         let known = std::mem::take(&mut ages.known);
         let databases = served.databases.all();
-        let databases = databases.map(|engine| Database::take(engine, now, &known, ages));
+        let databases = databases
+            .iter()
+            .map(|engine| Database::take(engine, now, &known, ages));
         Self {
             now,
             server: served.server.snapshot(),

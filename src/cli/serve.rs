@@ -118,7 +118,10 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
     let disk = Arc::new(RealDisk);
     let (path, lock) = (data.path().to_owned(), data.into_lock());
     let databases = Databases::open_locked(disk, &path, Some(lock), options.engine, Moment::now())?;
-    databases.all().for_each(|engine| log_recovery(engine));
+    databases
+        .all()
+        .iter()
+        .for_each(|engine| log_recovery(engine));
     let databases = Arc::new(databases);
 
     runtime.block_on(async {
@@ -149,7 +152,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         }
         warn_without_superuser(databases.roles());
         announce(&addresses, admin, &databases, &path);
-        systemd::ready(databases.all().count(), &addresses);
+        systemd::ready(databases.all().len(), &addresses);
         serve_until(server, stop).await;
         watch.closing();
         Ok::<(), ServeError>(())
@@ -258,13 +261,18 @@ fn log_recovery(engine: &Engine) {
 }
 
 /// The database that the examples name: the default one, unless only others were made.
-fn example_database(databases: &Databases) -> &str {
-    let first = || databases.all().next().map(|engine| engine.name());
+fn example_database(databases: &Databases) -> String {
+    let first = || {
+        databases
+            .all()
+            .first()
+            .map(|engine| engine.name().to_owned())
+    };
     databases
         .get(DEFAULT_DATABASE)
-        .map(|_| DEFAULT_DATABASE)
+        .map(|_| DEFAULT_DATABASE.to_owned())
         .or_else(first)
-        .unwrap_or(DEFAULT_DATABASE)
+        .unwrap_or_else(|| DEFAULT_DATABASE.to_owned())
 }
 
 /// Where the server listens, and what to try next. Programs read the first lines: one for each
@@ -357,7 +365,7 @@ fn close(databases: &Databases) -> Result<ExitCode, ServeError> {
     let failed = databases.close();
     if failed.is_empty() {
         tracing::info!(
-            databases = databases.all().count(),
+            databases = databases.all().len(),
             "stopped, databases closed"
         );
         return Ok(ExitCode::SUCCESS);

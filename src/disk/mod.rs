@@ -58,6 +58,10 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file's name. Durable only after `sync_dir`; open handles go on reading.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
     /// Makes created, renamed and removed names of `dir` durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Keeps `dir` to the caller while the lock lives; `WouldBlock` when somebody else has it. A

@@ -85,6 +85,8 @@ pub struct Engine {
     /// Held while a slot is made and while retention looks, decides and prunes: a slot never
     /// appears below what is about to go.
     pub(super) retaining: Mutex<()>,
+    /// Its files belong to it no more: nothing is written to them. Held by the periodic work.
+    pub(super) dropped: Mutex<bool>,
     pub(super) producers: Arc<Producers>,
     pub(super) relations: RelationStore,
     pub(super) definitions: Definitions,
@@ -175,6 +177,7 @@ impl Engine {
             resumes,
             rendered: RenderCounters::default(),
             retaining: Mutex::new(()),
+            dropped: Mutex::default(),
             producers,
             relations,
             definitions: Definitions::default(),
@@ -192,6 +195,11 @@ impl Engine {
             _lock: lock,
             ..self
         }
+    }
+
+    /// Whether it was dropped. Its files are gone then.
+    pub fn is_dropped(&self) -> bool {
+        *self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its name.
@@ -317,6 +325,9 @@ impl Engine {
         now: Moment,
     ) -> Result<SlotSnapshot, CreateSlotError> {
         let _retaining = self.hold_retention();
+        if self.capture.is_some() && self.head() == Lsn::ZERO {
+            return Err(CreateSlotError::NothingReceived(self.name.clone()));
+        }
         let start = self.start_position(request.start)?;
         let slot = NewSlot {
             name: request.name,

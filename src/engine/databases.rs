@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use super::{Engine, EngineOptions, MaintainError, OpenError};
+use tokio::sync::watch;
+
+use super::{Engine, EngineOptions, MaintainError, OpenError, making};
 use crate::clock::Moment;
 use crate::disk::{DirLock, Disk};
 use crate::lsn::Lsn;
@@ -17,18 +19,26 @@ use crate::spool::{FIRST_LSN, NewSpool};
 pub const DEFAULT_DATABASE: &str = "pgspool";
 
 /// A new database begins where its LSNs do: clients take a head of `0/0` for "no position".
-const NEW_SPOOL: NewSpool = NewSpool {
+pub(super) const NEW_SPOOL: NewSpool = NewSpool {
     system_id: 0,
     imported_through: Lsn::ZERO,
     start: FIRST_LSN,
 };
 
-/// All databases of one data directory. The set is fixed while it is open.
+/// All databases of one data directory. They come and go while it is open.
 #[derive(Debug)]
 pub struct Databases {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) lock: Option<Arc<DirLock>>,
     path: PathBuf,
     roles: Roles,
-    engines: BTreeMap<String, Arc<Engine>>,
+    /// As it was opened with; what can be reconfigured is asked of a database.
+    pub(super) options: EngineOptions,
+    pub(super) engines: RwLock<BTreeMap<String, Arc<Engine>>>,
+    /// Held while one is made or dropped.
+    pub(super) changing: Mutex<()>,
+    /// Counts how often one came or went.
+    pub(super) changes: watch::Sender<u64>,
 }
 
 impl Databases {
@@ -71,7 +81,8 @@ impl Databases {
         };
         disk.create_dir_all(&path).map_err(io("create"))?;
         let mut names = disk.list(&path).map_err(io("list"))?;
-        // A name with a dot in front is an import that was interrupted: never a database.
+        making::remove_leftovers(&*disk, &path, &names);
+        // A name with a dot in front is something that was interrupted: never a database.
         names.retain(|name| !name.starts_with('.'));
         if !names.iter().any(|name| name == DEFAULT_DATABASE) {
             names.push(DEFAULT_DATABASE.to_owned());
@@ -92,9 +103,14 @@ impl Databases {
             engines.insert(name, Arc::new(engine));
         }
         Ok(Self {
+            disk,
+            lock,
             path: data.to_owned(),
             roles,
-            engines,
+            options,
+            engines: RwLock::new(engines),
+            changing: Mutex::default(),
+            changes: watch::Sender::new(0),
         })
     }
 
@@ -126,7 +142,7 @@ impl Databases {
 
     /// One database.
     pub fn get(&self, name: &str) -> Option<Arc<Engine>> {
-        self.engines.get(name).cloned()
+        self.set().get(name).cloned()
     }
 
     /// Who may come in.
@@ -134,9 +150,18 @@ impl Databases {
         &self.roles
     }
 
-    /// All, by name.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        self.engines.values()
+    /// All there are now, by name.
+    pub fn all(&self) -> Vec<Arc<Engine>> {
+        self.set().values().map(Arc::clone).collect()
+    }
+
+    /// Changes whenever a database comes or goes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn set(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Engine>>> {
+        self.engines.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The data directory.
@@ -147,10 +172,11 @@ impl Databases {
     /// Persists slots and closes every spool cleanly. Blocking. All are tried; the first error of
     /// each database that failed is returned with its name.
     pub fn close(&self) -> Vec<(String, MaintainError)> {
-        let failed = |(name, engine): (&String, &Arc<Engine>)| {
-            engine.close().err().map(|error| (name.clone(), error))
+        let failed = |engine: &Arc<Engine>| {
+            let error = engine.close().err()?;
+            Some((engine.name().to_owned(), error))
         };
-        self.engines.iter().filter_map(failed).collect()
+        self.all().iter().filter_map(failed).collect()
     }
 }
 

@@ -108,6 +108,45 @@ pub enum OpenError {
     Stray(std::path::PathBuf),
 }
 
+/// Why a database was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateDatabaseError {
+    /// Its name cannot be one, it cannot be opened, or there are too many.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is one of that name.
+    #[error("database \"{0}\" already exists")]
+    Exists(String),
+}
+
+/// Why a database was not dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum DropDatabaseError {
+    /// There is none of that name.
+    #[error("database \"{0}\" does not exist")]
+    Unknown(String),
+    /// The one that is always there.
+    #[error("cannot drop the default database \"{0}\"")]
+    Default(String),
+    /// Somebody uses it.
+    #[error("database \"{database}\" is being accessed by other users")]
+    InUse {
+        /// Database.
+        database: String,
+        /// Sessions that use it; 0 where only a slot is in use.
+        num_sessions: usize,
+    },
+    /// The file system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// The error.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
 /// Why what is known of the producers cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ProducerStoreError {
@@ -274,6 +313,9 @@ pub enum CreateSlotError {
     /// The durable point could not be written.
     #[error(transparent)]
     Spool(#[from] AppendError),
+    /// A captured database does not know yet where its upstream is.
+    #[error("database \"{0}\" has not received anything from its upstream yet")]
+    NothingReceived(String),
 }
 
 /// Why a stream cannot start.

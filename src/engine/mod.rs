@@ -12,6 +12,7 @@ mod databases;
 mod define;
 mod error;
 mod floor;
+mod making;
 mod options;
 mod producers;
 mod publish;
@@ -26,8 +27,9 @@ pub use captured::{Capture, CapturedFrames, CapturedTransaction, PersistCaptureE
 pub use database::{Engine, EngineSnapshot, SlotRequest, SlotStart};
 pub use databases::{DEFAULT_DATABASE, Databases};
 pub use error::{
-    AcknowledgeError, AdvanceError, CreateSlotError, MaintainError, OpenError,
-    PersistProducersError, ProducerStoreError, PublishError, SubscribeError,
+    AcknowledgeError, AdvanceError, CreateDatabaseError, CreateSlotError, DropDatabaseError,
+    MaintainError, OpenError, PersistProducersError, ProducerStoreError, PublishError,
+    SubscribeError,
 };
 pub use floor::{DiskFloor, DiskFloorAction, DiskSpace};
 pub use options::{EngineOptions, boundary};

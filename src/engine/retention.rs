@@ -3,6 +3,8 @@
 //! The order is the promise: slot positions are on disk before anything relies on them, an
 //! invalidation is on disk before what the slot needed is removed.
 
+use std::sync::PoisonError;
+
 use super::{DiskFloorAction, Engine, EngineOptions, MaintainError};
 use crate::clock::Moment;
 use crate::lsn::Lsn;
@@ -29,6 +31,10 @@ impl Engine {
     /// The periodic work; see [`Engine::MAINTAIN_EVERY`]. No step that fails keeps the others from
     /// being done; the first error is returned. Blocking.
     pub fn maintain(&self, now: Moment) -> Result<RetentionOutcome, MaintainError> {
+        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *dropped {
+            return Ok(RetentionOutcome::default());
+        }
         // First, since what follows may need the reserve.
         let space = self.floor.tick();
         self.scratch

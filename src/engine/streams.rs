@@ -149,7 +149,12 @@ impl Engine {
         });
         let (start, cursor) = match plan {
             ResumePlan::PartialResync { resume_lsn } => {
-                let start = start_at_most_head(resume_lsn, self.head())?;
+                let start = match (start_at_most_head(resume_lsn, self.head()), &self.capture) {
+                    (Ok(start), _) => start,
+                    // What ends above it is awaited: its client may have read on at the upstream.
+                    (Err(ahead), Some(_)) => ahead.start,
+                    (Err(ahead), None) => return Err(ahead.into()),
+                };
                 match self.spool.cursor(start) {
                     Ok(cursor) => (start, cursor),
                     // A prune ran since the plan was made: plan again with what is there now.
@@ -224,7 +229,8 @@ impl Subscription {
     /// Takes a client's progress, clamped to what [`Subscription::note_sent`] was told: slot,
     /// registry, commit waiters. Memory only; on disk within [`Engine::MAINTAIN_EVERY`].
     pub fn acknowledge(&self, progress: Progress, now: Moment) -> Result<(), UnknownSlot> {
-        let sent = Lsn::new(self.sent.load(Ordering::Acquire));
+        // A stream of a captured database may begin above the head: a slot never stands there.
+        let sent = Lsn::new(self.sent.load(Ordering::Acquire)).min(self.spool.head());
         let flush = progress.flush.min(sent);
         let apply = progress.apply.min(sent);
         let applied = apply.max(progress.write.min(sent));

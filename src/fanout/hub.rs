@@ -103,6 +103,11 @@ impl Hub {
         Self::with_most_bytes(engine, MOST_BYTES)
     }
 
+    /// Whether it is shared by streams of this very database, not of one that had its name before.
+    pub(crate) fn is_of(&self, engine: &Arc<Engine>) -> bool {
+        Arc::ptr_eq(&self.engine, engine)
+    }
+
     /// The same with another bound for what is kept.
     pub(super) fn with_most_bytes(engine: Arc<Engine>, most_bytes: usize) -> Self {
         let state = State {

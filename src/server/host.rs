@@ -110,7 +110,7 @@ impl Host for StatementHost {
     }
 
     fn databases(&self) -> Vec<Arc<Engine>> {
-        self.state.shared.databases.all().map(Arc::clone).collect()
+        self.state.shared.databases.all()
     }
 
     fn relations_seen(&self) -> Arc<RelationSet> {

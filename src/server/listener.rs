@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,9 +41,7 @@ pub(super) async fn run(
         stop,
     } = server;
     let mut maintenance = JoinSet::new();
-    for engine in shared.databases.all() {
-        maintenance.spawn(maintain(Arc::clone(engine)));
-    }
+    maintenance.spawn(maintain_all(Arc::clone(&shared)));
     let mut connections = Connections::default();
     let shutdown = accept_until(shutdown, &listeners, &shared, &mut connections).await;
 
@@ -73,7 +71,7 @@ pub(super) async fn run(
 async fn end_all(listeners: &[Listener], shared: &Arc<Shared>, connections: &mut Connections) {
     let mut turns = 0;
     let mut late = JoinSet::new();
-    let max_sockets = descriptors::max_sockets(shared.databases.all().count());
+    let max_sockets = descriptors::max_sockets(shared.databases.all().len());
     loop {
         let has_room = connections.tasks.len().saturating_add(late.len()) < max_sockets;
         tokio::select! {
@@ -178,7 +176,7 @@ async fn accept_until(
     let mut shutdown = std::pin::pin!(shutdown);
     let mut turns = 0;
     let mut pause = Pause::default();
-    let max_sockets = descriptors::max_sockets(shared.databases.all().count());
+    let max_sockets = descriptors::max_sockets(shared.databases.all().len());
     tracing::debug!(max_sockets, "sockets that the limit of open files allows");
     loop {
         let has_room = connections.tasks.len() < max_sockets;
@@ -302,12 +300,39 @@ fn of_unix(stream: UnixStream) -> (Socket, Peer) {
     (Socket::Unix(stream), peer)
 }
 
+/// Does the periodic work of every database there is, those that come later too.
+async fn maintain_all(shared: Arc<Shared>) {
+    let mut changes = shared.databases.changes();
+    let mut running: Vec<Weak<Engine>> = Vec::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        changes.mark_unchanged();
+        shared.forget_dropped_hubs();
+        running.retain(|engine| engine.strong_count() > 0);
+        for engine in shared.databases.all() {
+            let known = |weak: &Weak<Engine>| weak.as_ptr() == Arc::as_ptr(&engine);
+            if !running.iter().any(known) {
+                running.push(Arc::downgrade(&engine));
+                tasks.spawn(maintain(engine));
+            }
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() {
+                break;
+            },
+            Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                tracing::error!(%error, "the periodic work of a database broke");
+            },
+        }
+    }
+}
+
 /// The periodic work of one database. An error is logged when it is new.
 async fn maintain(engine: Arc<Engine>) {
     let mut ticks = tokio::time::interval(Engine::MAINTAIN_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut known_error = None;
-    loop {
+    while !engine.is_dropped() {
         ticks.tick().await;
         let engine_here = Arc::clone(&engine);
         let done = tokio::task::spawn_blocking(move || engine_here.maintain(Moment::now()));

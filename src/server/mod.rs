@@ -58,7 +58,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -213,7 +213,7 @@ pub struct Server {
 struct Shared {
     databases: Arc<Databases>,
     /// What the streams of each database share.
-    hubs: BTreeMap<String, Arc<Hub>>,
+    hubs: Mutex<BTreeMap<String, Arc<Hub>>>,
     options: ServerOptions,
     /// When the server started, unix milliseconds.
     started_unix_ms: u64,
@@ -242,8 +242,24 @@ impl Shared {
 
     /// What the streams of a database share.
     fn hub(&self, engine: &Arc<Engine>) -> Arc<Hub> {
-        let known = self.hubs.get(engine.name()).map(Arc::clone);
-        known.unwrap_or_else(|| Arc::new(Hub::new(Arc::clone(engine))))
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hub) = hubs.get(engine.name())
+            && hub.is_of(engine)
+        {
+            return Arc::clone(hub);
+        }
+        let hub = Arc::new(Hub::new(Arc::clone(engine)));
+        hubs.insert(engine.name().to_owned(), Arc::clone(&hub));
+        hub
+    }
+
+    /// Forgets what streams of dropped databases shared.
+    fn forget_dropped_hubs(&self) {
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        hubs.retain(|name, hub| {
+            let engine = self.databases.get(name);
+            engine.is_some_and(|engine| hub.is_of(&engine))
+        });
     }
 
     /// Whether the server stops.
@@ -290,12 +306,8 @@ impl Server {
         // Each session may run one; others wait for their rows to be taken.
         let max_queries = options.max_sessions().saturating_add(MAX_RUNNING_OF_ALL);
         let max_waiting = options.limits.max_unauthenticated_connections;
-        let hubs = databases.all().map(|engine| {
-            let hub = Hub::new(Arc::clone(engine));
-            (engine.name().to_owned(), Arc::new(hub))
-        });
         let shared = Shared {
-            hubs: hubs.collect(),
+            hubs: Mutex::default(),
             databases,
             options,
             started_unix_ms: Moment::now().unix_ms,

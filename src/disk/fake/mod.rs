@@ -230,6 +230,12 @@ impl Disk for FakeDisk {
         state.names.remove(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.faults.admit(FakeOp::Remove)?;
+        state.names.remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.faults.admit(FakeOp::SyncDir)?;

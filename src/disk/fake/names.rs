@@ -106,11 +106,49 @@ impl Names {
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.dirs.contains(from) {
+            return self.rename_dir(from, to);
+        }
         let file = self.existing(from)?;
         self.room_for(to)?;
         if from != to {
             self.change(file, Some(from), Some(to));
         }
+        Ok(())
+    }
+
+    /// Directories and their names are durable at once; what is in them is as durable as before.
+    fn rename_dir(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.room_for(to)?;
+        if self.live.contains_key(to) || self.dirs.contains(to) {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        let moved = |path: PathBuf| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_path_buf(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path,
+        };
+        self.dirs = std::mem::take(&mut self.dirs)
+            .into_iter()
+            .map(moved)
+            .collect();
+        for names in [&mut self.live, &mut self.durable] {
+            let all = std::mem::take(names).into_iter();
+            *names = all.map(|(path, file)| (moved(path), file)).collect();
+        }
+        for change in &mut self.unsynced {
+            change.from = change.from.take().map(moved);
+            change.to = change.to.take().map(moved);
+        }
+        Ok(())
+    }
+
+    /// Only of an empty one.
+    pub(super) fn remove_dir(&mut self, dir: &Path) -> io::Result<()> {
+        if !self.list(dir)?.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::DirectoryNotEmpty));
+        }
+        self.dirs.remove(dir);
         Ok(())
     }
 
