@@ -8,9 +8,23 @@
 //! ```
 
 mod assembler;
+mod backoff;
+mod connect;
 mod conninfo;
+mod mirror;
+mod observer;
+mod options;
+mod receiver;
+mod spill;
+mod stream;
+mod supervisor;
 mod upstream;
+mod worker;
 
-pub use assembler::{Assembled, AssembledKind, Described};
+pub use assembler::{
+    AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
+};
 pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
+pub use options::CaptureOptions;
+pub use supervisor::{FirstContact, Supervisor};
 pub use upstream::UpstreamError;

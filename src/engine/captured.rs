@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::floor::Promise;
-use super::transaction::size;
+use super::scratch::size;
 use super::{Engine, PublishError, PublishTicket};
 use crate::captures::{CaptureFileError, CaptureSettings, StatusCell};
 use crate::disk::{Disk, ReplaceError};
@@ -89,10 +89,12 @@ impl Capture {
             .clone()
     }
 
-    /// PAUSE and RESUME, durable before it returns. Blocking.
+    /// PAUSE and RESUME, durable before it returns. Who waits for it is woken also where nothing
+    /// changes: RESUME has a capture that cannot go on look again. Blocking.
     pub fn set_paused(&self, paused: bool) -> Result<(), PersistCaptureError> {
         let mut kept = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.settings.paused == paused {
+            self.paused.send_replace(paused);
             return Ok(());
         }
         if let Some(error) = &kept.failed {

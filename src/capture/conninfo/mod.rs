@@ -98,7 +98,12 @@ const PASSED: &[&str] = &[
 ];
 
 /// Options without which nothing weaker or other comes about.
-const WITHOUT_EFFECT: &[&str] = &["fallback_application_name", "gsslib", "krbsrvname", "sslsni"];
+const WITHOUT_EFFECT: &[&str] = &[
+    "fallback_application_name",
+    "gsslib",
+    "krbsrvname",
+    "sslsni",
+];
 
 /// Options of libpq that would be ignored.
 const UNSUPPORTED: &[&str] = &[
@@ -207,10 +212,18 @@ impl Conninfo {
         if replication {
             pairs.push(("replication", "database"));
         }
-        if !self.options.iter().any(|(key, _)| *key == "connect_timeout") {
+        if !self
+            .options
+            .iter()
+            .any(|(key, _)| *key == "connect_timeout")
+        {
             pairs.push(("connect_timeout", CONNECT_TIMEOUT));
         }
-        pairs.extend(self.options.iter().map(|(key, value)| (*key, value.as_str())));
+        pairs.extend(
+            self.options
+                .iter()
+                .map(|(key, value)| (*key, value.as_str())),
+        );
         let pairs = pairs.into_iter();
         // The client crate's rule: quotes are doubled, and a backslash is itself.
         let quoted = pairs.map(|(key, value)| format!("{key}='{}'", value.replace('\'', "''")));
@@ -277,7 +290,10 @@ impl Draft {
         let os_user = || uzers::get_current_username()?.into_string().ok();
         let user = filled(self.user).or_else(os_user);
         Ok(Conninfo {
-            targets: targets(filled(self.hostaddr).or(filled(self.host)), filled(self.port))?,
+            targets: targets(
+                filled(self.hostaddr).or(filled(self.host)),
+                filled(self.port),
+            )?,
             attrs: self.attrs,
             user: user.unwrap_or_else(|| "postgres".to_owned()),
             dbname,

@@ -15,7 +15,9 @@ pub(super) fn keywords_of(text: &str) -> Result<Pairs, ConninfoError> {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let end = rest.find(|c: char| c == '=' || c.is_whitespace());
-        let (key, behind) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
+        let (key, behind) = rest
+            .split_at_checked(end.unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
         let Some(value) = behind.trim_start().strip_prefix('=') else {
             let text = format!("missing \"=\" after \"{key}\" in connection info string");
             return Err(syntax(text));
@@ -46,7 +48,9 @@ fn value_of(text: &str) -> Result<(String, &str), ConninfoError> {
         }
     }
     match quoted {
-        Some(_) => Err(syntax("unterminated quoted string in connection info string")),
+        Some(_) => Err(syntax(
+            "unterminated quoted string in connection info string",
+        )),
         None => Ok((value, "")),
     }
 }
@@ -99,8 +103,10 @@ fn authority_of(authority: &str) -> Result<(String, String), ConninfoError> {
         let (host, port) = match one.strip_prefix('[') {
             Some(rest) => {
                 let (host, behind) = rest.split_once(']').ok_or_else(|| {
-                    syntax("end of string reached when looking for matching \"]\" in IPv6 host \
-                         address in URI")
+                    syntax(
+                        "end of string reached when looking for matching \"]\" in IPv6 host \
+                         address in URI",
+                    )
                 })?;
                 match behind.strip_prefix(':') {
                     Some(port) => (host, port),
@@ -131,7 +137,9 @@ fn decoded(text: &str) -> Result<String, ConninfoError> {
         }
         let mut digit = || char::from(rest.next()?).to_digit(16);
         let (high, low) = (digit(), digit());
-        let value = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        let value = high
+            .zip(low)
+            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
         match value {
             Some(0) => return Err(syntax("forbidden value %00 in percent-encoded value")),
             Some(value) => bytes.push(value),

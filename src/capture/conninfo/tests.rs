@@ -5,7 +5,11 @@ fn parsed(text: &str) -> Conninfo {
 }
 
 fn hosts(text: &str) -> Vec<String> {
-    parsed(text).targets().iter().map(ToString::to_string).collect()
+    parsed(text)
+        .targets()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -17,14 +21,20 @@ fn both_forms_are_read_as_libpq_reads_them() {
     assert_eq!(hosts("host=a,b port=1,2 dbname=d"), ["a:1", "b:2"]);
     assert_eq!(hosts("host=a,b port=,2 dbname=d"), ["a:5432", "b:2"]);
     assert_eq!(hosts("dbname=d"), ["localhost:5432"]);
-    assert_eq!(hosts("host=a hostaddr=10.0.0.1 dbname=d"), ["10.0.0.1:5432"]);
+    assert_eq!(
+        hosts("host=a hostaddr=10.0.0.1 dbname=d"),
+        ["10.0.0.1:5432"]
+    );
     let uri = parsed("postgresql://re%20pl@a:1,[::1]:2/it's?sslmode=require&connect_timeout=3");
     assert_eq!((uri.user(), uri.dbname()), ("re pl", "it's"));
     assert_eq!(hosts("postgres://u@a:1,[::1]:2/d"), ["a:1", "[::1]:2"]);
     assert_eq!(hosts("postgres://u@/d?host=h&port=7"), ["h:7"]);
     let attrs = parsed("dbname=d target_session_attrs=prefer-standby").attrs();
     assert_eq!(attrs, TargetAttrs::PreferStandby);
-    assert_eq!(parsed("dbname=d application_name=x").application_name(), Some("x"));
+    assert_eq!(
+        parsed("dbname=d application_name=x").application_name(),
+        Some("x")
+    );
 }
 
 #[test]
@@ -52,14 +62,26 @@ fn what_cannot_be_done_is_refused() {
     use ConninfoError as E;
     let table: &[(&str, E)] = &[
         ("host=h", E::NoDatabase),
-        ("dbname=d nonsense=1", E::UnknownOption("nonsense".to_owned())),
+        (
+            "dbname=d nonsense=1",
+            E::UnknownOption("nonsense".to_owned()),
+        ),
         ("dbname=d sslcert=x", E::Unsupported("sslcert".to_owned())),
-        ("dbname=d replication=true", E::Unsupported("replication".to_owned())),
+        (
+            "dbname=d replication=true",
+            E::Unsupported("replication".to_owned()),
+        ),
         ("dbname=d host=/tmp", E::UnixSocket),
-        ("dbname=d host=a,b,c port=1,2", E::Ports { ports: 2, hosts: 3 }),
+        (
+            "dbname=d host=a,b,c port=1,2",
+            E::Ports { ports: 2, hosts: 3 },
+        ),
         ("dbname=d port=0", E::Value("port")),
         ("dbname=d sslmode=requirre", E::Value("sslmode")),
-        ("dbname=d target_session_attrs=x", E::Value("target_session_attrs")),
+        (
+            "dbname=d target_session_attrs=x",
+            E::Value("target_session_attrs"),
+        ),
     ];
     for (text, wanted) in table {
         assert_eq!(Conninfo::parse(text).as_ref(), Err(wanted), "{text}");

@@ -64,7 +64,10 @@ fn plain(text: &str) -> (String, Option<String>) {
     let levels = ["FATAL: ", "ERROR: ", "PANIC: "];
     let start = levels.iter().filter_map(|level| said.find(level)).min();
     let mut message = said.get(start.unwrap_or(0)..).unwrap_or(said).to_owned();
-    let more = behind.lines().skip(1).filter(|line| !line.starts_with("ROUTINE:"));
+    let more = behind
+        .lines()
+        .skip(1)
+        .filter(|line| !line.starts_with("ROUTINE:"));
     for line in more {
         message.push_str("; ");
         message.push_str(line);

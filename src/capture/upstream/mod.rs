@@ -56,6 +56,22 @@ pub(super) struct Connection {
     never: CancellationToken,
 }
 
+/// The way to a server that was connected to.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    conninfo: Conninfo,
+    target: Target,
+    secret: Secret,
+}
+
+impl Door {
+    /// A connection for questions.
+    pub(super) async fn open(&self) -> Result<Connection, UpstreamError> {
+        let (purpose, any) = (Purpose::Questions, TargetAttrs::Any);
+        Connection::connect_to(&self.conninfo, &self.target, &self.secret, purpose, any).await
+    }
+}
+
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
@@ -112,12 +128,14 @@ impl Connection {
         Err(all_of(&errors))
     }
 
-    /// A second connection to the server that this one is connected to.
-    pub(super) async fn beside(&self, settings: &CaptureSettings) -> Result<Self, UpstreamError> {
+    /// The way to further connections to the same server.
+    pub(super) fn door(&self, settings: &CaptureSettings) -> Result<Door, UpstreamError> {
         let conninfo = Conninfo::parse(&settings.upstream);
-        let conninfo = conninfo.map_err(|error| UpstreamError::new(error.to_string()))?;
-        let (purpose, any) = (Purpose::Questions, TargetAttrs::Any);
-        Self::connect_to(&conninfo, &self.target, &self.secret, purpose, any).await
+        Ok(Door {
+            conninfo: conninfo.map_err(|error| UpstreamError::new(error.to_string()))?,
+            target: self.target.clone(),
+            secret: self.secret.clone(),
+        })
     }
 
     async fn connect_to(
@@ -175,7 +193,9 @@ impl Connection {
         if self.version < OLDEST {
             let version = self.version / 10_000;
             let words = "an upstream has to be PostgreSQL 14 or later";
-            return Err(UpstreamError::new(format!("{words}, and this is {version}")));
+            return Err(UpstreamError::new(format!(
+                "{words}, and this is {version}"
+            )));
         }
         if wanted == TargetAttrs::Any {
             return Ok(());
@@ -231,7 +251,12 @@ impl Connection {
         self.inner = Some(inner);
         let answer = answer.map_err(|error| self.error(&error))?;
         let (rows, columns) = (0..answer.ntuples(), 0..answer.nfields());
-        let row = |row| columns.clone().map(|at| answer.get_value(row, at)).collect();
+        let row = |row| {
+            columns
+                .clone()
+                .map(|at| answer.get_value(row, at))
+                .collect()
+        };
         Ok(rows.map(row).collect())
     }
 
@@ -241,6 +266,7 @@ impl Connection {
         slot: &str,
         from: Lsn,
         publications: &[String],
+        streaming: bool,
     ) -> Result<(), UpstreamError> {
         let mut inner = self.inner.take().ok_or_else(is_gone)?;
         let slot = slot.to_owned();
@@ -250,7 +276,7 @@ impl Connection {
                 ("proto_version", "2"),
                 ("publication_names", names.as_str()),
                 ("messages", "on"),
-                ("streaming", "on"),
+                ("streaming", if streaming { "on" } else { "off" }),
             ];
             let started = inner.start_replication(&slot, from.get(), &options);
             (inner, started)
@@ -286,10 +312,11 @@ impl Connection {
         &mut self,
         received: Lsn,
         durable: Lsn,
+        reply: bool,
     ) -> Result<(), UpstreamError> {
         let inner = self.inner.as_mut().ok_or_else(is_gone)?;
         let (received, durable) = (received.get(), durable.get());
-        let sent = inner.send_standby_status_update(received, durable, durable, false);
+        let sent = inner.send_standby_status_update(received, durable, durable, reply);
         let sent = sent.await;
         sent.map_err(|error| UpstreamError::of(&error, self.secret.reveal()))
     }

@@ -24,11 +24,19 @@ impl Connection {
         let row = rows.first();
         let field = |at: usize| row.and_then(|row| row.get(at)?.clone());
         let bad = || UpstreamError::new("IDENTIFY_SYSTEM gave an answer that cannot be read");
-        let system_id = field(0).and_then(|text| text.parse().ok()).ok_or_else(bad)?;
-        let timeline = field(1).and_then(|text| text.parse().ok()).ok_or_else(bad)?;
-        let end = field(2).and_then(|text| text.parse().ok()).ok_or_else(bad)?;
+        let system_id = field(0)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(bad)?;
+        let timeline = field(1)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(bad)?;
+        let end = field(2)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(bad)?;
         let database = field(3).unwrap_or_default();
-        let recovery = self.query("SELECT pg_catalog.pg_is_in_recovery()".to_owned()).await?;
+        let recovery = self
+            .query("SELECT pg_catalog.pg_is_in_recovery()".to_owned())
+            .await?;
         let recovery = recovery.first().and_then(|row| row.first()?.as_deref());
         let history = match timeline {
             0 | 1 => Vec::new(),
@@ -91,7 +99,9 @@ impl Connection {
                    THEN pg_catalog.pg_last_wal_replay_lsn() \
                    ELSE pg_catalog.pg_current_wal_flush_lsn() END";
         let rows = self.query(sql.to_owned()).await?;
-        let end = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        let end = rows
+            .first()
+            .and_then(|row| row.first()?.as_deref()?.parse().ok());
         let end: Lsn = end.unwrap_or(Lsn::ZERO);
         let Some(row) = self.slot_row(slot).await? else {
             let none = UpstreamSlot {
@@ -100,7 +110,9 @@ impl Connection {
             };
             return Ok((none, end));
         };
-        let held = row.restart_lsn.map(|from| end.get().saturating_sub(from.get()));
+        let held = row
+            .restart_lsn
+            .map(|from| end.get().saturating_sub(from.get()));
         let slot = UpstreamSlot {
             restart_lsn: row.restart_lsn,
             confirmed_flush_lsn: row.confirmed_flush_lsn,
@@ -125,7 +137,9 @@ fn there(row: SlotRow, database: &str) -> SlotThere {
         _ => None,
     };
     let is_lost = row.wal_status.as_deref() == Some("lost");
-    let cause = row.cause.or_else(|| is_lost.then(|| "wal_removed".to_owned()));
+    let cause = row
+        .cause
+        .or_else(|| is_lost.then(|| "wal_removed".to_owned()));
     SlotThere {
         confirmed_flush_lsn: row.confirmed_flush_lsn.unwrap_or(Lsn::ZERO),
         lost: cause,

@@ -153,16 +153,28 @@ fn a_capture_that_received_goes_on_only_without_a_gap() {
         ("another cluster", other_system, system),
         ("no slot", no_slot(), missing(1000)),
         ("a lost slot", with(Some("wal_removed"), None), lost),
-        ("a slot of another kind", with(None, Some("a physical slot")), other),
+        (
+            "a slot of another kind",
+            with(None, Some("a physical slot")),
+            other,
+        ),
         ("restored from an older copy", end(999), behind),
         ("nothing new", end(1000), go(1000)),
         ("a standby that replays", standby, StartPlan::Wait),
         ("promoted above what was received", promoted(1500), go(1000)),
         ("promoted exactly there", promoted(1000), go(1000)),
         ("promoted below", promoted(999), diverged(3, Some(999))),
-        ("promoted, and the slot is ahead", promoted_ahead, ahead(1001)),
+        (
+            "promoted, and the slot is ahead",
+            promoted_ahead,
+            ahead(1001),
+        ),
         ("an older timeline", back, diverged(1, None)),
-        ("a timeline that never was on ours", never_ours, diverged(3, None)),
+        (
+            "a timeline that never was on ours",
+            never_ours,
+            diverged(3, None),
+        ),
     ];
     for (name, there, wanted) in table {
         assert_eq!(plan_start(&here(), &there, true), wanted, "{name}");

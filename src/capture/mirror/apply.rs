@@ -1,0 +1,209 @@
+//! What was seen becomes the definitions of a database.
+
+use super::{Seen, SeenPublication, SeenTable};
+use crate::relations::{
+    PUBLIC_OID, Publication, PublishedSchema, PublishedTable, Relation, RelationKey, RelationSet,
+    ReplicaIdentity, Schema,
+};
+use crate::rows::described_table;
+
+impl Seen {
+    /// Makes `set` what was seen of what the publications `captured` publish. Tells the OIDs of
+    /// tables whose description is now another, or that are gone: what a stream knew of them no
+    /// longer holds.
+    pub(in crate::capture) fn apply(&self, set: &mut RelationSet, captured: &[String]) -> Vec<u32> {
+        let mut changed = Vec::new();
+        self.apply_schemas(set);
+        let is_seen = |oid: u32| self.tables.iter().any(|table| table.oid == oid);
+        set.relations.retain(|known| {
+            let stays = is_seen(known.oid) || known.since > self.before;
+            if !stays {
+                changed.push(known.oid);
+            }
+            stays
+        });
+        for table in &self.tables {
+            let known = set.relation_by_oid(table.oid).cloned();
+            let Some(relation) = self.table(table, known.as_ref()) else {
+                continue;
+            };
+            match set
+                .relations
+                .binary_search_by_key(&table.oid, |known| known.oid)
+            {
+                Ok(at) => {
+                    if let Some(place) = set.relations.get_mut(at) {
+                        if place.upstream != relation.upstream {
+                            changed.push(table.oid);
+                        }
+                        *place = relation;
+                    }
+                }
+                Err(at) => {
+                    changed.push(table.oid);
+                    set.relations.insert(at, relation);
+                }
+            }
+        }
+        let covered = self.covered(captured);
+        let publications = covered.iter().map(|of| self.publication(of, set));
+        set.publications = publications.collect();
+        drop_schemas(set);
+        changed
+    }
+
+    /// Schemas of tables and publications; one that was renamed is renamed in its tables, too.
+    fn apply_schemas(&self, set: &mut RelationSet) {
+        let of_tables = self.tables.iter().map(|table| &table.schema);
+        let publications = self.publications.iter();
+        let of_publications =
+            publications.flat_map(|of| of.schemas.iter().map(|(_, schema)| schema));
+        for seen in of_tables.chain(of_publications) {
+            if set.schemas.iter().any(|known| known.name == seen.name) {
+                continue;
+            }
+            match set
+                .schemas
+                .binary_search_by_key(&seen.oid, |known| known.oid)
+            {
+                Ok(at) => {
+                    let Some(known) = set.schemas.get_mut(at) else {
+                        continue;
+                    };
+                    let old = std::mem::replace(&mut known.name, seen.name.clone());
+                    for relation in &mut set.relations {
+                        if relation.schema == old {
+                            relation.schema.clone_from(&seen.name);
+                        }
+                    }
+                }
+                Err(at) => set.schemas.insert(
+                    at,
+                    Schema {
+                        oid: seen.oid,
+                        name: seen.name.clone(),
+                    },
+                ),
+            }
+        }
+    }
+
+    /// The table as it is from now on.
+    fn table(&self, seen: &SeenTable, known: Option<&Relation>) -> Option<Relation> {
+        let description = self.describe(seen)?;
+        let relation = match known {
+            // The stream said something newer.
+            Some(known) if known.since > self.before => known.clone(),
+            known => {
+                let described = described_table(known, &description.relation, &description.types);
+                described.ok()?
+            }
+        };
+        Some(self.completed(relation, seen))
+    }
+
+    /// With what no message says.
+    fn completed(&self, mut relation: Relation, seen: &SeenTable) -> Relation {
+        relation.row_type_oid = seen.row_type;
+        relation.array_type_oid = seen.array_type;
+        for column in relation.columns.iter_mut().filter(|column| !column.dropped) {
+            let there = seen.columns.iter().find(|there| there.name == column.name);
+            column.not_null = there.is_some_and(|there| there.not_null);
+        }
+        if let Some(upstream) = relation.upstream.as_deref_mut() {
+            for known in &mut upstream.types {
+                let there = self.types.iter().find(|there| there.oid == known.oid);
+                if let Some(there) = there {
+                    known.format_name.clone_from(&there.format_name);
+                }
+            }
+        }
+        // A key over a column that is not captured is none here.
+        let number = |there: &i16| {
+            let there = seen.columns.iter().find(|column| column.number == *there)?;
+            Some(relation.column(&there.name)?.attnum)
+        };
+        let keys = seen.keys.iter().filter_map(|key| {
+            Some(RelationKey {
+                index_oid: key.index_oid,
+                constraint_oid: key.constraint_oid,
+                name: key.name.clone(),
+                columns: key.columns.iter().map(number).collect::<Option<_>>()?,
+                primary: key.primary,
+            })
+        });
+        let keys: Vec<_> = keys.collect();
+        relation.keys = keys;
+        let index = seen.keys.iter().find(|key| key.identity);
+        relation.replica_identity = match (seen.identity, index) {
+            (b'f', _) => ReplicaIdentity::Full,
+            (b'n', _) => ReplicaIdentity::Nothing,
+            (b'i', Some(index)) => ReplicaIdentity::Index(index.index_oid),
+            // An index that is gone identifies nothing.
+            (b'i', None) => ReplicaIdentity::Nothing,
+            _ => ReplicaIdentity::Default,
+        };
+        relation
+    }
+
+    fn publication(&self, seen: &SeenPublication, set: &RelationSet) -> Publication {
+        let mut schemas = Vec::new();
+        for (oid, schema) in &seen.schemas {
+            if let Some(schema) = set.schema(&schema.name) {
+                schemas.push(PublishedSchema {
+                    oid: *oid,
+                    schema: schema.oid,
+                });
+            }
+        }
+        let is_whole = |schema: u32| seen.schemas.iter().any(|(_, whole)| whole.oid == schema);
+        let members = seen.tables.iter();
+        let members = members.filter(|member| !seen.all_tables && !is_whole(member.schema));
+        let tables = members.filter_map(|member| {
+            let relation = set.relation_by_oid(member.table)?;
+            let listed = |names: &std::collections::BTreeSet<String>| {
+                let columns = relation.live_columns();
+                let listed = columns.filter(|column| names.contains(&column.name));
+                let mut numbers: Vec<_> = listed.map(|column| column.attnum).collect();
+                numbers.sort_unstable();
+                numbers
+            };
+            Some(PublishedTable {
+                oid: member.oid,
+                relation: member.table,
+                columns: member.columns.as_ref().map(listed),
+                filter: member.filter.clone(),
+                // Whether they are of the replica identity was checked upstream.
+                filter_columns: Vec::new(),
+            })
+        });
+        Publication {
+            oid: seen.oid,
+            name: seen.name.clone(),
+            all_tables: seen.all_tables,
+            insert: seen.insert,
+            update: seen.update,
+            delete: seen.delete,
+            truncate: seen.truncate,
+            via_root: seen.via_root,
+            tables: tables.collect(),
+            schemas,
+        }
+    }
+}
+
+/// Schemas in which nothing is any more.
+fn drop_schemas(set: &mut RelationSet) {
+    let RelationSet {
+        schemas,
+        relations,
+        publications,
+    } = set;
+    schemas.retain(|schema| {
+        let holds = relations
+            .iter()
+            .any(|relation| relation.schema == schema.name);
+        let mut members = publications.iter().flat_map(|of| &of.schemas);
+        schema.oid == PUBLIC_OID || holds || members.any(|member| member.schema == schema.oid)
+    });
+}

@@ -1,0 +1,132 @@
+//! The upstream's tables and publications, as they become ours.
+//!
+//! [`Seen`] is what the upstream's catalogs say at one moment (`look`). [`Seen::apply`] makes it the
+//! definitions here: tables that are captured, and the publications that can be served from what is
+//! captured (`covered`).
+//!
+//! Rows that are received are read under the definitions of their position, so a definition must
+//! not get ahead of the stream. The columns of a table that is known are changed only where the
+//! stream has passed the moment of looking (the caller waits for that), and was not told something
+//! newer meanwhile ([`Seen::before`]).
+
+mod apply;
+mod covered;
+mod describe;
+mod look;
+
+use std::collections::BTreeSet;
+
+use crate::lsn::Lsn;
+
+/// What an upstream's catalogs say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Seen {
+    /// The upstream's end before it was looked at: what is defined behind this is newer.
+    pub(super) before: Lsn,
+    /// Its end afterwards: what ends behind this is made under what was seen, or something newer.
+    pub(super) after: Lsn,
+    /// Captured tables, by OID.
+    tables: Vec<SeenTable>,
+    /// Types of their columns that are none of ours, by OID.
+    types: Vec<SeenType>,
+    /// Publications, by OID.
+    publications: Vec<SeenPublication>,
+}
+
+impl Seen {
+    /// Whether nothing was defined in between.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.tables == other.tables
+            && self.types == other.types
+            && self.publications == other.publications
+    }
+}
+
+/// A schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SeenSchema {
+    oid: u32,
+    name: String,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SeenTable {
+    oid: u32,
+    schema: SeenSchema,
+    name: String,
+    /// `relreplident`
+    identity: u8,
+    row_type: u32,
+    array_type: u32,
+    /// Those that are sent, in order.
+    columns: Vec<SeenColumn>,
+    keys: Vec<SeenKey>,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SeenColumn {
+    /// Its number there, which is not its number here.
+    number: i16,
+    name: String,
+    type_oid: u32,
+    typmod: i32,
+    not_null: bool,
+}
+
+/// A unique index over plain columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SeenKey {
+    index_oid: u32,
+    constraint_oid: u32,
+    name: String,
+    primary: bool,
+    /// It is the replica identity.
+    identity: bool,
+    /// Checked at once.
+    immediate: bool,
+    /// Numbers of the columns there.
+    columns: Vec<i16>,
+}
+
+/// A type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SeenType {
+    oid: u32,
+    /// Schema and name of the type below it, where it is a domain.
+    schema: String,
+    name: String,
+    format_name: String,
+}
+
+/// A publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)]
+struct SeenPublication {
+    oid: u32,
+    name: String,
+    all_tables: bool,
+    insert: bool,
+    update: bool,
+    delete: bool,
+    truncate: bool,
+    via_root: bool,
+    /// Whole schemas, with the OIDs of their memberships.
+    schemas: Vec<(u32, SeenSchema)>,
+    /// All of its tables, also those of schemas.
+    tables: Vec<SeenMember>,
+}
+
+/// A table of a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SeenMember {
+    /// OID of the membership.
+    oid: u32,
+    table: u32,
+    /// OID of its schema.
+    schema: u32,
+    /// Names of its columns where there is a list.
+    columns: Option<BTreeSet<String>>,
+    filter: Option<String>,
+}

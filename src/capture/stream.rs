@@ -1,0 +1,413 @@
+//! A running stream: what comes goes to the worker, what is durable goes back.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::mirror::Seen;
+use super::receiver::{Receiver, told_to_stop};
+use super::upstream::{Connection, Incoming, UpstreamError};
+use super::worker::{Failure, Item, Progress, Worker};
+use crate::captures::{CaptureState, StopReason};
+use crate::clock::Moment;
+use crate::engine::Engine;
+use crate::lsn::Lsn;
+use crate::replicas::CommitOutcome;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The server stops.
+    Stopping,
+    /// The operator said PAUSE.
+    Paused,
+    /// It cannot go on without the operator.
+    Stopped(StopReason),
+    /// There is no room on the disk.
+    DiskFull(UpstreamError),
+    /// The next one is to ask for whole transactions only.
+    WithoutStreaming(UpstreamError),
+    /// The connection failed.
+    Lost(UpstreamError),
+}
+
+/// Most messages of a batch.
+const BATCH: usize = 512;
+
+/// Most bytes of a batch, but for its last message.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// How often the upstream is told of what became durable while there is more to read.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(50);
+
+/// How often the worker looks at the time.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How far behind the upstream's end a capture may be and still count as streaming.
+const NEAR: u64 = 16 << 20;
+
+/// How long the rest of a stream may take to become durable when it ends in peace.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a quorum that cannot be met is left alone.
+const UNMET_WAIT: Duration = Duration::from_secs(1);
+
+/// A running stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) host: String,
+    pub(super) connection: Connection,
+    pub(super) worker: JoinHandle<Result<(), Failure>>,
+    pub(super) items: mpsc::Sender<Item>,
+    /// Bytes that may wait for the worker.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) seen: mpsc::Receiver<Box<Seen>>,
+    pub(super) look_now: Arc<Notify>,
+    /// The upstream gives up a connection on which nothing came for so long.
+    pub(super) sender_timeout: Option<Duration>,
+}
+
+/// What was told the upstream, and when what is due.
+#[derive(Debug)]
+struct Told {
+    acknowledged: Lsn,
+    /// When a status update was sent.
+    sent: Instant,
+    /// When something came.
+    heard: Instant,
+    /// An answer was asked for since.
+    asked: bool,
+    /// When the worker was told of the time.
+    ticked: Instant,
+    /// Answer at once.
+    reply: bool,
+}
+
+/// Starts the worker.
+pub(super) fn spawn(
+    database: &str,
+    worker: Worker,
+    items: mpsc::Receiver<Item>,
+) -> Result<JoinHandle<Result<(), Failure>>, UpstreamError> {
+    let thread = std::thread::Builder::new().name(format!("capture {database}"));
+    let thread = thread.spawn(move || worker.run(items));
+    thread.map_err(|error| UpstreamError::new(format!("cannot start a thread: {error}")))
+}
+
+impl Ended {
+    /// Something is broken for good.
+    pub(super) const fn broken(message: String) -> Self {
+        Self::Stopped(StopReason::Broken(message))
+    }
+}
+
+impl Stream {
+    /// Bytes in a unit of room.
+    const ROOM_UNIT: usize = 1 << 10;
+
+    /// Runs until it ends.
+    pub(super) async fn run(mut self, receiver: &mut Receiver) -> Ended {
+        let (released, released_receiver) = watch::channel(Lsn::ZERO);
+        let quorum = release(
+            Arc::clone(&receiver.engine),
+            self.progress.clone(),
+            released,
+        );
+        let quorum = tokio::spawn(quorum);
+        let ended = self.follow(receiver, released_receiver.clone()).await;
+        let ended = self.finish(ended, &released_receiver, receiver).await;
+        quorum.abort();
+        ended
+    }
+
+    async fn follow(
+        &mut self,
+        receiver: &mut Receiver,
+        mut released: watch::Receiver<Lsn>,
+    ) -> Ended {
+        let mut stop = receiver.stop.clone();
+        let mut paused = receiver.capture.paused();
+        let mut described = 0;
+        let now = Instant::now();
+        let mut told = Told {
+            acknowledged: Lsn::ZERO,
+            sent: now,
+            heard: now,
+            asked: false,
+            ticked: now,
+            reply: true,
+        };
+        loop {
+            if *paused.borrow_and_update() {
+                return Ended::Paused;
+            }
+            if let Err(ended) = self.tell(receiver, &released, &mut told).await {
+                return ended;
+            }
+            let due = self.due(receiver, &told);
+            tokio::select! {
+                biased;
+                () = told_to_stop(&mut stop) => return Ended::Stopping,
+                changed = paused.changed() => if changed.is_err() {
+                    return Ended::Stopping;
+                },
+                () = self.items.closed() => return Ended::Stopping,
+                received = self.connection.receive() => {
+                    if let Err(ended) = self.batch(received, receiver, &mut told).await {
+                        return ended;
+                    }
+                }
+                seen = self.seen.recv() => if let Some(seen) = seen
+                    && self.items.send(Item::Seen(seen)).await.is_err()
+                {
+                    return Ended::Stopping;
+                },
+                _ = released.changed() => {}
+                () = sleep_until(due) => {}
+            }
+            let num_described = self.progress.borrow().num_described;
+            if num_described != described {
+                described = num_described;
+                self.look_now.notify_one();
+            }
+        }
+    }
+
+    /// Hands over what came and what more is there already.
+    async fn batch(
+        &mut self,
+        first: Result<Incoming, UpstreamError>,
+        receiver: &Receiver,
+        told: &mut Told,
+    ) -> Result<(), Ended> {
+        let mut next = Some(first);
+        let mut batch = Vec::new();
+        let (mut bytes, mut upstream) = (0, Lsn::ZERO);
+        let mut is_near = false;
+        let mut lost = None;
+        while let Some(incoming) = next.take() {
+            match incoming {
+                Ok(incoming) => {
+                    match &incoming {
+                        Incoming::XLogData { end, message, .. } => {
+                            upstream = upstream.max(*end);
+                            bytes += message.len();
+                        }
+                        Incoming::Keepalive { end, reply } => {
+                            upstream = upstream.max(*end);
+                            is_near = true;
+                            told.reply |= *reply;
+                        }
+                    }
+                    batch.push(incoming);
+                    if batch.len() < BATCH && bytes < BATCH_BYTES {
+                        next = self.connection.receive_now();
+                    }
+                }
+                Err(error) => lost = Some(error),
+            }
+        }
+        told.heard = Instant::now();
+        told.asked = false;
+        self.note(receiver, upstream, bytes, is_near);
+        if !batch.is_empty() {
+            let room = self.room_for(bytes, receiver, told).await?;
+            let sent = self.items.send(Item::Batch(batch, room)).await;
+            sent.map_err(|_| Ended::Stopping)?;
+        }
+        lost.map_or(Ok(()), |error| Err(Ended::Lost(error)))
+    }
+
+    fn note(&self, receiver: &Receiver, upstream: Lsn, bytes: usize, is_near: bool) {
+        let now_ms = Moment::now().unix_ms;
+        let bytes = u64::try_from(bytes).unwrap_or(0);
+        receiver.status().update(|status| {
+            status.upstream_lsn = status.upstream_lsn.max(upstream);
+            status.last_message_ms = now_ms;
+            status.num_bytes += bytes;
+            let behind = status.upstream_lsn.distance_from(status.received_lsn);
+            if is_near || behind <= NEAR {
+                status.state = CaptureState::Streaming;
+            } else if status.state != CaptureState::Streaming || behind > NEAR * 4 {
+                status.state = CaptureState::CatchingUp;
+            }
+        });
+    }
+
+    /// Waits for room, and keeps the upstream told meanwhile.
+    async fn room_for(
+        &mut self,
+        bytes: usize,
+        receiver: &Receiver,
+        told: &mut Told,
+    ) -> Result<OwnedSemaphorePermit, Ended> {
+        let units = (bytes / Self::ROOM_UNIT).clamp(1, super::connect::ROOM);
+        let units = u32::try_from(units).unwrap_or(1);
+        loop {
+            let room = Arc::clone(&self.room).acquire_many_owned(units);
+            let due = told.sent + self.status_every(receiver);
+            tokio::select! {
+                room = room => return room.map_err(|_| Ended::Stopping),
+                () = self.items.closed() => return Err(Ended::Stopping),
+                () = sleep_until(due) => {
+                    told.reply = true;
+                    self.acknowledge(told.acknowledged, receiver, told, false).await?;
+                }
+            }
+        }
+    }
+
+    /// Tells the upstream what is due.
+    async fn tell(
+        &mut self,
+        receiver: &Receiver,
+        released: &watch::Receiver<Lsn>,
+        told: &mut Told,
+    ) -> Result<(), Ended> {
+        let now = Instant::now();
+        let released = *released.borrow();
+        let silent = now.saturating_duration_since(told.heard);
+        let mut ask = false;
+        if let Some(timeout) = receiver.options.receiver_timeout {
+            if silent >= timeout {
+                let words = "terminating the connection to the upstream due to timeout";
+                return Err(Ended::Lost(UpstreamError::new(words)));
+            }
+            ask = silent >= timeout / 2 && !told.asked;
+        }
+        let since = now.saturating_duration_since(told.sent);
+        let is_more = released > told.acknowledged && since >= ACKNOWLEDGE_EVERY;
+        if told.reply || is_more || ask || since >= self.status_every(receiver) {
+            self.acknowledge(released, receiver, told, ask).await?;
+        }
+        if now.saturating_duration_since(told.ticked) >= TICK {
+            told.ticked = now;
+            // When it is busy it knows the time.
+            drop(self.items.try_send(Item::Tick));
+        }
+        Ok(())
+    }
+
+    async fn acknowledge(
+        &mut self,
+        released: Lsn,
+        receiver: &Receiver,
+        told: &mut Told,
+        ask: bool,
+    ) -> Result<(), Ended> {
+        let received = self.progress.borrow().received;
+        let durable = released.max(told.acknowledged);
+        self.connection
+            .acknowledge(received.max(durable), durable, ask)
+            .await?;
+        told.acknowledged = durable;
+        told.sent = Instant::now();
+        told.reply = false;
+        told.asked |= ask;
+        receiver
+            .status()
+            .update(|status| status.acknowledged_lsn = durable);
+        Ok(())
+    }
+
+    /// When something is to be told, if nothing happens before.
+    fn due(&self, receiver: &Receiver, told: &Told) -> Instant {
+        let mut due = told.sent + self.status_every(receiver);
+        if let Some(timeout) = receiver.options.receiver_timeout {
+            let silence = if told.asked { timeout } else { timeout / 2 };
+            due = due.min(told.heard + silence);
+        }
+        let Progress {
+            received, durable, ..
+        } = *self.progress.borrow();
+        if received > durable {
+            due = due.min(told.ticked + TICK);
+        }
+        if durable > told.acknowledged {
+            due = due.min(told.sent + ACKNOWLEDGE_EVERY);
+        }
+        due.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    fn status_every(&self, receiver: &Receiver) -> Duration {
+        let every = receiver.options.status_interval;
+        let half = self.sender_timeout.map(|timeout| timeout / 2);
+        half.map_or(every, |half| half.min(every))
+            .max(Duration::from_millis(10))
+    }
+
+    /// Lets the worker finish, and tells the upstream the last of it where that still listens.
+    async fn finish(
+        mut self,
+        ended: Ended,
+        released: &watch::Receiver<Lsn>,
+        receiver: &Receiver,
+    ) -> Ended {
+        let (closed, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut self.items, closed));
+        let worker = self.worker;
+        let finished = tokio::task::spawn_blocking(move || worker.join());
+        let finished = tokio::time::timeout(FINISH_WITHIN, finished).await;
+        let failure = match finished {
+            Ok(Ok(Ok(Ok(())))) => None,
+            Ok(Ok(Ok(Err(failure)))) => Some(failure),
+            Ok(Ok(Err(_)) | Err(_)) => Some(Failure::Broken(
+                "the thread of a capture panicked".to_owned(),
+            )),
+            Err(_) => None,
+        };
+        if matches!(ended, Ended::Stopping | Ended::Paused) {
+            let durable = *released.borrow();
+            let durable = match receiver
+                .engine
+                .replicas()
+                .is_released(receiver.engine.head())
+            {
+                true => receiver.engine.head(),
+                false => durable,
+            };
+            let last = self.connection.acknowledge(durable, durable, false);
+            if last.await.is_ok() {
+                let acknowledged = |status: &mut crate::captures::CaptureStatus| {
+                    status.acknowledged_lsn = status.acknowledged_lsn.max(durable);
+                };
+                receiver.status().update(acknowledged);
+            }
+        }
+        match failure {
+            None => ended,
+            Some(Failure::DiskFull(words)) => Ended::DiskFull(UpstreamError::new(words)),
+            Some(Failure::Streaming(words)) => Ended::WithoutStreaming(UpstreamError::new(words)),
+            Some(Failure::Broken(words)) => Ended::broken(words),
+        }
+    }
+}
+
+/// Passes on what is durable once the quorum, if one is set, has confirmed it.
+async fn release(
+    engine: Arc<Engine>,
+    mut progress: watch::Receiver<Progress>,
+    released: watch::Sender<Lsn>,
+) {
+    loop {
+        let durable = progress.borrow_and_update().durable;
+        if durable > *released.borrow() {
+            match engine.wait_released(durable).await {
+                CommitOutcome::NotRequired | CommitOutcome::Reached(_) => {
+                    released.send_replace(durable);
+                }
+                CommitOutcome::TimedOut { .. } | CommitOutcome::Unmet(_) => {
+                    tokio::time::sleep(UNMET_WAIT).await;
+                    continue;
+                }
+            }
+        }
+        if progress.changed().await.is_err() {
+            return;
+        }
+    }
+}
