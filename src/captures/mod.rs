@@ -5,14 +5,13 @@
 //! takes no records of its own. What is received is the spool's head (`received_upto`); nothing
 //! here repeats it. It knows no socket, no spool and no session.
 
-mod conninfo;
+mod lag;
 mod options;
 mod plan;
 mod settings;
 mod status;
 mod stop;
 
-pub use conninfo::{Conninfo, ConninfoError, check_conninfo};
 pub use options::{CaptureOptionError, NewCapture};
 pub use plan::{Here, SlotThere, StartPlan, StopReason, There, TimelineSwitch, plan_start};
 pub use settings::{CAPTURE_FILE, CaptureFileError, CaptureSettings, PasswordSource};

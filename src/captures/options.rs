@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{CaptureSettings, ConninfoError, PasswordSource, check_conninfo};
+use super::{CaptureSettings, PasswordSource};
 use crate::datum::split_names;
 use crate::slots::{SlotName, SlotNameError};
 use crate::units;
@@ -48,9 +48,6 @@ pub enum CaptureOptionError {
     /// It says nothing.
     #[error("option \"{0}\" cannot be empty")]
     Empty(String),
-    /// The connection string cannot be used.
-    #[error(transparent)]
-    Upstream(#[from] ConninfoError),
 }
 
 impl CaptureOptionError {
@@ -65,7 +62,6 @@ impl CaptureOptionError {
             Self::Slot(_) => Some("slot"),
             Self::Heartbeat(_) => Some("heartbeat"),
             Self::TwoPasswords => Some("password_env"),
-            Self::Upstream(_) => Some("upstream"),
             Self::Missing(_) => None,
         }
     }
@@ -138,7 +134,6 @@ impl Draft {
         let upstream = self
             .upstream
             .ok_or(CaptureOptionError::Missing("upstream"))?;
-        check_conninfo(&upstream)?;
         let list = self
             .publication
             .ok_or(CaptureOptionError::Missing("publication"))?;

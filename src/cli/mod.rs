@@ -5,6 +5,7 @@
 //! the data directory's lock, so that none of them works beside a running server.
 
 mod bench;
+mod captures;
 mod cert;
 mod check;
 mod data_dir;

@@ -26,6 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let source = self.row_source(copy, context)?;
         let state = Arc::clone(&self.state);
         state.check_writable("COPY FROM")?;
+        state.engine.check_takes_records()?;
         check_unnumbered(&state)?;
         state.work(|work| {
             work.check_without_roles()?;

@@ -82,6 +82,7 @@ fn carry_out(
     let context = Arc::new(context);
     let change = current(&context, &run)?;
     state.check_writable(change.name())?;
+    state.engine.check_takes_records()?;
     check_unnumbered(state)?;
     // The records of one statement count together, also where it is alone.
     state.work(|work| work.begin(&state.engine));

@@ -1,6 +1,7 @@
 //! The settings, one row each: how a value is read, and how it is shown.
 
 mod access;
+mod capture;
 mod limits;
 mod sockets;
 mod watching;
@@ -71,6 +72,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
         sockets::SETTINGS,
         limits::SETTINGS,
         watching::SETTINGS,
+        capture::SETTINGS,
     ];
     groups.into_iter().flatten()
 }
