@@ -373,7 +373,12 @@ mod tests {
             ("mood", None, "mood", false),
             ("mood[]", None, "mood", true),
             ("other.mood[]", Some("other"), "mood", true),
-            ("\"My.Own\".\"a \"\"b\"\"\"", Some("My.Own"), "a \"b\"", false),
+            (
+                "\"My.Own\".\"a \"\"b\"\"\"",
+                Some("My.Own"),
+                "a \"b\"",
+                false,
+            ),
         ] {
             let found = parts(printed);
             let found = (found.0.as_deref(), found.1.as_str(), found.2);
