@@ -205,16 +205,13 @@ fn of_capture(name: &str, capture: &Capture, now_unix_ms: u64, found: &mut Vec<P
         }
         CaptureState::CatchingUp | CaptureState::Streaming | CaptureState::Stopped => {}
     }
-    match status.slot.wal_status.as_deref() {
-        Some(lost @ ("unreserved" | "lost")) => {
-            let words = format!(
-                "database \"{name}\": slot \"{}\" on the upstream is {lost}: raise \
-                 max_slot_wal_keep_size there, or see why capture is slow",
-                capture.slot
-            );
-            found.push(Problem::new(Severity::Alarm, words));
-        }
-        Some(_) | None => {}
+    if let Some(lost @ ("unreserved" | "lost")) = status.slot.wal_status.as_deref() {
+        let words = format!(
+            "database \"{name}\": slot \"{}\" on the upstream is {lost}: raise \
+             max_slot_wal_keep_size there, or see why capture is slow",
+            capture.slot
+        );
+        found.push(Problem::new(Severity::Alarm, words));
     }
 }
 

@@ -152,15 +152,14 @@ impl Loaded {
                 line,
                 reason,
             };
-            let value = match entry.into_inner() {
-                Value::Table(sections) if name == "capture" => {
-                    self.captures = sections::captures(sections).map_err(in_file)?;
-                    continue;
-                }
-                value => sections::scalar(value).ok_or_else(|| {
-                    in_file(format!("parameter \"{name}\" needs a string or a number"))
-                })?,
-            };
+            let value = entry.into_inner();
+            if name == "capture" && value.is_table() {
+                self.captures = sections::captures(value).map_err(in_file)?;
+                continue;
+            }
+            let value = sections::scalar(value).ok_or_else(|| {
+                in_file(format!("parameter \"{name}\" needs a string or a number"))
+            })?;
             self.take(&name, &value, Source::File(line))
                 .map_err(|error| in_file(error.to_string()))?;
         }

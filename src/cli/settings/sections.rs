@@ -9,7 +9,10 @@ use crate::captures::NewCapture;
 use crate::datum::quote_ident;
 
 /// What the table `capture` says: a table for each database.
-pub(super) fn captures(sections: Table) -> Result<BTreeMap<String, NewCapture>, String> {
+pub(super) fn captures(sections: Value) -> Result<BTreeMap<String, NewCapture>, String> {
+    let Value::Table(sections) = sections else {
+        return Err("\"capture\" needs sections: [capture.NAME]".to_owned());
+    };
     let read = |(name, section): (String, Value)| {
         let Value::Table(section) = section else {
             return Err(format!(
@@ -26,9 +29,9 @@ pub(super) fn captures(sections: Table) -> Result<BTreeMap<String, NewCapture>, 
 fn capture(name: &str, section: Table) -> Result<NewCapture, String> {
     let mut options = Vec::new();
     for (option, value) in section {
-        let text = match value {
-            Value::Array(list) if option == "publication" => names(list),
-            value => scalar(value),
+        let text = match value.as_array() {
+            Some(list) if option == "publication" => names(list),
+            Some(_) | None => scalar(value),
         };
         let text = text.ok_or_else(|| format!("option \"{option}\" needs a string"))?;
         options.push((option, text));
@@ -40,9 +43,9 @@ fn capture(name: &str, section: Table) -> Result<NewCapture, String> {
 }
 
 /// A list of names as one text.
-fn names(list: Vec<Value>) -> Option<String> {
-    let name = |value: Value| Some(quote_ident(value.as_str()?));
-    let names: Option<Vec<String>> = list.into_iter().map(name).collect();
+fn names(list: &[Value]) -> Option<String> {
+    let name = |value: &Value| Some(quote_ident(value.as_str()?));
+    let names: Option<Vec<String>> = list.iter().map(name).collect();
     Some(names?.join(", "))
 }
 
