@@ -8,5 +8,8 @@
 //! ```
 
 mod assembler;
+mod spill;
 
-pub use assembler::{Assembled, AssembledKind, Described};
+pub use assembler::{
+    AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
+};

@@ -23,10 +23,10 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 pub const MESSAGE_PART: usize = 8 << 20;
 
 /// The longest message that PostgreSQL can send.
-const MAX_MESSAGE: usize = 0x3fff_ffff;
+pub const MAX_MESSAGE: usize = 0x3fff_ffff;
 
 /// Before each message: its LSN and its length.
-const MESSAGE_HEAD: usize = 12;
+pub const MESSAGE_HEAD: usize = 12;
 
 /// Where a chunk stands in its transaction, and what that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,8 +19,8 @@ mod raw;
 mod record;
 
 pub use chunk::{
-    CHUNK_BYTES, ChunkError, ChunkFlags, ChunkReader, MESSAGE_PART, begin_chunk, begin_message,
-    set_flags,
+    CHUNK_BYTES, ChunkError, ChunkFlags, ChunkReader, MAX_MESSAGE, MESSAGE_HEAD, MESSAGE_PART,
+    begin_chunk, begin_message, set_flags,
 };
 pub use deliver::{deliver, numbered, own_lsn, payload_term};
 pub use encode::{EncodeError, OpenRecord, encode, encode_open, encode_open_into, public_kind};

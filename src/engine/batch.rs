@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::PublishError;
 use super::check::{Encoded, RowCheck};
 use super::define::Collections;
-use super::transaction::size;
+use super::scratch::size;
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord};
 use crate::clock::Moment;
 use crate::lsn::Lsn;

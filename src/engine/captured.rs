@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::floor::Promise;
-use super::transaction::size;
+use super::scratch::size;
 use super::{Engine, PublishError, PublishTicket, boundary};
 use crate::captures::{CaptureFileError, CaptureSettings, StatusCell};
 use crate::disk::{Disk, ReplaceError};

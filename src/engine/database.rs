@@ -9,7 +9,7 @@ use super::check::Definitions;
 use super::define;
 use super::floor::{self, DiskSpace, Floor};
 use super::producers::{Producers, ReadCheckpoint};
-use super::transaction::Scratch;
+use super::scratch::Scratch;
 use super::{AcknowledgeError, AdvanceError, CreateSlotError, EngineOptions, OpenError};
 use crate::clock::Moment;
 use crate::disk::{DirLock, Disk};

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::PublishError;
-use super::transaction::size;
+use super::scratch::size;
 use crate::clock::Moment;
 use crate::disk::{Disk, RESERVE_BYTES, give_up_reserve, keep_reserve};
 

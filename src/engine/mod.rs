@@ -19,6 +19,7 @@ mod publish;
 mod replay;
 mod retained;
 mod retention;
+mod scratch;
 mod streams;
 mod transaction;
 
@@ -38,6 +39,8 @@ pub use producers::{
 };
 pub use retained::Retained;
 pub use retention::RetentionOutcome;
+pub use scratch::Scratch;
+pub(crate) use scratch::Spill;
 pub use streams::{SlotReader, Subscriber, Subscription};
 pub use transaction::{MAX_IN_MEMORY, TransactionBuffer};
 

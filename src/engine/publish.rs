@@ -7,7 +7,8 @@ use super::check::{RowCheck, Unfit};
 use super::define::Collections;
 use super::producers::{Numbering, ProducerSnapshot};
 use super::replay::Replay;
-use super::transaction::{Numbers, TransactionBuffer, failed, size};
+use super::scratch::{Scratch, failed, size};
+use super::transaction::{Numbers, TransactionBuffer};
 use super::{Batch, Engine, PublishError, PublishTicket, Published};
 use crate::clock::Moment;
 use crate::relations::Command;
@@ -77,6 +78,11 @@ impl Engine {
             producers,
             self.row_check(),
         )
+    }
+
+    /// Where transactions put what is too much for memory.
+    pub fn scratch(&self) -> Scratch {
+        self.scratch.clone()
     }
 
     fn row_check(&self) -> RowCheck {

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::batch::PART_PREFIX;
 use super::check::Encoded;
 use super::floor::Promise;
-use super::transaction::{ENTRY_HEAD, Numbers, Spill, size};
+use super::scratch::{Spill, size};
+use super::transaction::{ENTRY_HEAD, Numbers};
 use crate::change;
 use crate::spool::{Draft, DraftSource, Stamp};
 

@@ -19,185 +19,26 @@
 //! producers.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::PublishError;
 use super::batch::{LSN_DIGITS, PART_PREFIX};
 use super::check::{Encoded, RowCheck};
 use super::define::Collections;
 use super::producers::Producers;
 use super::replay::Replay;
-use super::{EngineOptions, PublishError};
+use super::scratch::{Scratch, Spill, failed, size};
 use crate::change::{self, ChangeRecord, Numbered, OpenRecord, ProducerName};
 use crate::clock::Moment;
-use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::relations::{Command, DefineError};
+use crate::spool::MAX_PAYLOAD;
 use crate::spool::frame::OVERHEAD;
-use crate::spool::{MAX_PAYLOAD, give_back_space};
 
 /// What is held in memory of a transaction, or one record, if that is larger.
 pub const MAX_IN_MEMORY: usize = 1 << 20;
 
 /// Bytes before an entry's payload.
 pub(super) const ENTRY_HEAD: usize = 20;
-
-/// Where transactions put what is too much for memory.
-#[derive(Debug, Clone)]
-pub(super) struct Scratch {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    next: Arc<AtomicU64>,
-    /// Most bytes of one file.
-    limit: Arc<AtomicU64>,
-    /// Bytes that stay free: what the spool needs to go on, or the disk's floor.
-    reserve: Arc<AtomicU64>,
-}
-
-const SCRATCH_START: &str = "transaction.";
-const SCRATCH_END: &str = ".tmp";
-
-impl Scratch {
-    /// In the database's folder, after what a crash left there was removed.
-    pub(super) fn open(
-        disk: Arc<dyn Disk>,
-        dir: PathBuf,
-        options: &EngineOptions,
-    ) -> io::Result<Self> {
-        for name in disk.list(&dir)? {
-            if name.starts_with(SCRATCH_START) && name.ends_with(SCRATCH_END) {
-                disk.remove(&dir.join(name))?;
-            }
-        }
-        Ok(Self {
-            disk,
-            dir,
-            next: Arc::default(),
-            limit: Arc::new(AtomicU64::new(options.temp_file_limit.unwrap_or(u64::MAX))),
-            reserve: Arc::new(AtomicU64::new(options.reserve())),
-        })
-    }
-
-    /// Changes the limit, of open transactions too.
-    pub(super) fn set_limit(&self, limit: Option<u64>) {
-        let limit = limit.unwrap_or(u64::MAX);
-        self.limit.store(limit, Ordering::Relaxed);
-    }
-
-    /// Has more bytes stay free than the spool needs, from now on.
-    pub(super) fn keep_free(&self, bytes: u64) {
-        self.reserve.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether a file that ends at `end` may get `more` bytes.
-    fn admit(&self, end: u64, more: u64) -> Result<(), PublishError> {
-        let limit = self.limit.load(Ordering::Relaxed);
-        if end.saturating_add(more) > limit {
-            return Err(PublishError::TempFileLimit {
-                limit_kb: limit >> 10,
-            });
-        }
-        let free = self.disk.free_bytes(&self.dir).map_err(failed("extend"))?;
-        let reserve = self.reserve.load(Ordering::Relaxed);
-        if free < more.saturating_add(reserve) {
-            let words = format!("{free} bytes are free, of which {reserve} are kept for the spool");
-            let full = io::Error::new(io::ErrorKind::StorageFull, words);
-            return Err(failed("extend")(full));
-        }
-        Ok(())
-    }
-
-    /// A file that nobody else can open.
-    fn file(&self) -> io::Result<Spill> {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir.join(format!("{SCRATCH_START}{n}{SCRATCH_END}"));
-        let file = self.disk.open(&path, OpenMode::CreateNew)?;
-        self.disk.remove(&path)?;
-        Ok(Spill {
-            file: Some(file),
-            chunks: Vec::new(),
-        })
-    }
-}
-
-/// The part of a transaction that is in a file.
-#[derive(Debug, Default)]
-pub(super) struct Spill {
-    file: Option<Arc<dyn DiskFile>>,
-    pub(super) chunks: Vec<Chunk>,
-}
-
-/// Whole entries, one behind the other, in the file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Chunk {
-    start: u64,
-    end: u64,
-    crc: u32,
-}
-
-impl Spill {
-    fn end(&self) -> u64 {
-        self.chunks.last().map_or(0, |chunk| chunk.end)
-    }
-
-    fn append(&mut self, scratch: &Scratch, bytes: &[u8]) -> Result<(), PublishError> {
-        scratch.admit(self.end(), size(bytes.len()))?;
-        if self.file.is_none() {
-            *self = scratch.file().map_err(failed("create"))?;
-        }
-        let start = self.end();
-        if let Some(file) = &self.file {
-            file.write_all_at(bytes, start)
-                .map_err(failed("write to"))?;
-        }
-        self.chunks.push(Chunk {
-            start,
-            end: start.saturating_add(size(bytes.len())),
-            crc: crc32fast::hash(bytes),
-        });
-        Ok(())
-    }
-
-    /// The bytes of a chunk as they were written.
-    pub(super) fn read(&self, chunk: Chunk) -> io::Result<Vec<u8>> {
-        let len = usize::try_from(chunk.end.saturating_sub(chunk.start));
-        let mut bytes = vec![0; len.unwrap_or(usize::MAX)];
-        let read = match &self.file {
-            Some(file) => file.read_full_at(&mut bytes, chunk.start)?,
-            None => 0,
-        };
-        if read < bytes.len() || crc32fast::hash(&bytes) != chunk.crc {
-            let words = "it does not read back as it was written";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
-        }
-        Ok(bytes)
-    }
-
-    /// The chunk that holds the position `at` and does not end there, and how many come before.
-    fn chunk_at(&self, at: u64) -> (usize, Option<Chunk>) {
-        let before = self.chunks.partition_point(|chunk| chunk.end <= at);
-        let holds = |chunk: &&Chunk| chunk.start < at;
-        (before, self.chunks.get(before).filter(holds).copied())
-    }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
-            give_back_space(vec![file]);
-        }
-    }
-}
-
-/// Names what was tried, for `map_err`.
-pub(super) fn failed(action: &'static str) -> impl FnOnce(io::Error) -> PublishError {
-    move |error| PublishError::Buffer {
-        action,
-        kind: error.kind(),
-        error: error.to_string(),
-    }
-}
 
 /// How far the buffer is; a savepoint is one of these.
 #[derive(Debug, Clone, Default)]
@@ -486,8 +327,4 @@ fn entry_head(payload: usize, lsn_at: usize, (place, seq): (u32, u64)) -> [u8; E
         *room = byte;
     }
     head
-}
-
-pub(super) fn size(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }

@@ -67,15 +67,9 @@ impl Message<'_> {
                 restart_identity,
                 relations,
             } => write::truncate(*xid, *cascade, *restart_identity, relations, out)?,
-            Self::StreamStart { xid, first } => {
-                write::head(b'S', Some(*xid), out);
-                out.push(u8::from(*first));
-            }
-            Self::StreamStop => out.push(b'E'),
-            Self::StreamCommit { xid, commit } => {
-                write::head(b'c', Some(*xid), out);
-                write::commit_body(commit, out);
-            }
+            Self::StreamStart { xid, first } => write::stream_start(*xid, *first, out),
+            Self::StreamStop => write::stream_stop(out),
+            Self::StreamCommit { xid, commit } => write::stream_commit(*xid, commit, out),
             Self::StreamAbort { xid, subxid, info } => stream_abort(*xid, *subxid, *info, out),
             Self::BeginPrepare(at) => prepare(b"b", at, out)?,
             Self::Prepare(at) => prepare(b"P\0", at, out)?,

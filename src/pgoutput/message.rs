@@ -269,6 +269,15 @@ pub enum OldTuple<'a> {
     Full(Tuple<'a>),
 }
 
+impl<'a> OldTuple<'a> {
+    /// The values, as far as they are told.
+    pub const fn tuple(&self) -> &Tuple<'a> {
+        match self {
+            Self::Key(tuple) | Self::Full(tuple) => tuple,
+        }
+    }
+}
+
 /// The values of a row: one for each column of its Relation message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tuple<'a>(pub Vec<Value<'a>>);

@@ -27,6 +27,32 @@ pub fn commit(at: &Commit, out: &mut Vec<u8>) {
     commit_body(at, out);
 }
 
+/// The beginning of a piece of a streamed transaction.
+pub fn stream_start(xid: u32, first: bool, out: &mut Vec<u8>) {
+    head(b'S', Some(xid), out);
+    out.push(u8::from(first));
+}
+
+/// The end of a piece of a streamed transaction.
+pub fn stream_stop(out: &mut Vec<u8>) {
+    out.push(b'E');
+}
+
+/// The end of a streamed transaction.
+pub fn stream_commit(xid: u32, at: &Commit, out: &mut Vec<u8>) {
+    head(b'c', Some(xid), out);
+    commit_body(at, out);
+}
+
+/// A message that stands outside of streamed transactions as it is inside of the one with the id
+/// `xid`.
+pub fn inside_stream(xid: u32, message: &[u8], out: &mut Vec<u8>) {
+    if let Some((letter, rest)) = message.split_first() {
+        head(*letter, Some(xid), out);
+        out.extend_from_slice(rest);
+    }
+}
+
 pub(super) fn commit_body(at: &Commit, out: &mut Vec<u8>) {
     out.push(0);
     lsn(at.commit_lsn, out);

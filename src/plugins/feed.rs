@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::change::{Fields, PayloadRef, boundary, final_lsn, only_change_lsn, xid};
 use crate::lsn::Lsn;
 use crate::relations::{RelationSet, RelationStore};
-use crate::rows::{Action, Change, RecordReader};
+use crate::rows::{Action, Captured, CapturedReader, CapturedUnit, Change, RecordReader};
 
 use super::{FrameView, Messages, RenderError, RenderFault};
 
@@ -25,6 +25,31 @@ pub(super) struct Transaction<'a> {
     pub(super) commit_us: i64,
     /// The definitions that count for its records.
     pub(super) set: &'a Arc<RelationSet>,
+    /// Its Origin message, where it was captured from an upstream to which it had come from
+    /// elsewhere.
+    pub(super) origin: Option<&'a [u8]>,
+    /// The message that begins it has an LSN.
+    pub(super) begin_has_lsn: bool,
+    /// It is longer than a subscriber that asked for streaming wants to wait for.
+    pub(super) is_large: bool,
+}
+
+impl<'a> Transaction<'a> {
+    const fn captured(unit: &'a CapturedUnit) -> Self {
+        Transaction {
+            end: unit.end,
+            final_lsn: unit.final_lsn,
+            xid: unit.xid,
+            commit_us: unit.commit_us,
+            set: &unit.set,
+            origin: match &unit.origin {
+                Some(origin) => Some(origin.as_slice()),
+                None => None,
+            },
+            begin_has_lsn: unit.begin_has_lsn,
+            is_large: unit.is_large,
+        }
+    }
 }
 
 /// A plugin that renders the changes of transactions one by one. It writes what begins a
@@ -37,6 +62,22 @@ pub(super) trait Render {
         change: &Change<'_>,
         out: &mut Messages,
     ) -> Result<(), RenderFault>;
+
+    /// A change of a captured transaction, or a message inside of it or by itself, as the upstream
+    /// sent it (`pgoutput`, outside of streamed transactions). True when that was enough; otherwise
+    /// it comes decoded.
+    fn stored(
+        &mut self,
+        _transaction: &Transaction<'_>,
+        _lsn: Lsn,
+        _message: &[u8],
+        _out: &mut Messages,
+    ) -> Result<bool, RenderFault> {
+        Ok(false)
+    }
+
+    /// The end of a frame of `transaction`.
+    fn frame_done(&mut self, _transaction: &Transaction<'_>, _out: &mut Messages) {}
 
     /// The end of `transaction`.
     fn commit(&mut self, transaction: &Transaction<'_>, out: &mut Messages);
@@ -56,6 +97,7 @@ pub(super) trait Render {
 pub(super) struct Feed {
     relations: RelationStore,
     reader: RecordReader,
+    captured: CapturedReader,
 }
 
 impl Feed {
@@ -63,6 +105,7 @@ impl Feed {
         Self {
             relations,
             reader: RecordReader::default(),
+            captured: CapturedReader::default(),
         }
     }
 
@@ -73,6 +116,10 @@ impl Feed {
         plugin: &mut impl Render,
         out: &mut Messages,
     ) -> Result<bool, RenderError> {
+        let payload = PayloadRef::of(frame.payload);
+        if let PayloadRef::Chunk { payload, .. } = payload {
+            return self.chunk(frame, payload, plugin, out);
+        }
         let set = self.relations.at(frame.end_lsn);
         let commit_us = i64::try_from(frame.timestamp_ms).unwrap_or(i64::MAX);
         let transaction = Transaction {
@@ -81,8 +128,10 @@ impl Feed {
             xid: xid(frame.end_lsn),
             commit_us: commit_us.saturating_mul(1000),
             set: &set,
+            origin: None,
+            begin_has_lsn: true,
+            is_large: false,
         };
-        let payload = PayloadRef::of(frame.payload);
         let mut rendering = Rendering {
             reader: &mut self.reader,
             transaction: &transaction,
@@ -98,6 +147,85 @@ impl Feed {
             callback: rendering.callback,
             fault: Box::new(fault),
         })
+    }
+
+    /// The same for a frame of a captured transaction.
+    fn chunk(
+        &mut self,
+        frame: FrameView<'_>,
+        payload: &[u8],
+        plugin: &mut impl Render,
+        out: &mut Messages,
+    ) -> Result<bool, RenderError> {
+        let mut to = ToPlugin {
+            plugin,
+            out,
+            lsn: frame.end_lsn,
+            callback: "change",
+        };
+        let (end, time) = (frame.end_lsn, frame.timestamp_ms);
+        let read = self
+            .captured
+            .frame(end, time, payload, &self.relations, &mut to);
+        read.map_err(|fault| RenderError {
+            lsn: to.lsn,
+            end,
+            callback: to.callback,
+            fault: Box::new(fault),
+        })
+    }
+}
+
+/// A plugin that is told what a captured transaction holds.
+struct ToPlugin<'a, P> {
+    plugin: &'a mut P,
+    out: &'a mut Messages,
+    /// The change's position.
+    lsn: Lsn,
+    /// What it is called.
+    callback: &'static str,
+}
+
+impl<P> ToPlugin<'_, P> {
+    fn at(&mut self, lsn: Lsn, callback: &'static str) {
+        (self.lsn, self.callback) = (lsn, callback);
+    }
+}
+
+impl<P: Render> Captured for ToPlugin<'_, P> {
+    type Error = RenderFault;
+
+    fn stored(
+        &mut self,
+        unit: &CapturedUnit,
+        lsn: Lsn,
+        message: &[u8],
+    ) -> Result<bool, RenderFault> {
+        self.at(lsn, "change");
+        let transaction = Transaction::captured(unit);
+        self.plugin.stored(&transaction, lsn, message, self.out)
+    }
+
+    fn change(&mut self, unit: &CapturedUnit, change: &Change<'_>) -> Result<(), RenderFault> {
+        self.at(change.lsn, called(&change.action));
+        let transaction = Transaction::captured(unit);
+        self.plugin.change(&transaction, change, self.out)
+    }
+
+    fn alone(&mut self, unit: &CapturedUnit, message: &Change<'_>) -> Result<(), RenderFault> {
+        self.at(message.lsn, called(&message.action));
+        let transaction = Transaction::captured(unit);
+        self.plugin.message(&transaction, message, self.out)
+    }
+
+    fn frame_done(&mut self, unit: &CapturedUnit) {
+        self.plugin
+            .frame_done(&Transaction::captured(unit), self.out);
+    }
+
+    fn commit(&mut self, unit: &CapturedUnit) -> Result<(), RenderFault> {
+        self.plugin.commit(&Transaction::captured(unit), self.out);
+        Ok(())
     }
 }
 
@@ -145,6 +273,7 @@ impl<P: Render> Rendering<'_, P> {
                 }
                 Ok(*last)
             }
+            // Chunks have a reader of their own.
             PayloadRef::Chunk { payload, .. } | PayloadRef::Opaque(payload) => {
                 self.alone(payload)?;
                 Ok(boundary(payload).1)

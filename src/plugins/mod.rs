@@ -17,11 +17,12 @@ pub(crate) use options::parse_bool;
 
 use bytes::Bytes;
 
+use crate::change::ChunkError;
 use crate::lsn::Lsn;
 use crate::pgoutput::EncodeError;
 use crate::publications::PublicationError;
 use crate::relations::RelationStore;
-use crate::rows::RowError;
+use crate::rows::{CapturedError, RowError};
 use feed::Feed;
 use pgoutput::Pgoutput;
 use test_decoding::TestDecoding;
@@ -90,9 +91,18 @@ pub enum RenderFault {
     /// A transaction does not fit into the one message that it was asked to be (54000).
     #[error("a transaction is longer than {0} bytes as one message of wal2json's format 1")]
     TransactionTooLong(usize),
+    /// A captured transaction is damaged (XX001).
+    #[error(transparent)]
+    Captured(#[from] CapturedError),
     /// A change has no place in a message (54000).
     #[error(transparent)]
     Message(#[from] EncodeError),
+}
+
+impl From<ChunkError> for RenderFault {
+    fn from(error: ChunkError) -> Self {
+        Self::Captured(error.into())
+    }
 }
 
 /// The output plugins.

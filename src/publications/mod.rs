@@ -23,7 +23,7 @@ pub use error::PublicationError;
 pub(crate) use filter::distinct;
 pub use filter::{EvaluationError, Filter};
 use rule::{Operation, TableRule};
-pub use shown::Shown;
+pub use shown::{ChangesShown, RowsShown, Shown};
 
 /// The publications of a stream.
 #[derive(Debug, Default)]
@@ -125,6 +125,21 @@ impl Publications {
         table: &Relation,
     ) -> Result<&[usize], PublicationError> {
         Ok(self.rule(set, table)?.columns())
+    }
+
+    /// What is shown of changes of rows of `table` without a look at the rows.
+    pub fn changes(
+        &mut self,
+        set: &Arc<RelationSet>,
+        table: &Relation,
+    ) -> Result<ChangesShown<'_>, PublicationError> {
+        let rule = self.rule(set, table)?;
+        Ok(ChangesShown {
+            insert: rule.rows(Operation::Insert),
+            update: rule.rows(Operation::Update),
+            delete: rule.rows(Operation::Delete),
+            columns: rule.columns(),
+        })
     }
 
     fn update<'a>(

@@ -3,7 +3,7 @@
 use crate::relations::{Publication, PublishedTable, Relation, RelationSet};
 use crate::rows::Row;
 
-use super::{EvaluationError, Filter, PublicationError};
+use super::{EvaluationError, Filter, PublicationError, RowsShown};
 
 /// What happens to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +132,15 @@ impl TableRule {
 
     pub(super) const fn has_filter(&self, operation: Operation) -> bool {
         matches!(self.operation(operation), OperationRule::Filtered(_))
+    }
+
+    /// What is shown of `operation` whatever the row.
+    pub(super) const fn rows(&self, operation: Operation) -> RowsShown {
+        match self.operation(operation) {
+            OperationRule::Hidden => RowsShown::None,
+            OperationRule::Shown => RowsShown::All,
+            OperationRule::Filtered(_) => RowsShown::Some,
+        }
     }
 
     /// Whether `operation` on `row` is shown.

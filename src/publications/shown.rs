@@ -55,3 +55,27 @@ pub enum Shown<'a> {
         content: &'a [u8],
     },
 }
+
+/// What is shown of changes of a table's rows without a look at the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangesShown<'a> {
+    /// Of new rows.
+    pub insert: RowsShown,
+    /// Of changed rows.
+    pub update: RowsShown,
+    /// Of removed rows that are told apart.
+    pub delete: RowsShown,
+    /// See [`Shown`].
+    pub columns: &'a [usize],
+}
+
+/// Which rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsShown {
+    /// None.
+    None,
+    /// Those that pass a filter.
+    Some,
+    /// All.
+    All,
+}

@@ -6,6 +6,7 @@
 //! PostgreSQL's text form. It knows no publication, plugin or stream.
 
 mod canonical;
+mod captured;
 mod change;
 mod collection;
 mod columns;
@@ -18,14 +19,19 @@ mod jsonb;
 mod record;
 mod row;
 mod tables;
+mod upstream;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use captured::CapturedError;
+pub(crate) use captured::{Captured, CapturedReader, CapturedUnit};
 pub use change::{Action, Change, OldRow};
 pub use document::{delete_record, insert_record, update_record};
 pub use error::{RowError, RowFault};
 pub(crate) use jsonb::printed as printed_jsonb;
 pub use record::RecordReader;
 pub use row::{Cell, Row};
+pub(crate) use upstream::relation_message;
+pub use upstream::{DescriptionError, described_table};

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::datum::PgType;
-use crate::pgoutput::{EncodeError, Identity, Message, RelationColumn, RelationDescription};
-use crate::plugins::Messages;
-use crate::relations::{Relation, RelationSet, ReplicaIdentity};
+use crate::pgoutput::{self, Identity, Message, RelationDescription};
+use crate::plugins::RenderFault;
+use crate::relations::{Relation, RelationColumn, RelationSet, ReplicaIdentity, UpstreamTable};
+use crate::rows::{CapturedError, relation_message};
 
 /// The schema whose name PostgreSQL leaves away.
 const PG_CATALOG: &str = "pg_catalog";
@@ -52,15 +53,14 @@ impl Descriptions {
         }
     }
 
-    /// Notes in `out` that the next message is about `table`, of which `columns` are published.
-    /// These depend on nothing but the definitions `set`.
-    pub(super) fn note(
+    /// What describes `table`, of which `columns` are published. These depend on nothing but the
+    /// definitions `set`.
+    pub(super) fn of(
         &mut self,
         set: &Arc<RelationSet>,
         table: &Relation,
         columns: &[usize],
-        out: &mut Messages,
-    ) -> Result<&Described, EncodeError> {
+    ) -> Result<&Described, RenderFault> {
         let same = self
             .set
             .as_ref()
@@ -72,20 +72,24 @@ impl Descriptions {
                 set.relation_by_oid(*oid).is_some()
             });
         }
-        let described = match self.known.entry(table.oid) {
+        match self.known.entry(table.oid) {
             Entry::Occupied(known) => {
                 let known = known.into_mut();
                 if !known.is_checked {
                     *known = Described::new(table, columns, self.binary, Some(&known.messages))?;
                 }
-                known
+                Ok(known)
             }
             Entry::Vacant(place) => {
-                place.insert(Described::new(table, columns, self.binary, None)?)
+                Ok(place.insert(Described::new(table, columns, self.binary, None)?))
             }
-        };
-        out.use_table(described.oid, &described.messages);
-        Ok(described)
+        }
+    }
+
+    /// The same, if it was asked for under these definitions.
+    pub(super) fn known(&self, set: &Arc<RelationSet>, oid: u32) -> Option<&Described> {
+        self.set.as_ref().filter(|known| Arc::ptr_eq(known, set))?;
+        self.known.get(&oid).filter(|known| known.is_checked)
     }
 }
 
@@ -97,31 +101,75 @@ impl Described {
         columns: &[usize],
         is_binary: bool,
         sent: Option<&Arc<[Bytes]>>,
-    ) -> Result<Self, EncodeError> {
-        let mut message = Vec::new();
-        Message::Relation(description(table, columns)).encode(&mut message)?;
-        let messages = match sent {
-            Some(sent) if sent.iter().eq([&message]) => Arc::clone(sent),
-            Some(_) | None => [Bytes::from(message)].into(),
+    ) -> Result<Self, RenderFault> {
+        let (columns, messages) = match &table.upstream {
+            Some(upstream) => of_upstream(table, upstream, columns)?,
+            None => {
+                let mut message = Vec::new();
+                Message::Relation(description(table, columns)).encode(&mut message)?;
+                (columns.to_vec(), vec![Bytes::from(message)])
+            }
         };
-        let live: Vec<PgType> = table
-            .live_columns()
-            .map(|column| column.column_type)
-            .collect();
-        let column = |&place: &usize| Sent {
+        let messages = match sent {
+            Some(sent) if **sent == *messages => Arc::clone(sent),
+            Some(_) | None => messages.into(),
+        };
+        let live: Vec<&RelationColumn> = table.live_columns().collect();
+        let binary = |place: usize| {
+            let column = live.get(place).filter(|_| is_binary)?;
+            column.upstream_type.is_none().then_some(column.column_type)
+        };
+        let column = |place: usize| Sent {
             place,
-            binary: live.get(place).copied().filter(|_| is_binary),
+            binary: binary(place),
         };
         Ok(Self {
             oid: table.oid,
-            columns: columns.iter().map(column).collect(),
+            columns: columns.into_iter().map(column).collect(),
             messages,
             is_checked: true,
         })
     }
+
+    /// A Type message for each type that is none of PostgreSQL's own, and a Relation message.
+    pub(super) const fn messages(&self) -> &Arc<[Bytes]> {
+        &self.messages
+    }
 }
 
-/// Types have no messages of their own: all that columns can have are built in.
+/// Those of the published columns of `table` that its upstream sends, in its order, and what it says
+/// of them.
+fn of_upstream(
+    table: &Relation,
+    upstream: &UpstreamTable,
+    published: &[usize],
+) -> Result<(Vec<usize>, Vec<Bytes>), RenderFault> {
+    let mut message = relation_message(&upstream.description).map_err(CapturedError::from)?;
+    let num_sent = message.columns.len();
+    let mut places = Vec::with_capacity(num_sent);
+    message.columns.retain(|sent| {
+        let mut live = table.live_columns();
+        let place = live.position(|column| column.name == sent.name);
+        let place = place.filter(|place| published.contains(place));
+        places.extend(place);
+        place.is_some()
+    });
+    let is_used = |oid: u32| message.columns.iter().any(|sent| sent.type_oid == oid);
+    let types = upstream.types.iter().filter(|of| is_used(of.oid));
+    let mut messages: Vec<Bytes> = types
+        .map(|of| Bytes::copy_from_slice(&of.description))
+        .collect();
+    if message.columns.len() == num_sent {
+        messages.push(Bytes::copy_from_slice(&upstream.description));
+    } else {
+        let mut reduced = Vec::new();
+        Message::Relation(message).encode(&mut reduced)?;
+        messages.push(reduced.into());
+    }
+    Ok((places, messages))
+}
+
+/// A table of ours. Types have no messages of their own: all that columns can have are built in.
 fn description<'a>(table: &'a Relation, columns: &[usize]) -> RelationDescription<'a> {
     let key = table.identity_columns().unwrap_or_default();
     let is_full = table.replica_identity == ReplicaIdentity::Full;
@@ -129,7 +177,7 @@ fn description<'a>(table: &'a Relation, columns: &[usize]) -> RelationDescriptio
         .live_columns()
         .enumerate()
         .filter(|(place, _)| columns.contains(place))
-        .map(|(_, column)| RelationColumn {
+        .map(|(_, column)| pgoutput::RelationColumn {
             key: is_full || key.contains(&column.attnum),
             name: &column.name,
             type_oid: column.column_type.0,

@@ -2,35 +2,42 @@
 //!
 //! Begin comes with the first change that is shown, so a transaction that shows nothing sends
 //! nothing. Begin carries the LSN of that change, each change its own, Commit the transaction's
-//! end. What describes a table is noted beside the messages ([`Messages::use_table`]). Local
-//! transactions come whole and committed: nothing is streamed or prepared, whatever was asked for.
+//! end. What describes a table is noted beside the messages ([`Messages::use_table`]). Messages of
+//! an upstream go out as they are stored where that shows what is to be shown (`direct`). Large
+//! captured transactions are streamed to who asked for it (`place`); nothing is prepared.
 
 mod describe;
+mod direct;
 mod names;
 mod options;
+mod place;
 
-use crate::datum::{EPOCH_US, NoNames, PgType, Style, binary_out, text_in};
+use crate::datum::{NoNames, PgType, Style, binary_out, text_in};
 use crate::lsn::Lsn;
-use crate::pgoutput::{Commit, EncodeError, write};
+use crate::pgoutput::{EncodeError, write};
 use crate::publications::{Publications, Shown};
 use crate::relations::Relation;
-use crate::rows::{Action, Cell, Change, OldRow, Row};
+use crate::rows::{Action, CapturedError, Cell, Change, OldRow, Row};
 
 use super::feed::{Render, Transaction};
 use super::options::PluginOption;
 use super::{Messages, PluginError, RenderFault};
 use describe::{Described, Descriptions};
+use direct::{Direct, Way};
 use options::Options;
+use place::Place;
 
 /// One stream's settings and its place in a transaction.
 #[derive(Debug)]
 pub(super) struct Pgoutput {
     /// Logical messages are shown.
     messages: bool,
+    /// Transactions that come from elsewhere are not.
+    only_local: bool,
     publications: Publications,
     descriptions: Descriptions,
-    /// End of the transaction whose Begin was written.
-    begun: Option<Lsn>,
+    direct: Direct,
+    place: Place,
 }
 
 impl Pgoutput {
@@ -39,10 +46,56 @@ impl Pgoutput {
         let options = Options::parse(options)?;
         Ok(Self {
             messages: options.messages,
+            only_local: options.only_local,
             publications: Publications::new(options.publication_names),
             descriptions: Descriptions::new(options.binary),
-            begun: None,
+            direct: Direct::new(options.binary),
+            place: Place::new(options.streaming),
         })
+    }
+
+    const fn hides(&self, transaction: &Transaction<'_>) -> bool {
+        self.only_local && transaction.origin.is_some()
+    }
+
+    /// A logical message as it is stored.
+    fn stored_message(
+        &mut self,
+        transaction: &Transaction<'_>,
+        lsn: Lsn,
+        message: &[u8],
+        out: &mut Messages,
+    ) {
+        if !self.messages {
+            return;
+        }
+        let is_transactional = message.get(1).is_some_and(|flags| *flags & 1 != 0);
+        let xid = if is_transactional {
+            self.place.begin(transaction, lsn, out)
+        } else {
+            None
+        };
+        push_stored(xid, lsn, message, out);
+    }
+
+    /// What describes the table `oid`, of which all columns are shown.
+    fn describe(
+        &mut self,
+        transaction: &Transaction<'_>,
+        oid: u32,
+        out: &mut Messages,
+    ) -> Result<(), RenderFault> {
+        let set = transaction.set;
+        if let Some(described) = self.descriptions.known(set, oid) {
+            self.place.describe(described, out);
+            return Ok(());
+        }
+        let table = set.relation_by_oid(oid);
+        let table = table.ok_or(CapturedError::UnknownTable(oid))?;
+        let columns = self.publications.columns(set, table)?;
+        let described = self.descriptions.of(set, table, columns)?;
+        self.place.describe(described, out);
+        Ok(())
     }
 
     /// All tables are described before the one message that is about them.
@@ -63,14 +116,14 @@ impl Pgoutput {
             return Ok(());
         };
         let oids: Vec<u32> = shown.iter().map(|table| table.oid).collect();
-        begin(&mut self.begun, transaction, change, out);
+        let xid = self.place.begin(transaction, change.lsn, out);
         for table in tables.iter().filter(|table| oids.contains(&table.oid)) {
             let columns = self.publications.columns(transaction.set, table)?;
-            self.descriptions
-                .note(transaction.set, table, columns, out)?;
+            let described = self.descriptions.of(transaction.set, table, columns)?;
+            self.place.describe(described, out);
         }
         message(change.lsn, out, |bytes| {
-            write::truncate(None, cascade, restart_identity, &oids, bytes)
+            write::truncate(xid, cascade, restart_identity, &oids, bytes)
         })
     }
 }
@@ -82,6 +135,9 @@ impl Render for Pgoutput {
         change: &Change<'_>,
         out: &mut Messages,
     ) -> Result<(), RenderFault> {
+        if self.hides(transaction) {
+            return Ok(());
+        }
         if let Action::Truncate { tables, .. } = &change.action {
             return self.truncate(transaction, change, tables, out);
         }
@@ -91,13 +147,13 @@ impl Render for Pgoutput {
         let Self {
             publications,
             descriptions,
-            begun,
+            place,
             ..
         } = self;
         let Some(shown) = publications.decide(transaction.set, change)? else {
             return Ok(());
         };
-        begin(begun, transaction, change, out);
+        let xid = place.begin(transaction, change.lsn, out);
         let set = transaction.set;
         match shown {
             Shown::Insert {
@@ -105,9 +161,10 @@ impl Render for Pgoutput {
                 columns,
                 new,
             } => {
-                let table = descriptions.note(set, table, columns, out)?;
+                let table = descriptions.of(set, table, columns)?;
+                place.describe(table, out);
                 message(change.lsn, out, |bytes| {
-                    write::insert(None, table.oid, bytes);
+                    write::insert(xid, table.oid, bytes);
                     tuple(write::NEW, table, new, bytes)
                 })
             }
@@ -117,9 +174,10 @@ impl Render for Pgoutput {
                 old,
                 new,
             } => {
-                let table = descriptions.note(set, table, columns, out)?;
+                let table = descriptions.of(set, table, columns)?;
+                place.describe(table, out);
                 message(change.lsn, out, |bytes| {
-                    write::update(None, table.oid, bytes);
+                    write::update(xid, table.oid, bytes);
                     old.map_or(Ok(()), |old| old_tuple(table, old, bytes))?;
                     tuple(write::NEW, table, new, bytes)
                 })
@@ -129,9 +187,10 @@ impl Render for Pgoutput {
                 columns,
                 old,
             } => {
-                let table = descriptions.note(set, table, columns, out)?;
+                let table = descriptions.of(set, table, columns)?;
+                place.describe(table, out);
                 message(change.lsn, out, |bytes| {
-                    write::delete(None, table.oid, bytes);
+                    write::delete(xid, table.oid, bytes);
                     old_tuple(table, old, bytes)
                 })
             }
@@ -140,7 +199,7 @@ impl Render for Pgoutput {
                 prefix,
                 content,
             } => message(change.lsn, out, |bytes| {
-                write::logical(None, transactional, change.lsn, prefix, content, bytes)
+                write::logical(xid, transactional, change.lsn, prefix, content, bytes)
             }),
             // What is no truncate is not shown as one.
             Shown::Truncate { .. } => Ok(()),
@@ -148,15 +207,46 @@ impl Render for Pgoutput {
     }
 
     fn commit(&mut self, transaction: &Transaction<'_>, out: &mut Messages) {
-        if self.begun.take() != Some(transaction.end) {
-            return;
+        self.place.commit(transaction, out);
+    }
+
+    fn frame_done(&mut self, _transaction: &Transaction<'_>, out: &mut Messages) {
+        self.place.frame_done(out);
+    }
+
+    fn stored(
+        &mut self,
+        transaction: &Transaction<'_>,
+        lsn: Lsn,
+        message: &[u8],
+        out: &mut Messages,
+    ) -> Result<bool, RenderFault> {
+        if self.hides(transaction) {
+            return Ok(true);
         }
-        let commit = Commit {
-            commit_lsn: transaction.final_lsn,
-            end_lsn: transaction.end,
-            commit_time: transaction.commit_us.saturating_sub(EPOCH_US),
+        let letter = match message.first() {
+            Some(b'M') => {
+                self.stored_message(transaction, lsn, message, out);
+                return Ok(true);
+            }
+            Some(letter @ (b'I' | b'U' | b'D')) => *letter,
+            Some(_) | None => return Ok(false),
         };
-        out.push_with(transaction.end, |bytes| write::commit(&commit, bytes));
+        let oid = direct::table_of(message)?;
+        let publications = &mut self.publications;
+        let way = self
+            .direct
+            .way(letter, oid, transaction.set, publications)?;
+        match way {
+            Way::Hidden => Ok(true),
+            Way::Decoded => Ok(false),
+            Way::Stored => {
+                let xid = self.place.begin(transaction, lsn, out);
+                self.describe(transaction, oid, out)?;
+                push_stored(xid, lsn, message, out);
+                Ok(true)
+            }
+        }
     }
 
     fn message(
@@ -182,21 +272,12 @@ impl Render for Pgoutput {
     }
 }
 
-/// Writes Begin, unless it was written, in front of `change`.
-fn begin(
-    begun: &mut Option<Lsn>,
-    transaction: &Transaction<'_>,
-    change: &Change<'_>,
-    out: &mut Messages,
-) {
-    if *begun == Some(transaction.end) {
-        return;
+/// Appends a message as it is stored, with `xid` inside of a streamed transaction.
+fn push_stored(xid: Option<u32>, lsn: Lsn, message: &[u8], out: &mut Messages) {
+    match xid {
+        Some(xid) => out.push_with(lsn, |bytes| write::inside_stream(xid, message, bytes)),
+        None => out.push(lsn, message),
     }
-    *begun = Some(transaction.end);
-    let commit_time = transaction.commit_us.saturating_sub(EPOCH_US);
-    out.push_with(change.lsn, |bytes| {
-        write::begin(transaction.final_lsn, commit_time, transaction.xid, bytes);
-    });
 }
 
 /// Appends the message that `write` appends.

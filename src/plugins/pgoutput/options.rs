@@ -14,6 +14,10 @@ pub(super) struct Options {
     pub(super) binary: bool,
     /// Logical messages come too.
     pub(super) messages: bool,
+    /// Large transactions come in pieces.
+    pub(super) streaming: bool,
+    /// Only what comes from nowhere else is shown.
+    pub(super) only_local: bool,
 }
 
 /// `streaming`
@@ -33,7 +37,8 @@ struct Given {
     messages: Option<bool>,
     streaming: Option<Streaming>,
     two_phase: Option<bool>,
-    origin: Option<()>,
+    /// True for `none`.
+    origin: Option<bool>,
 }
 
 impl Options {
@@ -57,7 +62,8 @@ impl Options {
                 least.number()
             )))
         };
-        match given.streaming.unwrap_or(Streaming::Off) {
+        let streaming = given.streaming.unwrap_or(Streaming::Off);
+        match streaming {
             Streaming::Off => {}
             Streaming::On => needs("streaming", Protocol::V2)?,
             Streaming::Parallel => needs("parallel streaming", Protocol::V4)?,
@@ -69,6 +75,8 @@ impl Options {
             publication_names,
             binary: given.binary.unwrap_or(false),
             messages: given.messages.unwrap_or(false),
+            streaming: streaming != Streaming::Off,
+            only_local: given.origin.unwrap_or(false),
         })
     }
 }
@@ -150,11 +158,14 @@ fn streaming(option: &PluginOption) -> Result<Streaming, PluginError> {
     }
 }
 
-/// Whose changes: everything that is stored here is local, so both answers show the same.
-fn origin(option: &PluginOption) -> Result<(), PluginError> {
+/// Whose changes: with `none`, only those that come from nowhere else.
+fn origin(option: &PluginOption) -> Result<bool, PluginError> {
     let value = required(option)?;
-    if value.eq_ignore_ascii_case("none") || value.eq_ignore_ascii_case("any") {
-        return Ok(());
+    if value.eq_ignore_ascii_case("none") {
+        return Ok(true);
+    }
+    if value.eq_ignore_ascii_case("any") {
+        return Ok(false);
     }
     Err(invalid(format!("unrecognized origin value: \"{value}\"")))
 }
