@@ -9,8 +9,11 @@
 
 mod assembler;
 mod backoff;
+mod check;
 mod connect;
 mod conninfo;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod mirror;
 mod observer;
 mod options;
@@ -24,7 +27,10 @@ mod worker;
 pub use assembler::{
     AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
 };
+pub use check::{CheckRequest, Finding, Verdict, check};
 pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 pub use options::CaptureOptions;
 pub use supervisor::{FirstContact, Supervisor};
 pub use upstream::UpstreamError;

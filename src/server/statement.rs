@@ -60,8 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     async fn copy(&mut self) -> Result<String, Stop> {
         self.state.caller().check_copy()?;
-        self.state.check_writable("COPY FROM")?;
-        self.engine.check_takes_records()?;
+        self.state.check_takes_records("COPY FROM")?;
         let mut target = copy_in::Target {
             producer: self.state.settings(|settings| settings.producer()),
             block: self.state.work(|work| work.take_buffer()),
@@ -76,8 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
         let caller = self.state.caller();
         caller.check_define(command, self.engine.name())?;
-        self.state.check_writable(command.tag())?;
-        self.engine.check_takes_records()?;
+        self.state.check_takes_records(command.tag())?;
         self.check_memory(0)?;
         let state = Arc::clone(&self.state);
         let search_path = state.settings(|settings| settings.show("search_path"))?.1;
