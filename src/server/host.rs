@@ -181,7 +181,6 @@ impl Host for StatementHost {
     fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError> {
         self.state.check_takes_records("publish()")?;
         let engine = &self.state.engine;
-        engine.check_takes_records()?;
         if transactional && self.state.work(|work| work.is_together()) {
             self.state.work(|work| work.publish(&records))?;
             return Ok(engine.head());
