@@ -1,12 +1,18 @@
 //! A frame of the spool as a row of `pgspool.changes`.
 
+use std::collections::VecDeque;
+
 use memchr::memmem;
 
 use super::search::Search;
 use crate::change::{Fields, Hex, PayloadRef, only_change_lsn, public_kind, xid};
 use crate::datum::{Array, Datum, write_array};
 use crate::lsn::Lsn;
-use crate::rows::printed_jsonb;
+use crate::pgerror::PgError;
+use crate::relations::RelationStore;
+use crate::rows::{
+    Captured, CapturedError, CapturedReader, CapturedUnit, Change, captured_records, printed_jsonb,
+};
 use crate::spool::Frame;
 
 /// Columns, in the order of the view.
@@ -79,6 +85,111 @@ pub(super) fn of(frame: &Frame, search: &Search) -> Option<Vec<Datum>> {
         }
     }
     Some(row.cells)
+}
+
+/// Reads captured transactions, of which a frame holds many changes.
+#[derive(Default)]
+pub(super) struct CapturedRows {
+    reader: CapturedReader,
+}
+
+/// The changes of a frame, as far as they are asked for.
+struct Collected<'a> {
+    frame: &'a Frame,
+    search: &'a Search,
+    rows: VecDeque<Vec<Datum>>,
+}
+
+impl CapturedRows {
+    /// The frame's changes as rows; `None` when it is no part of a captured transaction.
+    pub(super) fn of(
+        &mut self,
+        frame: &Frame,
+        search: &Search,
+        relations: &RelationStore,
+    ) -> Option<Result<VecDeque<Vec<Datum>>, PgError>> {
+        let PayloadRef::Chunk { payload, .. } = PayloadRef::of(&frame.payload) else {
+            return None;
+        };
+        let mut to = Collected {
+            frame,
+            search,
+            rows: VecDeque::new(),
+        };
+        let read = self
+            .reader
+            .frame(frame.lsn, frame.timestamp_ms, payload, relations, &mut to);
+        Some(match read {
+            Ok(_) => Ok(to.rows),
+            Err(error) => Err(PgError::error("XX001", error.to_string())),
+        })
+    }
+}
+
+impl Collected<'_> {
+    fn collect(&mut self, unit: &CapturedUnit, change: &Change<'_>) {
+        let mut records = captured_records(&unit.set, change);
+        if let Some(collection) = &self.search.collection {
+            records.retain(|record| record.collection == *collection);
+        }
+        for record in records {
+            let Ok(fields) = Fields::of(&record) else {
+                continue;
+            };
+            let mut row = Row {
+                cells: vec![Datum::Null; NUM_COLUMNS],
+                search: self.search,
+            };
+            row.set(LSN, || position(unit.end));
+            row.set(CHANGE_LSN, || position(change.lsn));
+            if unit.xid != 0 {
+                row.set(XID, || Datum::Int(i64::from(unit.xid)));
+            }
+            row.set(COMMITTED_AT, || Datum::Int(unit.commit_us));
+            row.set(TERM, || count(self.frame.term));
+            row.record(&fields);
+            self.rows.push_back(row.cells);
+        }
+    }
+}
+
+impl Captured for Collected<'_> {
+    type Error = CapturedError;
+
+    /// A table that is not asked for is passed over before its rows are decoded.
+    fn stored(
+        &mut self,
+        unit: &CapturedUnit,
+        _lsn: Lsn,
+        message: &[u8],
+    ) -> Result<bool, CapturedError> {
+        let (Some(collection), Some(b'I' | b'U' | b'D')) =
+            (&self.search.collection, message.first())
+        else {
+            return Ok(false);
+        };
+        let oid = message.get(1..5).and_then(|oid| oid.try_into().ok());
+        let oid = oid.map_or(0, u32::from_be_bytes);
+        let table = unit.set.relation_by_oid(oid);
+        let name = table.and_then(|table| unit.set.collection_of(table));
+        Ok(name.is_some_and(|name| name != *collection))
+    }
+
+    fn change(&mut self, unit: &CapturedUnit, change: &Change<'_>) -> Result<(), CapturedError> {
+        self.collect(unit, change);
+        Ok(())
+    }
+
+    fn alone(&mut self, unit: &CapturedUnit, message: &Change<'_>) -> Result<(), CapturedError> {
+        self.collect(unit, message);
+        Ok(())
+    }
+
+    fn frame_done(&mut self, _unit: &CapturedUnit) {}
+
+    fn commit(&mut self, _unit: &CapturedUnit) -> Result<(), CapturedError> {
+        Ok(())
+    }
 }
 
 /// Whether the record certainly is of another collection: its name does not stand in the bytes,
