@@ -2,6 +2,7 @@
 //!
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
+mod captures;
 mod databases;
 mod define;
 mod publications;

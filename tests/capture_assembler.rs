@@ -1,5 +1,6 @@
 //! What PostgreSQL sends of a workload is stored alike, whether it streams or not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::panic, clippy::wildcard_enum_match_arm)]
 
 mod postgres_support;
 

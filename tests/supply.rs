@@ -23,8 +23,8 @@ const FINE: &[&str] = &[
 ];
 
 /// Crates with another one, each with a reason. MPL-2.0 asks that changes of the crate's own files
-/// be given: we change none. The other two are only in what tests from outside, which is not
-/// shipped; NCSA is as MIT, CDLA-Permissive-2.0 is for data and asks for its text.
+/// be given: we change none. NCSA is as MIT, and only in what tests from outside, which is not
+/// shipped; CDLA-Permissive-2.0 is for data and asks for its text.
 const ALSO_FINE: &[(&str, &str)] = &[
     ("x509-certificate", "MPL-2.0"),
     ("libfuzzer-sys", "(MIT OR Apache-2.0) AND NCSA"),

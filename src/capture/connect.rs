@@ -11,7 +11,7 @@ use super::receiver::Receiver;
 use super::stream::{Ended, Stream};
 use super::upstream::{Connection, Purpose, UpstreamError};
 use super::worker::Worker;
-use crate::captures::{CaptureState, Here, StartPlan, plan_start};
+use crate::captures::{CaptureSettings, CaptureState, Here, StartPlan, There, plan_start};
 use crate::engine::{Engine, PublishError};
 use crate::lsn::Lsn;
 
@@ -56,46 +56,15 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
         status.upstream_lsn = there.end;
     });
     connection.have_publications(&settings).await?;
-    let head = engine.head();
-    let is_new = head == Lsn::ZERO;
-    let here = Here {
-        received_upto: head,
-        is_new,
-        system_id: engine.system_id(),
-        timeline: engine.term(),
-    };
-    let from = match plan_start(&here, &there, settings.create_slot) {
-        StartPlan::Go { from } => from,
-        StartPlan::CreateSlot => {
-            let made = connection
-                .create_slot(&settings.slot, there.is_standby)
-                .await?;
-            let (database, slot) = (engine.name(), &settings.slot);
-            tracing::info!(database, slot, at = %made, "made a replication slot on the upstream");
-            made
-        }
-        StartPlan::Wait => {
-            let words = "the standby has not replayed yet what was received here";
-            return Err(UpstreamError::new(words).into());
-        }
-        StartPlan::Stop(reason) => return Err(Ended::Stopped(*reason)),
-    };
-    let followed = Arc::clone(engine);
-    let (system_id, timeline) = (there.system_id, there.timeline);
-    blocking(move || follow(&followed, system_id, timeline, is_new.then_some(from))).await?;
+    begin(receiver, &mut connection, &settings, &there).await?;
     let door = connection.door(&settings)?;
     let mut questions = door.open().await?;
     let seen = Seen::look(&mut questions, &settings.publications).await?;
     let worker = prepare(receiver, &settings.publications, seen).await?;
-    connection
-        .start(
-            &settings.slot,
-            engine.head(),
-            &settings.publications,
-            receiver.streaming,
-        )
-        .await?;
-    let timeout = connection_timeout(&mut questions).await?;
+    let (slot, publications) = (&settings.slot, &settings.publications);
+    let started = connection.start(slot, engine.head(), publications, receiver.streaming);
+    started.await?;
+    let sender_timeout = sender_timeout(&mut questions).await?;
     let (seen_sender, seen) = mpsc::channel(1);
     let look_now = Arc::new(Notify::new());
     let observer = Observer {
@@ -121,8 +90,46 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
         progress,
         seen,
         look_now,
-        sender_timeout: timeout,
+        sender_timeout,
     })
+}
+
+/// Decides whether and from where to go on, makes the slot where that is to be done, and notes
+/// durably who is followed.
+async fn begin(
+    receiver: &Receiver,
+    connection: &mut Connection,
+    settings: &CaptureSettings,
+    there: &There,
+) -> Result<(), Ended> {
+    let engine = &receiver.engine;
+    let head = engine.head();
+    let here = Here {
+        received_upto: head,
+        is_new: head == Lsn::ZERO,
+        system_id: engine.system_id(),
+        timeline: engine.term(),
+    };
+    let from = match plan_start(&here, there, settings.create_slot) {
+        StartPlan::Go { from } => from,
+        StartPlan::CreateSlot => {
+            let made = connection
+                .create_slot(&settings.slot, there.is_standby)
+                .await?;
+            let (database, slot) = (engine.name(), &settings.slot);
+            tracing::info!(database, slot, at = %made, "made a replication slot on the upstream");
+            made
+        }
+        StartPlan::Wait => {
+            let words = "the standby has not replayed yet what was received here";
+            return Err(UpstreamError::new(words).into());
+        }
+        StartPlan::Stop(reason) => return Err(Ended::Stopped(*reason)),
+    };
+    let followed = Arc::clone(engine);
+    let (system_id, timeline) = (there.system_id, there.timeline);
+    let begin = here.is_new.then_some(from);
+    blocking(move || follow(&followed, system_id, timeline, begin)).await
 }
 
 /// Notes durably who is followed, and where a new capture begins.
@@ -163,7 +170,8 @@ async fn prepare(
                 "publications of what is not captured are not here"
             );
         }
-        let known = engine.relations().at(head);
+        // What counts for all that ends above the head.
+        let known = engine.relations().at(head.saturating_add(1));
         let options = AssemblerOptions {
             work_mem,
             scratch: engine.scratch(),
@@ -176,7 +184,7 @@ async fn prepare(
 }
 
 /// `wal_sender_timeout` of the upstream; `None` for none.
-async fn connection_timeout(
+async fn sender_timeout(
     questions: &mut Connection,
 ) -> Result<Option<std::time::Duration>, UpstreamError> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";

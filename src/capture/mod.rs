@@ -9,6 +9,7 @@
 
 mod assembler;
 mod backoff;
+mod check;
 mod connect;
 mod conninfo;
 #[cfg(any(test, fuzzing))]
@@ -26,6 +27,7 @@ mod worker;
 pub use assembler::{
     AssembleError, Assembled, AssembledKind, Assembler, AssemblerOptions, Described, Taken,
 };
+pub use check::{CheckRequest, Finding, Verdict, check};
 pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;

@@ -17,8 +17,8 @@ use crate::captures::{CaptureSettings, CaptureState, LastError, StatusCell, Stop
 use crate::clock::Moment;
 use crate::engine::{Capture, Engine};
 
-/// How long room on the disk is waited for before it is tried again, at most.
-const DISK_FULL_WAIT: Duration = Duration::from_secs(5);
+/// How often a full disk is looked at.
+const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
 
 /// Whom the outcome of the first attempt is told.
 pub(super) type FirstContactSender = oneshot::Sender<Result<(), UpstreamError>>;
@@ -34,6 +34,8 @@ pub(super) struct Receiver {
     pub(super) first_contact: Option<FirstContactSender>,
     /// Transactions under way are asked for.
     pub(super) streaming: bool,
+    /// It was connected once.
+    pub(super) was_connected: bool,
 }
 
 impl Receiver {
@@ -69,8 +71,7 @@ impl Receiver {
                 }
                 Ended::DiskFull(error) => {
                     self.failed(CaptureState::DiskFull, &error, &backoff);
-                    let wait = backoff.next(jitter()).max(Duration::from_millis(500));
-                    self.sleep(wait.min(DISK_FULL_WAIT), &mut paused).await;
+                    self.wait_for_room(&mut paused).await;
                 }
                 Ended::WithoutStreaming(error) => {
                     self.failed(CaptureState::Connecting, &error, &backoff);
@@ -82,7 +83,6 @@ impl Receiver {
                     self.sleep(wait, &mut paused).await;
                 }
             }
-            self.status().update(|status| status.num_restarts += 1);
         }
     }
 
@@ -99,6 +99,7 @@ impl Receiver {
             },
         };
         self.connected(&stream.host, backoff);
+        self.was_connected = true;
         backoff.reset();
         if let Some(first_contact) = self.first_contact.take() {
             // Nobody may be waiting.
@@ -150,6 +151,7 @@ impl Receiver {
         self.status().update(|status| {
             status.state = CaptureState::CatchingUp;
             status.stop = None;
+            status.num_restarts += u64::from(self.was_connected);
         });
     }
 
@@ -192,7 +194,12 @@ impl Receiver {
         });
         if is_new {
             let database = self.engine.name();
-            tracing::warn!(database, state = state.name(), %error, "capture lost its upstream");
+            let what = match (state, self.was_connected) {
+                (CaptureState::DiskFull, _) => "capture waits for room on the disk",
+                (_, true) => "capture lost its upstream",
+                (_, false) => "capture does not reach its upstream",
+            };
+            tracing::warn!(database, %error, "{what}");
         }
     }
 
@@ -210,6 +217,17 @@ impl Receiver {
                         return true;
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits until there may be room on the disk, PAUSE, RESUME, or the server's stop.
+    async fn wait_for_room(&mut self, paused: &mut watch::Receiver<bool>) {
+        loop {
+            self.sleep(DISK_FULL_WAIT, paused).await;
+            let is_over = *self.stop.borrow() || paused.has_changed().unwrap_or(true);
+            if is_over || *paused.borrow() || self.engine.has_room() {
+                return;
             }
         }
     }

@@ -49,7 +49,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// How far behind the upstream's end a capture may be and still count as streaming.
 const NEAR: u64 = 16 << 20;
 
-/// How long the rest of a stream may take to become durable when it ends in peace.
+/// How long the rest of a stream may take to become durable when the server stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a quorum that cannot be met is left alone.
@@ -148,14 +148,14 @@ impl Stream {
             if let Err(ended) = self.tell(receiver, &released, &mut told).await {
                 return ended;
             }
-            let due = self.due(receiver, &told);
+            let due = self.due(receiver, *released.borrow(), &told);
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut stop) => return Ended::Stopping,
                 changed = paused.changed() => if changed.is_err() {
                     return Ended::Stopping;
                 },
-                () = self.items.closed() => return Ended::Stopping,
+                () = self.items.closed() => return worker_ended(),
                 received = self.connection.receive() => {
                     if let Err(ended) = self.batch(received, receiver, &mut told).await {
                         return ended;
@@ -164,9 +164,10 @@ impl Stream {
                 seen = self.seen.recv() => if let Some(seen) = seen
                     && self.items.send(Item::Seen(seen)).await.is_err()
                 {
-                    return Ended::Stopping;
+                    return worker_ended();
                 },
-                _ = released.changed() => {}
+                // Nothing is to be read now: who waits for this upstream commit is told at once.
+                _ = released.changed() => told.reply = true,
                 () = sleep_until(due) => {}
             }
             let num_described = self.progress.borrow().num_described;
@@ -217,7 +218,7 @@ impl Stream {
         if !batch.is_empty() {
             let room = self.room_for(bytes, receiver, told).await?;
             let sent = self.items.send(Item::Batch(batch, room)).await;
-            sent.map_err(|_| Ended::Stopping)?;
+            sent.map_err(|_| worker_ended())?;
         }
         lost.map_or(Ok(()), |error| Err(Ended::Lost(error)))
     }
@@ -251,8 +252,8 @@ impl Stream {
             let room = Arc::clone(&self.room).acquire_many_owned(units);
             let due = told.sent + self.status_every(receiver);
             tokio::select! {
-                room = room => return room.map_err(|_| Ended::Stopping),
-                () = self.items.closed() => return Err(Ended::Stopping),
+                room = room => return room.map_err(|_| worker_ended()),
+                () = self.items.closed() => return Err(worker_ended()),
                 () = sleep_until(due) => {
                     told.reply = true;
                     self.acknowledge(told.acknowledged, receiver, told, false).await?;
@@ -315,19 +316,17 @@ impl Stream {
     }
 
     /// When something is to be told, if nothing happens before.
-    fn due(&self, receiver: &Receiver, told: &Told) -> Instant {
+    fn due(&self, receiver: &Receiver, released: Lsn, told: &Told) -> Instant {
         let mut due = told.sent + self.status_every(receiver);
         if let Some(timeout) = receiver.options.receiver_timeout {
             let silence = if told.asked { timeout } else { timeout / 2 };
             due = due.min(told.heard + silence);
         }
-        let Progress {
-            received, durable, ..
-        } = *self.progress.borrow();
-        if received > durable {
+        let progress = *self.progress.borrow();
+        if progress.received > progress.durable {
             due = due.min(told.ticked + TICK);
         }
-        if durable > told.acknowledged {
+        if released > told.acknowledged {
             due = due.min(told.sent + ACKNOWLEDGE_EVERY);
         }
         due.max(Instant::now() + Duration::from_millis(1))
@@ -349,17 +348,7 @@ impl Stream {
     ) -> Ended {
         let (closed, _) = mpsc::channel(1);
         drop(std::mem::replace(&mut self.items, closed));
-        let worker = self.worker;
-        let finished = tokio::task::spawn_blocking(move || worker.join());
-        let finished = tokio::time::timeout(FINISH_WITHIN, finished).await;
-        let failure = match finished {
-            Ok(Ok(Ok(Ok(())))) => None,
-            Ok(Ok(Ok(Err(failure)))) => Some(failure),
-            Ok(Ok(Err(_)) | Err(_)) => Some(Failure::Broken(
-                "the thread of a capture panicked".to_owned(),
-            )),
-            Err(_) => None,
-        };
+        let failure = end_of(self.worker, &mut receiver.stop.clone()).await;
         if matches!(ended, Ended::Stopping | Ended::Paused) {
             let durable = *released.borrow();
             let durable = match receiver
@@ -384,6 +373,34 @@ impl Stream {
             Some(Failure::Streaming(words)) => Ended::WithoutStreaming(UpstreamError::new(words)),
             Some(Failure::Broken(words)) => Ended::broken(words),
         }
+    }
+}
+
+/// The worker says why itself.
+fn worker_ended() -> Ended {
+    Ended::Lost(UpstreamError::new("the thread of a capture ended"))
+}
+
+/// Waits for the worker: the next one begins with what this one stored. A server that stops waits
+/// only for so long.
+async fn end_of(
+    worker: JoinHandle<Result<(), Failure>>,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Failure> {
+    let joined = tokio::task::spawn_blocking(move || worker.join());
+    let too_late = async {
+        told_to_stop(stop).await;
+        tokio::time::sleep(FINISH_WITHIN).await;
+    };
+    tokio::select! {
+        joined = joined => match joined {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(failure))) => Some(failure),
+            Ok(Err(_)) | Err(_) => {
+                Some(Failure::Broken("the thread of a capture panicked".to_owned()))
+            }
+        },
+        () = too_late => None,
     }
 }
 

@@ -70,6 +70,7 @@ impl Supervisor {
             stop: stop_receiver,
             first_contact: Some(first_contact),
             streaming: true,
+            was_connected: false,
         };
         let task = self.runtime.spawn(receiver.run());
         running.insert(engine.name().to_owned(), Running { stop, task });

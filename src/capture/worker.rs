@@ -219,8 +219,9 @@ impl Worker {
     /// they said so.
     fn mirror(&mut self) -> Result<(), Failure> {
         let received = self.progress.borrow().received;
-        let passed = |seen: &Box<Seen>| received >= seen.after && !self.assembler.in_transaction();
-        let Some(seen) = self.waiting.take_if(|seen| passed(seen)) else {
+        let is_between = !self.assembler.in_transaction();
+        let passed = |after: Lsn| is_between && received >= after;
+        let Some(seen) = self.waiting.take_if(|seen| passed(seen.after)) else {
             return Ok(());
         };
         let mut applied = Vec::new();

@@ -123,7 +123,9 @@ impl Log {
         let environment = environment.filter(|text| !text.trim().is_empty());
         let from_environment = environment.as_deref().and_then(directives);
         let is_fixed = from_environment.is_some();
-        let levels = from_environment.map_or_else(|| levels(&options.log_level), EnvFilter::new);
+        let levels = from_environment
+            .as_deref()
+            .map_or_else(|| levels(&options.log_level), filter);
         let (filter, handle) = reload::Layer::new(levels);
         let registry = tracing_subscriber::registry().with(filter);
         match options.log_format {
@@ -150,7 +152,13 @@ impl Log {
 
 /// The levels that were checked when the setting was read.
 fn levels(text: &str) -> EnvFilter {
-    EnvFilter::new(directives(text).as_deref().unwrap_or("info"))
+    filter(directives(text).as_deref().unwrap_or("info"))
+}
+
+/// The client crate for upstreams tells of each of its steps; what matters of them is told by us.
+/// Who names it hears it.
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::new(format!("pg_walstream=off,{directives}"))
 }
 
 /// Where the log is written.

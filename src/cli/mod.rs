@@ -5,6 +5,8 @@
 //! the data directory's lock, so that none of them works beside a running server.
 
 mod bench;
+mod capture;
+mod captures;
 mod cert;
 mod check;
 mod data_dir;
@@ -54,6 +56,9 @@ enum Command {
     Check(CheckArgs),
     /// Set damaged data aside and invalidate the slots that needed it.
     Repair(RepairArgs),
+    /// Look at a PostgreSQL that is to be captured, without a server.
+    #[command(subcommand)]
+    Capture(capture::CaptureCommand),
     /// Make a certificate that signs itself, and its key, for encrypted connections.
     Cert(cert::CertArgs),
     /// Make, list and drop roles, and give them passwords, without a server.
@@ -196,6 +201,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => report(inspect::run(&args)).unwrap_or(could_not_look()),
         Command::Check(args) => report(check::run(args)).unwrap_or(could_not_look()),
         Command::Repair(args) => report(repair::run(&args)).unwrap_or(could_not_look()),
+        Command::Capture(args) => report(capture::run(args)).unwrap_or(ExitCode::FAILURE),
         Command::Cert(args) => report(cert::run(&args)).unwrap_or(ExitCode::FAILURE),
         Command::Role(args) => report(role::run(args)).unwrap_or(ExitCode::FAILURE),
         Command::Bench(args) => run_bench(&args).unwrap_or(ExitCode::FAILURE),

@@ -199,6 +199,11 @@ impl Engine {
         }
     }
 
+    /// Whether something may be stored, as far as the disk's floor goes.
+    pub fn has_room(&self) -> bool {
+        self.admit_bytes(0).is_ok()
+    }
+
     /// Notes that everything upstream up to `to` was received: the head, durable before it
     /// returns. Nothing to do at or below the head. Blocking.
     pub fn advance_received(&self, to: Lsn) -> Result<(), PublishError> {

@@ -26,6 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Statement::Query | Statement::Change => return Err(PgError::syntax("").into()),
             Statement::Definition(command) => self.define(command).await?.to_owned(),
             Statement::Roles(statement) => self.change_roles(statement).await?.to_owned(),
+            Statement::Database(statement) => self.database_statement(statement).await?.to_owned(),
             Statement::Nothing(tag) => (*tag).to_owned(),
             Statement::Refused(error) => return Err(error.clone().into()),
             Statement::Transaction(statement) => {
@@ -168,6 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             | Statement::Change
             | Statement::Definition(_)
             | Statement::Roles(_)
+            | Statement::Database(_)
             | Statement::Set(_)
             | Statement::Discard(_)
             | Statement::Transaction(_)

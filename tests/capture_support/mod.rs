@@ -103,6 +103,18 @@ impl Cluster {
         copy
     }
 
+    /// A copy of its files as they are, slots too, as a standby that follows nobody. It has to be
+    /// stopped.
+    pub fn twin(&self) -> Self {
+        let twin = Self::empty(&[]);
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("-a").arg(&self.path).arg(&twin.path).status();
+        assert!(copied.unwrap().success());
+        std::fs::write(twin.path.join("standby.signal"), "").unwrap();
+        own(&twin.path);
+        twin
+    }
+
     /// Starts it and waits until it answers.
     pub fn run(&mut self) {
         let mut command = program("postgres");
@@ -120,6 +132,11 @@ impl Cluster {
         let server = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.server = Some(server);
         wait_until("PostgreSQL answers", || self.try_connect().is_some());
+    }
+
+    /// Starts without what it was started with.
+    pub fn forget_settings(&mut self) {
+        self.settings.clear();
     }
 
     /// Stops it in good order.
@@ -143,6 +160,21 @@ impl Cluster {
     /// Makes a standby a primary.
     pub fn promote(&self) {
         self.run_sql("SELECT pg_promote()");
+        self.run_sql("CHECKPOINT");
+        std::fs::remove_file(self.path.join("standby.signal")).ok();
+    }
+
+    /// Encrypts from now on.
+    pub fn serve_tls(&self, cert: &str, key: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let key_file = self.path.join("server.key");
+        std::fs::write(self.path.join("server.crt"), cert).unwrap();
+        std::fs::write(&key_file, key).unwrap();
+        std::fs::set_permissions(&key_file, PermissionsExt::from_mode(0o600)).unwrap();
+        own(&self.path);
+        self.run_sql("ALTER SYSTEM SET ssl = on");
+        self.run_sql("SELECT pg_reload_conf()");
+        wait_until("TLS is on", || self.ask("SHOW ssl") == "on");
     }
 
     pub fn log(&self) -> String {

@@ -2,6 +2,7 @@
 
 mod model;
 mod refusals;
+mod session;
 
 use std::sync::Arc;
 
@@ -132,7 +133,7 @@ fn streamed_and_whole_transactions_are_stored_alike_and_readable() {
 fn a_session_that_begins_again_stores_what_readers_need() {
     let home = TempDir::new().unwrap();
     let mut dice = Dice::seeded();
-    for round in 0..200 {
+    for round in 0..400 {
         println!("round {round}, PGSPOOL_SEED={}", dice.0);
         let world = World::roll(&mut dice);
         let sizes = Sizes::default();

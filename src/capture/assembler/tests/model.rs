@@ -1,28 +1,26 @@
-//! A PostgreSQL that runs random transactions and sends them as pgoutput does, whole or streamed.
+//! A PostgreSQL that runs random transactions and says what is to be stored of them.
+#![allow(clippy::wildcard_enum_match_arm)]
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::super::assembler::Described;
 use super::dice::Dice;
+use super::session::{Wal, described, relations};
 use super::{Stored, messages};
 use crate::lsn::Lsn;
-use crate::pgoutput::{
-    Commit, Context, Identity, Message, Protocol, RelationColumn, RelationDescription, Tuple, Value,
-};
-use crate::relations::{Relation, RelationSet, ReplicaIdentity, UpstreamTable, UpstreamType};
+use crate::pgoutput::{Commit, Message, Tuple, Value};
+use crate::relations::RelationSet;
 
 /// LSN of a header, and a message.
 pub(super) type Sent = (Lsn, Vec<u8>);
 
 const NUM_TABLES: u32 = 4;
 const FIRST_TABLE: u32 = 16_400;
-const FIRST_TYPE: u32 = 20_000;
 
 /// Tables and their versions.
-type Versions = HashMap<u32, u32>;
+pub(super) type Versions = HashMap<u32, u32>;
 
 #[derive(Debug, Clone)]
-enum Change {
+pub(super) enum Change {
     /// A row of this many bytes.
     Insert(u32, usize),
     Update(u32, usize),
@@ -33,12 +31,12 @@ enum Change {
 
 /// A change, or a definition, which sends nothing by itself.
 #[derive(Debug, Clone)]
-struct Item {
-    lsn: Lsn,
-    subxid: u32,
-    change: Change,
+pub(super) struct Item {
+    pub(super) lsn: Lsn,
+    pub(super) subxid: u32,
+    pub(super) change: Change,
     /// The versions of the tables when it was done.
-    versions: Versions,
+    pub(super) versions: Versions,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +56,7 @@ enum Event {
 pub(super) struct World {
     events: Vec<Event>,
     known: Versions,
-    origins: BTreeSet<usize>,
+    pub(super) origins: BTreeSet<usize>,
 }
 
 /// A transaction under way.
@@ -72,7 +70,7 @@ struct Running {
     has_abort: bool,
 }
 
-fn xid(id: usize) -> u32 {
+pub(super) fn xid(id: usize) -> u32 {
     u32::try_from(id).unwrap() * 100 + 700
 }
 
@@ -86,7 +84,7 @@ impl World {
         let (mut running, mut next, mut lsn): (Vec<Running>, _, _) = (Vec::new(), 0, 1000);
         let most = 1 + dice.index(40);
         for _ in 0..most {
-            lsn += 8 * (1 + dice.below(40));
+            lsn += 8 * (8 + dice.below(40));
             if running.is_empty() || running.len() < 4 && dice.chance(20) {
                 if dice.chance(20) {
                     origins.insert(next);
@@ -138,7 +136,7 @@ impl World {
     }
 
     /// What of a transaction counts.
-    fn kept(&self, id: usize) -> Vec<&Item> {
+    pub(super) fn kept(&self, id: usize) -> Vec<&Item> {
         let aborted = self.events.iter().filter_map(|event| match event {
             Event::Abort(of, subxid) if *of == id => Some(*subxid),
             _ => None,
@@ -185,7 +183,7 @@ impl World {
             .iter()
             .take_while(|event| match event {
                 Event::Commit(_, commit) => commit.end_lsn <= head,
-                Event::Lone(lsn, _) => lsn.saturating_add(8) <= head,
+                Event::Lone(lsn, _) => *lsn <= head,
                 _ => true,
             })
             .filter(|event| matches!(event, Event::Commit(..) | Event::Lone(..)))
@@ -292,7 +290,7 @@ impl World {
                 }
                 Event::Lone(lsn, _) => {
                     let unit = units.next().unwrap();
-                    assert_eq!(unit.end, lsn.saturating_add(8));
+                    assert_eq!(unit.end, *lsn);
                     assert_eq!(messages(unit, 2000).len(), 1);
                 }
                 _ => {}
@@ -439,7 +437,7 @@ fn step(
 }
 
 impl Item {
-    fn tables(&self) -> Vec<u32> {
+    pub(super) fn tables(&self) -> Vec<u32> {
         match &self.change {
             Change::Insert(table, _) | Change::Update(table, _) | Change::Delete(table) => {
                 vec![*table]
@@ -449,7 +447,7 @@ impl Item {
         }
     }
 
-    fn encode(&self, xid: Option<u32>) -> Vec<u8> {
+    pub(super) fn encode(&self, xid: Option<u32>) -> Vec<u8> {
         let row = |len: usize| Tuple(vec![Value::Text(&TEXT[..len]), Value::Null]);
         let message = match &self.change {
             Change::Insert(relation, len) => Message::Insert {
@@ -486,9 +484,9 @@ impl Item {
     }
 }
 
-static TEXT: [u8; 3000] = [b'x'; 3000];
+pub(super) static TEXT: [u8; 3000] = [b'x'; 3000];
 
-fn encoded(message: &Message<'_>) -> Vec<u8> {
+pub(super) fn encoded(message: &Message<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     message.encode(&mut out).unwrap();
     out
@@ -500,206 +498,4 @@ pub(super) fn begin() -> Vec<u8> {
         commit_time: 0,
         xid: 5,
     })
-}
-
-/// The messages that describe a version of a table: of its type, and its own.
-fn description(oid: u32, version: u32, xid: Option<u32>) -> [Vec<u8>; 2] {
-    let type_oid = FIRST_TYPE + oid;
-    let name = format!("mood{}", version / 2);
-    let described_type = encoded(&Message::Type {
-        xid,
-        oid: type_oid,
-        schema: "public",
-        name: &name,
-    });
-    let column = |name| RelationColumn {
-        key: false,
-        name,
-        type_oid,
-        typmod: -1,
-    };
-    let names: Vec<_> = (0..version / 3 + 1).map(|at| format!("c{at}")).collect();
-    let relation = encoded(&Message::Relation(RelationDescription {
-        xid,
-        oid,
-        schema: "public",
-        name: &format!("t{oid}v{version}"),
-        identity: Identity::Default,
-        columns: names.iter().map(|name| column(name.as_str())).collect(),
-    }));
-    [described_type, relation]
-}
-
-fn described(oid: u32, version: u32) -> Described {
-    let [described_type, relation] = description(oid, version, None);
-    Described {
-        oid,
-        relation,
-        types: vec![(FIRST_TYPE + oid, described_type)],
-    }
-}
-
-fn relations(described: &Vec<Described>) -> RelationSet {
-    let mut set = RelationSet::default();
-    for table in described {
-        let types = table.types.iter().map(|(oid, message)| UpstreamType {
-            oid: *oid,
-            description: message.clone(),
-            format_name: "mood".to_owned(),
-        });
-        set.relations.push(Relation {
-            oid: table.oid,
-            row_type_oid: 1,
-            array_type_oid: 2,
-            schema: "public".to_owned(),
-            name: format!("t{}", table.oid),
-            columns: Vec::new(),
-            keys: Vec::new(),
-            replica_identity: ReplicaIdentity::Default,
-            declared: true,
-            upstream: Some(Box::new(UpstreamTable {
-                description: table.relation.clone(),
-                types: types.collect(),
-            })),
-            since: Lsn::ZERO,
-        });
-    }
-    set
-}
-
-/// What the upstream believes to have said of a table.
-#[derive(Debug, Default)]
-struct Told {
-    version: u32,
-    sent: bool,
-    streams: BTreeSet<usize>,
-}
-
-/// A session of pgoutput.
-#[derive(Debug, Default)]
-struct Wal {
-    sent: Vec<Sent>,
-    told: HashMap<u32, Told>,
-    /// Transactions of which pieces were sent.
-    streams: BTreeSet<usize>,
-}
-
-impl Wal {
-    fn send(&mut self, lsn: Lsn, message: &Message<'_>) {
-        self.sent.push((lsn, encoded(message)));
-    }
-
-    fn item(&mut self, id: usize, item: &Item, streaming: bool) {
-        let subxid = streaming.then_some(match item.change {
-            // As PostgreSQL does.
-            Change::Message(_) => xid(id),
-            _ => item.subxid,
-        });
-        for oid in item.tables() {
-            let version = item.versions[&oid];
-            let told = self.told.entry(oid).or_default();
-            if told.version != version {
-                *told = Told {
-                    version,
-                    ..Told::default()
-                };
-            }
-            let is_told = if streaming {
-                !told.streams.insert(id)
-            } else {
-                told.sent
-            };
-            told.sent |= !streaming;
-            if !is_told {
-                for message in description(oid, version, subxid) {
-                    self.sent.push((Lsn::ZERO, message));
-                }
-            }
-        }
-        self.sent.push((item.lsn, item.encode(subxid)));
-    }
-
-    fn origin(&mut self, lsn: Lsn) {
-        let name = "elsewhere";
-        let commit_lsn = Lsn::ZERO;
-        self.send(lsn, &Message::Origin { commit_lsn, name });
-    }
-
-    fn whole(&mut self, id: usize, world: &World, commit: Commit) {
-        let kept = world.kept(id);
-        let Some(first) = kept.first() else {
-            return;
-        };
-        let has_origin = world.origins.contains(&id);
-        let begin = Message::Begin {
-            final_lsn: commit.commit_lsn,
-            commit_time: commit.commit_time,
-            xid: xid(id),
-        };
-        self.send(if has_origin { Lsn::ZERO } else { first.lsn }, &begin);
-        if has_origin {
-            self.origin(first.lsn);
-        }
-        for item in kept {
-            self.item(id, item, false);
-        }
-        self.send(commit.end_lsn, &Message::Commit(commit));
-    }
-
-    fn stream(&mut self, id: usize, world: &World, items: &[(Item, bool)]) {
-        let Some((first, _)) = items.first() else {
-            return;
-        };
-        let is_first = self.streams.insert(id);
-        let has_origin = is_first && world.origins.contains(&id);
-        let start = Message::StreamStart {
-            xid: xid(id),
-            first: is_first,
-        };
-        self.send(if has_origin { Lsn::ZERO } else { first.lsn }, &start);
-        if has_origin {
-            self.origin(first.lsn);
-        }
-        for (item, _) in items {
-            self.item(id, item, true);
-        }
-        self.send(Lsn::ZERO, &Message::StreamStop);
-    }
-
-    fn abort(&mut self, id: usize, subxid: u32) {
-        let whole = subxid == xid(id);
-        for told in self.told.values_mut() {
-            if whole {
-                told.streams.remove(&id);
-            }
-        }
-        let message = Message::StreamAbort {
-            xid: xid(id),
-            subxid,
-            info: None,
-        };
-        self.send(Lsn::new(1), &message);
-    }
-
-    fn stream_commit(&mut self, id: usize, commit: Commit) {
-        self.streams.remove(&id);
-        for told in self.told.values_mut() {
-            told.sent |= told.streams.remove(&id);
-        }
-        let xid = xid(id);
-        self.send(commit.end_lsn, &Message::StreamCommit { xid, commit });
-    }
-
-    fn lone(&mut self, lsn: Lsn, len: usize) {
-        let message = Message::Logical {
-            xid: None,
-            transactional: false,
-            lsn,
-            prefix: "lone",
-            content: &TEXT[..len],
-        };
-        self.send(lsn, &message);
-        let context = Context::new(Protocol::V1);
-        assert!(Message::decode(&self.sent[self.sent.len() - 1].1, context).is_ok());
-    }
 }

@@ -53,6 +53,7 @@ fn logical(xid: Option<u32>, transactional: bool) -> Vec<u8> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)]
 fn what_is_out_of_place_is_refused() {
     let home = TempDir::new().unwrap();
     let begin = model::begin();
