@@ -1,5 +1,7 @@
 //! Captured transactions, rendered, beside what PostgreSQL 15 sent of the same workload.
 
+#![allow(clippy::wildcard_enum_match_arm)] // messages that a test does not care for
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

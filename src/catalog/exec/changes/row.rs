@@ -309,3 +309,123 @@ fn printed_bytes(hex: &Hex<'_>) -> String {
     hex.write(&mut digits);
     String::from_utf8(digits).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::change::{ChunkFlags, begin_chunk, begin_message, set_flags};
+    use crate::pgoutput::{
+        Commit, Identity, Message, OldTuple, RelationColumn, RelationDescription, Tuple, Value,
+    };
+
+    fn frame() -> Frame {
+        let column = |key, name, type_oid| RelationColumn {
+            key,
+            name,
+            type_oid,
+            typmod: -1,
+        };
+        let end = Lsn::new(0x2000);
+        let row = |id| Tuple(vec![Value::Text(id), Value::Null]);
+        let messages = [
+            Message::Begin {
+                final_lsn: Lsn::new(0x1ff0),
+                commit_time: 5_000_000,
+                xid: 777,
+            },
+            Message::Relation(RelationDescription {
+                xid: None,
+                oid: 17000,
+                schema: "public",
+                name: "orders",
+                identity: Identity::Default,
+                columns: vec![column(true, "id", 23), column(false, "note", 25)],
+            }),
+            Message::Insert {
+                xid: None,
+                relation: 17000,
+                new: row(b"7"),
+            },
+            Message::Delete {
+                xid: None,
+                relation: 17000,
+                old: OldTuple::Key(row(b"7")),
+            },
+            Message::Commit(Commit {
+                commit_lsn: Lsn::new(0x1ff0),
+                end_lsn: end,
+                commit_time: 5_000_000,
+            }),
+        ];
+        let mut payload = Vec::new();
+        begin_chunk(&mut payload);
+        for message in messages {
+            let mut bytes = Vec::new();
+            message.encode(&mut bytes).unwrap();
+            let len = u32::try_from(bytes.len()).unwrap();
+            begin_message(Lsn::new(0x1800), len, &mut payload);
+            payload.extend_from_slice(&bytes);
+        }
+        let flags = ChunkFlags {
+            first: true,
+            last: true,
+            ..ChunkFlags::default()
+        };
+        set_flags(&mut payload, flags);
+        Frame {
+            version: crate::spool::frame::FrameVersion::V3,
+            term: 1,
+            lsn: end,
+            timestamp_ms: 9,
+            boundary: crate::spool::Boundary {
+                first: true,
+                last: true,
+            },
+            payload: payload.into(),
+        }
+    }
+
+    fn rows(collection: Option<&str>) -> Vec<Vec<Datum>> {
+        let disk = Arc::new(crate::disk::RealDisk);
+        let path = std::path::Path::new("/nowhere/relations.json");
+        let relations = RelationStore::open(disk, path).unwrap();
+        let search = Search {
+            upto: Lsn::MAX,
+            collection: collection.map(str::to_owned),
+            columns: u64::MAX,
+            ..Search::default()
+        };
+        let mut captured = CapturedRows::default();
+        let rows = captured.of(&frame(), &search, &relations);
+        rows.unwrap().unwrap().into()
+    }
+
+    #[test]
+    fn a_captured_frame_has_a_row_for_each_change() {
+        let rows = rows(None);
+        assert_eq!(rows.len(), 2);
+        let shown = |row: &[Datum], column: usize| row[column].clone();
+        assert_eq!(shown(&rows[0], LSN), position(Lsn::new(0x2000)));
+        assert_eq!(shown(&rows[0], CHANGE_LSN), position(Lsn::new(0x1800)));
+        assert_eq!(shown(&rows[0], XID), Datum::Int(777));
+        let committed = crate::datum::EPOCH_US + 5_000_000;
+        assert_eq!(shown(&rows[0], COMMITTED_AT), Datum::Int(committed));
+        assert_eq!(shown(&rows[0], OPERATION), text("insert"));
+        assert_eq!(shown(&rows[0], COLLECTION), text("orders"));
+        assert_eq!(shown(&rows[0], RID), text("7"));
+        assert_eq!(
+            shown(&rows[0], DOCUMENT),
+            text(r#"{"id": 7, "note": null}"#)
+        );
+        assert_eq!(shown(&rows[1], OPERATION), text("delete"));
+        assert_eq!(shown(&rows[1], OLD_DOCUMENT), text(r#"{"id": 7}"#));
+    }
+
+    #[test]
+    fn a_collection_is_looked_for_without_decoding_others() {
+        assert_eq!(rows(Some("orders")).len(), 2);
+        assert!(rows(Some("other")).is_empty());
+    }
+}
