@@ -14,7 +14,7 @@ import unittest
 
 import psycopg
 
-from postgres import Postgres
+from postgres import PORTS, Postgres
 from server import PATIENCE, USER, Server
 
 REAL = os.environ.get("PGSPOOL_PUBLISHER") == "postgresql"
@@ -75,8 +75,16 @@ class Publisher:
         """Goes on with the same data at the same port."""
         if self.real:
             self.server.start_again()
-        else:
-            self.server = Server(self.folder / "data", *self.settings, port=self.port)
+            return
+        for left in reversed(range(PORTS)):
+            try:
+                self.server = Server(self.folder / "data", *self.settings, port=self.port)
+                return
+            except AssertionError as error:
+                # Whoever tries to connect meanwhile may connect from this port, for a moment.
+                if not left or "Address already in use" not in str(error):
+                    raise
+                time.sleep(1)
 
     def log_text(self):
         return self.server.log_text()

@@ -170,6 +170,25 @@ class Trouble(CaptureTest):
         self.served(150)
         self.assertEqual(self.state()["timeline"], 2)
 
+    def test_a_commit_right_behind_a_message_of_its_own_is_not_passed_over(self):
+        """The message is acknowledged, and the commit's record begins where the message's ends."""
+        self.begin()
+        with self.upstream.connect() as slow, self.upstream.connect() as other:
+            slow.execute("BEGIN")
+            slow.execute("INSERT INTO items VALUES (1000, 'committed later')")
+            said = other.execute("SELECT pg_logical_emit_message(false, 'p', 'x')").fetchone()[0]
+            other.execute("SELECT txid_current()")  # writes it out
+            self.caught_up()
+            asked = f"SELECT confirmed_flush_lsn >= '{said}' FROM pg_replication_slots"
+            eventually(lambda: self.upstream.sql(asked) == [(True,)], "the message to be confirmed")
+            self.here(f"PAUSE {SHOP}")
+            eventually(lambda: self.upstream.sql("SELECT active FROM pg_replication_slots")
+                       == [(False,)], "the slot to be free")
+            slow.execute("COMMIT")
+        self.here(f"RESUME {SHOP}")
+        self.caught_up()
+        self.served(101)
+
     def fail_over(self, standby):
         end = self.upstream.end()
         eventually(lambda: lsn(standby.end_of_replay()) >= lsn(end), "the standby to follow")

@@ -38,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("sql", sql),
     ("hba", hba),
     ("pgoutput", crate::pgoutput::fuzz),
+    ("assembler", crate::capture::fuzz),
 ];
 
 /// Runs one target; used by `fuzz/`.

@@ -119,4 +119,5 @@ pub mod server;
 pub mod slots;
 pub mod sources;
 pub mod spool;
+mod units;
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! Every match over our own errors is exhaustive, so that a new variant needs a decision here.
 
+mod captures;
 mod databases;
 mod define;
 mod publications;
@@ -571,6 +572,7 @@ impl From<PublishError> for PgError {
             PublishError::Captured(_) => Self::error("55000", message)
                 .with_hint("Write to the upstream; what is committed there comes here."),
             PublishError::NotCaptured(_) => Self::error("55000", message),
+            PublishError::BrokenFrames => Self::error("XX000", message),
             PublishError::Overtaken { .. } => Self::error("55000", message).with_hint(
                 "Nothing of the block is stored, and the same numbers would be taken for repeated \
                  ones. Let one connection at a time publish under a producer's name, and number \

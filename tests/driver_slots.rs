@@ -4,7 +4,6 @@
 mod support;
 
 use std::io::Write;
-use std::time::Duration;
 
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;

@@ -8,7 +8,6 @@ mod support;
 use std::time::Duration;
 
 use pgspool::engine::EngineOptions;
-use pgspool::lsn::Lsn;
 use pgspool::replicas::{CommitPolicy, CommitSettings, QuorumMode};
 use support::{RawClient, TestServer, id_of, line};
 
@@ -110,9 +109,8 @@ fn every_kind_of_bad_line_is_an_error() {
 }
 
 fn until_published(server: &TestServer, num_records: u64) {
-    let mut watcher = server.session();
     support::eventually("the lines are published", || {
-        let count = watcher.row("SELECT count(*) FROM pgspool.changes");
+        let count = server.session().row("SELECT count(*) FROM pgspool.changes");
         count == [Some(num_records.to_string())]
     });
 }

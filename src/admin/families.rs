@@ -1,6 +1,8 @@
 //! The metrics: their names, labels and values. `docs/operations.md` lists them; names and labels
 //! are promises.
 
+mod captures;
+
 use super::exposition::{Exposition, Labels};
 use super::snapshot::{Database, Slot, Snapshot};
 use super::units::{length, number, signed};
@@ -44,6 +46,7 @@ pub(super) fn of_snapshot(out: &mut Exposition, snapshot: &Snapshot) {
     of_slots(out, snapshot);
     of_slot_counts(out, &snapshot.databases);
     of_streams(out, snapshot);
+    captures::of_captures(out, snapshot);
 }
 
 fn of_server(out: &mut Exposition, snapshot: &Snapshot) {

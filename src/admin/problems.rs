@@ -1,7 +1,9 @@
 //! What is wrong, the worst first. Pure.
 
-use super::snapshot::{Database, Slot, Snapshot};
+use super::snapshot::{Capture, Database, Slot, Snapshot};
 use super::units::{bytes, span};
+use crate::captures::CaptureState;
+use crate::datum::quote_ident;
 use crate::slots::wal_status::WalStatus;
 
 /// How bad it is.
@@ -48,6 +50,9 @@ pub(super) fn find(snapshot: &Snapshot) -> Vec<Problem> {
     for database in &snapshot.databases {
         of_database(database, &mut found);
         of_slots(database, snapshot.now.unix_ms, &mut found);
+        if let Some(capture) = &database.capture {
+            of_capture(&database.name, capture, snapshot.now.unix_ms, &mut found);
+        }
     }
     let server = &snapshot.server;
     let (sessions, walsenders) = server.counts();
@@ -152,6 +157,59 @@ fn of_slots(database: &Database, now_unix_ms: u64, found: &mut Vec<Problem>) {
             database.name,
             first.slot.name,
             more(others.len())
+        );
+        found.push(Problem::new(Severity::Alarm, words));
+    }
+}
+
+/// Longer than this nobody is without an upstream for a restart of it.
+const UNREACHED_MS: u64 = 60_000;
+
+/// A capture that does not go on. What is here is served all the same: the server stays ready.
+fn of_capture(name: &str, capture: &Capture, now_unix_ms: u64, found: &mut Vec<Problem>) {
+    let status = &capture.status;
+    if let Some(stop) = &capture.stop {
+        let words = format!(
+            "database \"{name}\": capture has stopped ({}): {}. {}",
+            stop.cause, stop.message, stop.hint
+        );
+        found.push(Problem::new(Severity::Alarm, words));
+        return;
+    }
+    match status.state {
+        CaptureState::Paused => {
+            let words = format!(
+                "database \"{name}\": capture is paused, and the upstream keeps its WAL for slot \
+                 \"{}\"; RESUME {} goes on",
+                capture.slot,
+                quote_ident(name)
+            );
+            found.push(Problem::new(Severity::Notice, words));
+        }
+        CaptureState::DiskFull => {
+            let words = format!(
+                "database \"{name}\": capture waits for room on the disk; it goes on by itself"
+            );
+            found.push(Problem::new(Severity::Alarm, words));
+        }
+        CaptureState::Connecting => {
+            let silent = status.lag_ms(now_unix_ms).unwrap_or(u64::MAX);
+            let Some(last) = status.last_error.as_ref().filter(|_| silent > UNREACHED_MS) else {
+                return;
+            };
+            let words = format!(
+                "database \"{name}\": the upstream cannot be reached: {}",
+                last.message
+            );
+            found.push(Problem::new(Severity::Alarm, words));
+        }
+        CaptureState::CatchingUp | CaptureState::Streaming | CaptureState::Stopped => {}
+    }
+    if let Some(lost @ ("unreserved" | "lost")) = status.slot.wal_status.as_deref() {
+        let words = format!(
+            "database \"{name}\": slot \"{}\" on the upstream is {lost}: raise \
+             max_slot_wal_keep_size there, or see why capture is slow",
+            capture.slot
         );
         found.push(Problem::new(Severity::Alarm, words));
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::watch::{Served, ServerSnapshot};
+use crate::captures::{CaptureStatus, Stop};
 use crate::clock::Moment;
 use crate::engine::{Engine, EngineSnapshot, Retained};
 use crate::lsn::Lsn;
@@ -53,6 +54,32 @@ pub(super) struct Database {
     pub(super) slots: Vec<Slot>,
     /// Running streams.
     pub(super) streams: Vec<ReplicaSnapshot>,
+    /// How its capture fares, when it follows an upstream.
+    pub(super) capture: Option<Capture>,
+}
+
+/// How a captured database fares.
+#[derive(Debug)]
+pub(super) struct Capture {
+    pub(super) status: CaptureStatus,
+    /// The slot on the upstream.
+    pub(super) slot: String,
+    /// Why it cannot go on, and what can be done.
+    pub(super) stop: Option<Stop>,
+}
+
+impl Capture {
+    fn take(engine: &Engine) -> Option<Self> {
+        let capture = engine.capture()?;
+        let settings = capture.settings();
+        let status = capture.status.get();
+        let stop = status.stop.as_ref();
+        Some(Self {
+            slot: settings.slot.clone(),
+            stop: stop.map(|reason| reason.explain(engine.name(), &settings)),
+            status,
+        })
+    }
 }
 
 /// One slot.
@@ -127,6 +154,7 @@ impl Database {
             invalidations: engine.invalidations().to_vec(),
             slots,
             streams: replicas.snapshot(),
+            capture: Capture::take(engine),
             spool: state.spool,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::report::Reporter;
 use super::watch::{ServerSnapshot, ServerState, SessionCount, Watch};
+use crate::captures::{CaptureState, LastError, NewCapture, StopReason, UpstreamSlot};
 use crate::change::ChangeRecord;
 use crate::clock::Moment;
 use crate::disk::{FakeDisk, FakeError, FakeOp};
@@ -56,6 +57,16 @@ impl World {
 
     fn engine(&self) -> Arc<Engine> {
         self.databases.get("pgspool").unwrap()
+    }
+
+    /// A database that follows an upstream.
+    fn captured(&self) -> Arc<Engine> {
+        let options = [("upstream", "host=a dbname=b"), ("publication", "p")];
+        let new = NewCapture::from_options("shop", options).unwrap();
+        let made = self
+            .databases
+            .create("shop", Some(&new.settings), Moment::now());
+        made.unwrap()
     }
 
     fn slot(&self, name: &str) -> SlotName {
@@ -265,6 +276,53 @@ fn names_are_escaped_in_metrics_and_on_the_page() {
     assert!(page.contains("refused since the start: no_rule"));
 }
 
+#[test]
+fn a_capture_that_has_stopped_is_told_and_the_server_stays_ready() {
+    let world = World::new();
+    let engine = world.captured();
+    let status = &engine.capture().unwrap().status;
+    assert!(world.reporter.page().contains("<h2>Captures</h2>"));
+    assert!(!world.reporter.page().contains("class=\"problems\""));
+    status.update(|status| {
+        status.state = CaptureState::Stopped;
+        status.stop = Some(StopReason::SlotMissing {
+            received_upto: Lsn::new(0x100),
+            end: Lsn::new(0x200),
+        });
+    });
+    let (ready, words) = world.reporter.readiness();
+    assert!(ready, "{words}");
+    let page = world.reporter.page();
+    assert!(page.contains("ready, with an alarm"), "{page}");
+    assert!(
+        page.contains("capture has stopped (slot_missing)"),
+        "{page}"
+    );
+    let metrics = world.reporter.metrics().unwrap();
+    let stopped = "pgspool_capture_state{database=\"shop\",state=\"stopped\"} 1";
+    assert!(metrics.contains(stopped), "{metrics}");
+    let streaming = "pgspool_capture_state{database=\"shop\",state=\"streaming\"} 0";
+    assert!(metrics.contains(streaming), "{metrics}");
+
+    status.update(|status| {
+        status.stop = None;
+        status.state = CaptureState::Paused;
+    });
+    let page = world.reporter.page();
+    assert!(page.contains("capture is paused"), "{page}");
+    assert!(page.contains("RESUME shop"), "{page}");
+
+    status.update(|status| {
+        status.state = CaptureState::Connecting;
+        status.last_error = Some(LastError {
+            message: "nobody there".to_owned(),
+            at_ms: 1,
+        });
+    });
+    let page = world.reporter.page();
+    assert!(page.contains("cannot be reached: nobody there"), "{page}");
+}
+
 /// Each name and each label of the table in the docs is exposed, and nothing else.
 #[test]
 fn the_docs_list_every_metric_with_its_labels() {
@@ -300,6 +358,18 @@ fn the_docs_list_every_metric_with_its_labels() {
     };
     stream.acknowledge(progress, Moment::now()).unwrap();
     world.engine().maintain(Moment::now()).unwrap();
+    world.captured().capture().unwrap().status.update(|status| {
+        status.received_lsn = Lsn::new(8);
+        status.acknowledged_lsn = Lsn::new(8);
+        status.upstream_lsn = Lsn::new(8);
+        status.last_message_ms = 1;
+        status.slot = UpstreamSlot {
+            restart_lsn: Some(Lsn::new(8)),
+            wal_status: Some("reserved".to_owned()),
+            lag_bytes: Some(0),
+            ..UpstreamSlot::default()
+        };
+    });
     let metrics = world.reporter.metrics().unwrap();
     for line in metrics
         .lines()

@@ -12,6 +12,8 @@ mod backoff;
 mod check;
 mod connect;
 mod conninfo;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod mirror;
 mod observer;
 mod options;
@@ -27,6 +29,8 @@ pub use assembler::{
 };
 pub use check::{CheckRequest, Finding, Verdict, check};
 pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 pub use options::CaptureOptions;
 pub use supervisor::{FirstContact, Supervisor};
 pub use upstream::UpstreamError;

@@ -5,11 +5,14 @@
 //! takes no records of its own. What is received is the spool's head (`received_upto`); nothing
 //! here repeats it. It knows no socket, no spool and no session.
 
+mod lag;
+mod options;
 mod plan;
 mod settings;
 mod status;
 mod stop;
 
+pub use options::{CaptureOptionError, NewCapture};
 pub use plan::{Here, SlotThere, StartPlan, StopReason, There, TimelineSwitch, plan_start};
 pub use settings::{CAPTURE_FILE, CaptureFileError, CaptureSettings, PasswordSource};
 pub use status::{CaptureState, CaptureStatus, LastError, StatusCell, UpstreamSlot};

@@ -189,6 +189,25 @@ impl Caller {
         Err(error.with_detail(NEEDS_PUBLISH))
     }
 
+    /// Whether it may make a database.
+    pub(crate) fn check_create_database(&self) -> Result<(), PgError> {
+        granted(self.rights.superuser, || {
+            "permission denied to create database".to_owned()
+        })
+    }
+
+    /// Whether it may drop that database: all belong to the superusers.
+    pub(crate) fn check_drop_database(&self, database: &str) -> Result<(), PgError> {
+        granted(self.rights.superuser, || {
+            format!("must be owner of database {database}")
+        })
+    }
+
+    /// Whether it may hold up the capture of that database.
+    pub(crate) fn check_pause(&self, database: &str) -> Result<(), PgError> {
+        self.check_drop_database(database)
+    }
+
     /// Whether it may cancel what a session of that role runs. Only its own, unless it may do
     /// everything: MONITOR looks and touches nothing.
     pub(crate) fn check_cancel(&self, target: &Self) -> Result<(), PgError> {

@@ -6,6 +6,7 @@
 
 mod bench;
 mod capture;
+mod captures;
 mod cert;
 mod check;
 mod data_dir;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::Databases;
-use crate::server::{Access, ShownSettings, TlsContext};
+use crate::server::{Access, CaptureService, ShownSettings, TlsContext};
 
+use super::captures;
 use super::log::Log;
 use super::rule_files::RuleFiles;
 use super::settings::{Loaded, Sources};
@@ -28,6 +29,7 @@ pub(super) struct Configuration {
     /// The data directory.
     pub(super) data: PathBuf,
     pub(super) databases: Arc<Databases>,
+    pub(super) captures: CaptureService,
     pub(super) rule_files: RuleFiles,
     pub(super) log: Log,
 }
@@ -83,7 +85,14 @@ impl Configuration {
                 return;
             }
         };
-        // All of it can be used: from here on nothing fails.
+        let missing = match captures::missing(&self.databases, &loaded.captures) {
+            Ok(missing) => missing,
+            Err(error) => {
+                tracing::error!(%error, "configuration not reloaded, nothing was changed");
+                return;
+            }
+        };
+        // All of it can be used: from here on nothing fails but a disk.
         rules.put_into(&self.access);
         self.access.replace_tls(tls);
         warn_of_trust(&self.access, &loaded.settings.server.listen);
@@ -92,6 +101,10 @@ impl Configuration {
                 // Checked when it was loaded; said all the same, should that ever change.
                 tracing::error!(database = engine.name(), %error, "not reconfigured");
             }
+        }
+        match captures::make(&self.databases, missing) {
+            Ok(made) => made.iter().for_each(|engine| self.captures.start(engine)),
+            Err(error) => tracing::error!(%error, "captured database not created"),
         }
         self.log.set_levels(&loaded.settings.watching);
         for name in waiting {

@@ -24,6 +24,7 @@ use crate::server::{
 };
 
 use super::ServeArgs;
+use super::captures::{self, CaptureSectionError};
 use super::data_dir::{DataDir, DataDirError};
 use super::first_start::{self, FirstStartError, OWNER, OWNER_PASSWORD_FILE};
 use super::log::{Log, WatchingOptions};
@@ -58,6 +59,8 @@ pub(super) enum ServeError {
     Roles(#[from] RoleOpenError),
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
+    #[error(transparent)]
+    Capture(#[from] CaptureSectionError),
     #[error(transparent)]
     Admin(#[from] AdminBindError),
     #[error("not closed cleanly: {0}")]
@@ -122,6 +125,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
         .all()
         .iter()
         .for_each(|engine| log_recovery(engine));
+    captures::make(&databases, captures::missing(&databases, &loaded.captures)?)?;
     let databases = Arc::new(databases);
 
     runtime.block_on(async {
@@ -135,6 +139,7 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
             access,
             data: path.clone(),
             databases: Arc::clone(&databases),
+            captures: server.captures(),
             rule_files,
             log,
         };

@@ -6,6 +6,7 @@
 //! module only fills them in, and says what they are.
 
 mod layers;
+mod sections;
 mod table;
 
 use std::path::{Path, PathBuf};

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::floor::Promise;
 use super::scratch::size;
-use super::{Engine, PublishError, PublishTicket};
+use super::{Engine, PublishError, PublishTicket, boundary};
 use crate::captures::{CaptureFileError, CaptureSettings, StatusCell};
 use crate::disk::{Disk, ReplaceError};
 use crate::lsn::Lsn;
 use crate::relations::{DefineError, RelationSet};
-use crate::spool::{AppendError, Draft, DraftSource, Drafts, End, StreamedUnit, Unit};
+use crate::spool::{AppendError, Boundary, Draft, DraftSource, Drafts, End, StreamedUnit, Unit};
 
 /// The capture of a database.
 #[derive(Debug)]
@@ -188,7 +188,11 @@ impl Engine {
                     term,
                     timestamp_ms: commit_ms,
                     end,
-                    drafts: Box::new(Promised { drafts, promise }),
+                    drafts: Box::new(Promised {
+                        drafts,
+                        promise,
+                        num_taken: 0,
+                    }),
                 };
                 Ok(self.spool.append_streamed(unit)?)
             }
@@ -229,6 +233,13 @@ fn few(payloads: Vec<Bytes>) -> Result<Drafts, PublishError> {
         .into_iter()
         .map(|bytes| Draft { bytes, hole: None })
         .collect();
+    // Frames in the wrong place would make a spool that does not open any more.
+    let last = drafts.len().saturating_sub(1);
+    for (at, draft) in drafts.iter().enumerate() {
+        if !stands(draft, at == 0, at == last) {
+            return Err(PublishError::BrokenFrames);
+        }
+    }
     match drafts.len() {
         0 => Err(PublishError::Empty),
         1 => drafts.pop().map(Drafts::One).ok_or(PublishError::Empty),
@@ -236,11 +247,17 @@ fn few(payloads: Vec<Bytes>) -> Result<Drafts, PublishError> {
     }
 }
 
+/// Whether a frame says that it stands where it does.
+fn stands(draft: &Draft, first: bool, last: bool) -> bool {
+    boundary(&draft.bytes) == Boundary { first, last }
+}
+
 /// The frames of a large transaction, with the room that was promised to them.
 #[derive(Debug)]
 struct Promised {
     drafts: Box<dyn DraftSource>,
     promise: Promise,
+    num_taken: u64,
 }
 
 impl DraftSource for Promised {
@@ -255,6 +272,11 @@ impl DraftSource for Promised {
     fn next_draft(&mut self) -> io::Result<Option<Draft>> {
         let draft = self.drafts.next_draft()?;
         if let Some(draft) = &draft {
+            let first = self.num_taken == 0;
+            self.num_taken = self.num_taken.saturating_add(1);
+            if !stands(draft, first, self.num_taken == self.num_frames()) {
+                return Err(io::Error::other(PublishError::BrokenFrames));
+            }
             self.promise.keep(size(draft.counted_frame()));
         }
         Ok(draft)

@@ -3,7 +3,8 @@
 //!
 //! A record is checked when it is pushed, under the definitions that are there then, and again
 //! when it is queued if those of its table changed in between: from that second look until it is
-//! queued nobody can define. Collections that nobody declared take any record and cost a
+//! queued nobody can define. A block, which may be large, is first looked at while others publish
+//! and define; the look that keeps them out is only for what they defined meanwhile. Collections that nobody declared take any record and cost a
 //! comparison of their name with the one before.
 
 use std::collections::HashMap;

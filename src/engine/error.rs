@@ -213,6 +213,9 @@ pub enum PublishError {
     /// The database is captured from an upstream: only its capture stores anything in it.
     #[error("database \"{0}\" is captured from an upstream and takes no records of its own")]
     Captured(String),
+    /// Frames that are not those of one whole transaction.
+    #[error("the frames of a captured transaction do not follow one another")]
+    BrokenFrames,
     /// The database takes records of its own.
     #[error("database \"{0}\" is not captured from an upstream")]
     NotCaptured(String),
@@ -282,6 +285,7 @@ impl PublishError {
             | Self::Encode(_)
             | Self::Captured(_)
             | Self::NotCaptured(_)
+            | Self::BrokenFrames
             | Self::Empty
             | Self::StandsAlone
             | Self::NumberedAtPosition

@@ -20,6 +20,13 @@ enum Work {
     Streamed(StreamedUnit),
 }
 
+/// Whether all records of a block were read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readable {
+    Yes,
+    Unknown,
+}
+
 /// What a second look at a block's records found.
 enum Looked {
     Unreadable(io::Error),
@@ -121,12 +128,23 @@ impl Engine {
         let bytes = buffer.counted_bytes();
         self.admit(bytes)?;
         let collections = buffer.collections().clone();
-        let order = buffer.is_numbered().then(|| self.producers.order());
-        let (replay, check) = buffer.into_replay()?;
+        let is_numbered = buffer.is_numbered();
+        let (replay, mut check) = buffer.into_replay();
         let mut replay = replay.promised(self.floor.promise(bytes));
+        // A block may be large: others publish and define while it is looked at. Only what they
+        // define meanwhile makes it looked at once more.
+        self.look_again(
+            commands,
+            &replay,
+            &mut check,
+            &collections,
+            Readable::Unknown,
+        )?;
+        let order = is_numbered.then(|| self.producers.order());
+        replay.refuse_overtaken(&self.producers)?;
         let _alone = (!commands.is_empty()).then(|| self.definitions.change());
         let _kept = commands.is_empty().then(|| self.definitions.keep());
-        self.look_again(commands, &replay, check, &collections)?;
+        self.look_again(commands, &replay, &mut check, &collections, Readable::Yes)?;
         let numberings: Vec<Numbering> = replay.take_numbers().map(numbering).collect();
         let work = self.work(replay, now)?;
         self.define_with(commands, &collections)?;
@@ -140,14 +158,15 @@ impl Engine {
         Ok(Some(ticket))
     }
 
-    /// Whether all records of a block read back and are rows of their tables behind `commands`.
-    /// The definitions are kept as they are meanwhile.
+    /// Whether all records of a block read back and are rows of their tables behind `commands`, as
+    /// the definitions are now. What `check` knows of that is not looked at again.
     fn look_again(
         &self,
         commands: &[Command],
         replay: &Replay,
-        mut check: RowCheck,
+        check: &mut RowCheck,
         collections: &Collections,
+        readable: Readable,
     ) -> Result<(), PublishError> {
         let set = if commands.is_empty() {
             self.relations.current()
@@ -155,7 +174,8 @@ impl Engine {
             Arc::new(self.relations.after_all(commands)?)
         };
         let holds = check.holds_under(&set, collections);
-        if holds && commands.is_empty() {
+        // Without definitions nothing is lost by a block that turns out to be unreadable.
+        if holds && (commands.is_empty() || readable == Readable::Yes) {
             return Ok(());
         }
         check.start_again(set);

@@ -6,9 +6,11 @@ use std::mem;
 
 use bytes::Bytes;
 
+use super::PublishError;
 use super::batch::PART_PREFIX;
 use super::check::Encoded;
 use super::floor::Promise;
+use super::producers::Producers;
 use super::scratch::{Spill, size};
 use super::transaction::{ENTRY_HEAD, Numbers};
 use crate::change;
@@ -79,6 +81,24 @@ impl Replay {
             look_at(&self.spill.read(*chunk)?, &mut each)?;
         }
         look_at(&self.memory, &mut each)
+    }
+
+    /// An error when one of the records would be taken for a repeated one: its producer published
+    /// a higher number since it was pushed. Called with the producers' order held.
+    pub(super) fn refuse_overtaken(&self, producers: &Producers) -> Result<(), PublishError> {
+        for numbers in &self.numbers {
+            let submitted = producers.submitted(&numbers.producer);
+            if let (Some((lowest, _)), Some(submitted)) = (numbers.kept, submitted)
+                && submitted >= lowest
+            {
+                return Err(PublishError::Overtaken {
+                    producer: numbers.producer.clone(),
+                    published: submitted,
+                    lost: lowest,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The numbers of its producers.

@@ -288,32 +288,17 @@ impl TransactionBuffer {
         Ok(())
     }
 
-    /// The records to be read back. An error when one of them would be taken for a repeated one:
-    /// its producer published a higher number since it was pushed. Called with the producers'
-    /// order held.
-    pub(super) fn into_replay(self) -> Result<(Replay, RowCheck), PublishError> {
+    /// The records to be read back, and what they were checked under.
+    pub(super) fn into_replay(self) -> (Replay, RowCheck) {
         let Self {
-            producers,
             spill,
             memory,
             at,
             check,
             ..
         } = self;
-        for numbers in &at.numbers {
-            let submitted = producers.submitted(&numbers.producer);
-            if let (Some((lowest, _)), Some(submitted)) = (numbers.kept, submitted)
-                && submitted >= lowest
-            {
-                return Err(PublishError::Overtaken {
-                    producer: numbers.producer.clone(),
-                    published: submitted,
-                    lost: lowest,
-                });
-            }
-        }
         let counts = (at.num_records, at.counted);
-        Ok((Replay::new(spill, memory, at.numbers, counts), check))
+        (Replay::new(spill, memory, at.numbers, counts), check)
     }
 }
 

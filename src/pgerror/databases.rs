@@ -57,9 +57,10 @@ impl From<DropDatabaseError> for PgError {
 
 impl From<PersistCaptureError> for PgError {
     fn from(error: PersistCaptureError) -> Self {
-        let code = match error.kind {
-            io::ErrorKind::StorageFull => "53100",
-            _ => "58030",
+        let code = if error.kind == io::ErrorKind::StorageFull {
+            "53100"
+        } else {
+            "58030"
         };
         Self::error(code, error.to_string())
     }

@@ -108,19 +108,18 @@ const fn filter_code(error: &FilterError) -> &'static str {
     }
 }
 
+const NOT_SYSTEM: &str = "System catalog modifications are currently disallowed.";
+
 /// DETAIL, HINT and position.
 fn with_more(found: PgError, error: DefineError) -> PgError {
     match error {
         DefineError::NoSchema { position, .. } | DefineError::ManyPrimaryKeys { position, .. } => {
             found.at_some(position)
         }
-        DefineError::NoCurrentSchema => found,
         DefineError::NoKeyColumn { position, .. }
         | DefineError::NoSchemaToCreateIn { position }
         | DefineError::KeyColumnTwice { position, .. } => found.at(position),
-        DefineError::CreateInSystemSchema { .. } => {
-            found.with_detail("System catalog modifications are currently disallowed.")
-        }
+        DefineError::CreateInSystemSchema { .. } => found.with_detail(NOT_SYSTEM),
         DefineError::ReservedSchemaName(_) => {
             found.with_detail("The prefix \"pg_\" is reserved for system schemas.")
         }
@@ -179,6 +178,7 @@ fn with_more(found: PgError, error: DefineError) -> PgError {
         | DefineError::SystemColumnListed(_)
         | DefineError::OidsExhausted
         | DefineError::Mirror(_)
+        | DefineError::NoCurrentSchema
         | DefineError::Persist(_) => found,
     }
 }

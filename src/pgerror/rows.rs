@@ -65,6 +65,7 @@ impl PgError {
                  the output plugin json reads it as it is.",
             ),
             RenderFault::Publication(error) => error.into(),
+            RenderFault::Record(_) => Self::error("XX000", message),
             RenderFault::Captured(_) => Self::error("XX001", message),
             RenderFault::Message(EncodeError::Nul(_)) => Self::error("22021", message),
             RenderFault::Message(EncodeError::TooLarge(_)) => Self::error("54000", message),

@@ -17,13 +17,14 @@ pub(crate) use options::parse_bool;
 
 use bytes::Bytes;
 
-use crate::change::ChunkError;
+use crate::change::{self, ChunkError, PayloadRef};
 use crate::lsn::Lsn;
 use crate::pgoutput::EncodeError;
 use crate::publications::PublicationError;
 use crate::relations::RelationStore;
 use crate::rows::{CapturedError, RowError};
 use feed::Feed;
+use json::Json;
 use pgoutput::Pgoutput;
 use test_decoding::TestDecoding;
 use wal2json::Wal2Json;
@@ -94,6 +95,9 @@ pub enum RenderFault {
     /// A captured transaction is damaged (XX001).
     #[error(transparent)]
     Captured(#[from] CapturedError),
+    /// A captured change is no record (XX000).
+    #[error(transparent)]
+    Record(#[from] change::EncodeError),
     /// A change has no place in a message (54000).
     #[error(transparent)]
     Message(#[from] EncodeError),
@@ -157,7 +161,7 @@ pub struct Renderer {
 
 #[derive(Debug)]
 enum Started {
-    Json,
+    Json(Feed, Json),
     TestDecoding(Feed, TestDecoding),
     Wal2Json(Feed, Box<Wal2Json>),
     Pgoutput(Feed, Box<Pgoutput>),
@@ -172,10 +176,7 @@ impl Renderer {
         relations: RelationStore,
     ) -> Result<Self, PluginError> {
         let plugin = match plugin {
-            Plugin::Json => {
-                json::start(options)?;
-                Started::Json
-            }
+            Plugin::Json => Started::Json(Feed::new(relations), Json::start(options)?),
             Plugin::TestDecoding => {
                 Started::TestDecoding(Feed::new(relations), TestDecoding::start(options)?)
             }
@@ -196,7 +197,7 @@ impl Renderer {
     /// nothing has to be rendered or copied.
     pub fn verbatim<'a>(&self, frame: FrameView<'a>) -> Option<&'a [u8]> {
         match &self.plugin {
-            Started::Json => json::verbatim(frame),
+            Started::Json(..) => json::verbatim(frame),
             Started::TestDecoding(..) | Started::Wal2Json(..) | Started::Pgoutput(..) => None,
         }
     }
@@ -205,7 +206,8 @@ impl Renderer {
     pub fn held_bytes(&self) -> usize {
         match &self.plugin {
             Started::Wal2Json(_, plugin) => plugin.held_bytes(),
-            Started::Json | Started::TestDecoding(..) | Started::Pgoutput(..) => 0,
+            Started::Json(_, plugin) => plugin.held_bytes(),
+            Started::TestDecoding(..) | Started::Pgoutput(..) => 0,
         }
     }
 
@@ -216,7 +218,15 @@ impl Renderer {
         out: &mut Messages,
     ) -> Result<Option<Lsn>, RenderError> {
         let complete = match &mut self.plugin {
-            Started::Json => json::frame(frame, out),
+            Started::Json(feed, plugin) => match PayloadRef::of(frame.payload) {
+                PayloadRef::Chunk { .. } => {
+                    plugin.set_term(frame.term);
+                    feed.frame(frame, plugin, out)?
+                }
+                PayloadRef::Whole(_) | PayloadRef::Part { .. } | PayloadRef::Opaque(_) => {
+                    json::frame(frame, out)
+                }
+            },
             Started::TestDecoding(feed, plugin) => feed.frame(frame, plugin, out)?,
             Started::Wal2Json(feed, plugin) => feed.frame(frame, plugin.as_mut(), out)?,
             Started::Pgoutput(feed, plugin) => feed.frame(frame, plugin.as_mut(), out)?,

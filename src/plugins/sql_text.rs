@@ -1,8 +1,10 @@
 //! Names, literals, types and times as PostgreSQL prints them.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use crate::datum::{Datum, NoNames, PgType, Style, info, is_plain_ident, text_out};
+use crate::datum::{Datum, NoNames, PgType, Style, format_type, info, is_plain_ident, text_out};
+use crate::relations::{Relation, RelationColumn};
 
 /// Appends a name, quoted where PostgreSQL's `quote_identifier` does.
 pub(super) fn write_identifier(name: &str, out: &mut Vec<u8>) {
@@ -45,9 +47,71 @@ pub(super) fn write_timestamp(unix_us: i64, out: &mut Vec<u8>) {
 
 static UTC: LazyLock<Style> = LazyLock::new(|| Style::utc(0));
 
-/// The name of a type without modifier, as PostgreSQL's `format_type` prints it.
-pub(super) fn type_name(ty: PgType) -> &'static str {
-    info(ty).map_or("???", |found| found.format_name)
+/// The name of a column's type without modifier, as PostgreSQL's `format_type` prints it.
+pub(super) fn type_name<'a>(table: &'a Relation, column: &RelationColumn) -> &'a str {
+    match column.upstream_type {
+        Some(oid) => upstream_name(table, oid),
+        None => info(column.column_type).map_or(UNKNOWN, |found| found.format_name),
+    }
+}
+
+/// The same with its modifier.
+pub(super) fn whole_type_name<'a>(table: &'a Relation, column: &RelationColumn) -> Cow<'a, str> {
+    match column.upstream_type {
+        Some(oid) => upstream_name(table, oid).into(),
+        None => format_type(column.column_type, column.typmod).into(),
+    }
+}
+
+/// Its name as `pg_type` has it.
+pub(super) fn catalog_type_name<'a>(table: &'a Relation, column: &RelationColumn) -> Cow<'a, str> {
+    match column.upstream_type {
+        Some(oid) => catalog_name(upstream_name(table, oid)),
+        None => info(column.column_type)
+            .map_or(UNKNOWN, |found| found.name)
+            .into(),
+    }
+}
+
+/// OID of its type, that of the upstream where the table comes from there.
+pub(super) const fn type_oid(column: &RelationColumn) -> u32 {
+    match column.upstream_type {
+        Some(oid) => oid,
+        None => column.column_type.0,
+    }
+}
+
+/// What PostgreSQL calls a type that it does not find.
+const UNKNOWN: &str = "???";
+
+fn upstream_name(table: &Relation, oid: u32) -> &str {
+    let types = table.upstream.as_deref().map(|upstream| &upstream.types);
+    let found = types.and_then(|types| types.iter().find(|of| of.oid == oid));
+    found.map_or(UNKNOWN, |found| found.format_name.as_str())
+}
+
+/// The name in the catalog of what `format_type` calls `printed`: without schema and quotes, and
+/// that of an array begins with `_`.
+fn catalog_name(printed: &str) -> Cow<'_, str> {
+    let (element, is_array) = match printed.strip_suffix("[]") {
+        Some(element) => (element, true),
+        None => (printed, false),
+    };
+    let name = match element.strip_suffix('"') {
+        // The quote that opens the last part: one at the beginning or behind a dot.
+        Some(quoted) => {
+            let behind_dot = quoted.rfind(".\"").map(|dot| dot + 2);
+            let start = behind_dot.or_else(|| quoted.starts_with('"').then_some(1));
+            let name = start.and_then(|start| quoted.get(start..));
+            name.unwrap_or(quoted).replace("\"\"", "\"")
+        }
+        None => element.rsplit('.').next().unwrap_or(element).to_owned(),
+    };
+    match (is_array, name == printed) {
+        (true, _) => format!("_{name}").into(),
+        (false, true) => printed.into(),
+        (false, false) => name.into(),
+    }
 }
 
 #[cfg(test)]
@@ -91,15 +155,20 @@ mod tests {
     }
 
     #[test]
-    fn types_are_named_without_modifier() {
-        for (ty, wanted) in [
-            (PgType::BPCHAR, "character"),
-            (PgType::CHAR, "\"char\""),
-            (PgType::INT4_ARRAY, "integer[]"),
-            (PgType::TIMESTAMPTZ, "timestamp with time zone"),
-            (PgType(4_000_000_000), "???"),
+    fn names_in_the_catalog_are_told_from_printed_ones() {
+        for (printed, wanted) in [
+            ("mood", "mood"),
+            ("mood[]", "_mood"),
+            ("other.mood", "mood"),
+            ("other.mood[]", "_mood"),
+            ("\"A.b\"", "A.b"),
+            ("\"o\".\"A b\"[]", "_A b"),
+            ("o.\"x\"\"y\"", "x\"y"),
+            ("\"o\".mood", "mood"),
+            ("\"", ""),
+            ("", ""),
         ] {
-            assert_eq!(type_name(ty), wanted);
+            assert_eq!(catalog_name(printed), wanted, "{printed}");
         }
     }
 }

@@ -22,6 +22,8 @@ use super::{Messages, PluginError, RenderFault};
 pub(super) struct TestDecoding {
     include_xids: bool,
     include_timestamp: bool,
+    /// Transactions that come from elsewhere are not shown.
+    only_local: bool,
     /// BEGIN comes with the first change of a row, and without one there is no COMMIT either.
     skip_empty: bool,
     /// End LSN of the transaction whose BEGIN was written.
@@ -29,13 +31,14 @@ pub(super) struct TestDecoding {
 }
 
 impl TestDecoding {
-    /// Takes PostgreSQL 15's options. Those that change nothing here (every change is local and
-    /// nothing is rewritten, streamed or binary) are checked all the same. A transaction of
+    /// Takes PostgreSQL 15's options. Those that change nothing here (nothing is rewritten, streamed
+    /// or binary) are checked all the same. A transaction of
     /// messages only is one that `skip-empty-xacts` skips.
     pub(super) fn start(options: &[PluginOption]) -> Result<Self, PluginError> {
         let mut plugin = Self {
             include_xids: true,
             include_timestamp: false,
+            only_local: false,
             skip_empty: false,
             begun: None,
         };
@@ -44,13 +47,18 @@ impl TestDecoding {
                 "include-xids" => plugin.include_xids = boolean(option)?,
                 "include-timestamp" => plugin.include_timestamp = boolean(option)?,
                 "skip-empty-xacts" => plugin.skip_empty = boolean(option)?,
-                "force-binary" | "only-local" | "include-rewrites" | "stream-changes" => {
+                "only-local" => plugin.only_local = boolean(option)?,
+                "force-binary" | "include-rewrites" | "stream-changes" => {
                     boolean(option)?;
                 }
                 _ => return Err(unknown(option)),
             }
         }
         Ok(plugin)
+    }
+
+    const fn hides(&self, transaction: &Transaction<'_>) -> bool {
+        self.only_local && transaction.origin.is_some()
     }
 
     fn begin(&mut self, transaction: &Transaction<'_>, lsn: Lsn, out: &mut Messages) {
@@ -79,6 +87,9 @@ impl Render for TestDecoding {
         change: &Change<'_>,
         out: &mut Messages,
     ) -> Result<(), RenderFault> {
+        if self.hides(transaction) {
+            return Ok(());
+        }
         if !self.skip_empty || !matches!(change.action, Action::Message { .. }) {
             self.begin(transaction, change.lsn, out);
         }
@@ -87,6 +98,9 @@ impl Render for TestDecoding {
     }
 
     fn commit(&mut self, transaction: &Transaction<'_>, out: &mut Messages) {
+        if self.hides(transaction) {
+            return;
+        }
         if !self.skip_empty {
             // PostgreSQL begins a transaction without a change too.
             self.begin(transaction, only_change_lsn(transaction.end), out);
@@ -222,7 +236,7 @@ fn write_row(table: &Relation, row: &Row, nulls: Nulls, text: &mut Vec<u8>) {
         text.push(b' ');
         write_identifier(&column.name, text);
         text.push(b'[');
-        text.extend_from_slice(type_name(column.column_type).as_bytes());
+        text.extend_from_slice(type_name(table, column).as_bytes());
         text.extend_from_slice(b"]:");
         match cell {
             Cell::Null => text.extend_from_slice(b"null"),

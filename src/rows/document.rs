@@ -4,11 +4,11 @@
 use crate::change::ChangeRecord;
 use crate::datum::{PgType, info, parse_stored_array, write_json_string};
 use crate::lsn::Lsn;
-use crate::relations::{Relation, RelationColumn};
+use crate::relations::{Relation, RelationColumn, RelationSet};
 
 use super::declared::is_rid;
 use super::value::is_array;
-use super::{Cell, Row, RowError, RowFault, json};
+use super::{Action, Cell, Change, OldRow, Row, RowError, RowFault, json};
 
 /// The record of an INSERT into the declared table `table`, which is `collection`: one value for each column that is not
 /// dropped, in the form that `datum::text_out` gives in UTC.
@@ -55,6 +55,96 @@ pub fn delete_record(
 ) -> Result<ChangeRecord, RowError> {
     let record = ChangeRecord::delete(collection, rid(table, old));
     Ok(record.with_old(document(table, old)?))
+}
+
+/// The record of a change that an upstream captured, which is a row whatever JSON it holds: one, but
+/// for a truncate of several tables. A message has no table.
+pub(crate) fn captured_records(set: &RelationSet, change: &Change<'_>) -> Vec<ChangeRecord> {
+    let name = |table: &Relation| {
+        let known = set.collection_of(table);
+        known.unwrap_or_else(|| format!("{}.{}", table.schema, table.name))
+    };
+    match &change.action {
+        Action::Insert { table, new } => {
+            let record = ChangeRecord::insert(name(table), rid(table, new));
+            vec![record.with_entity(captured_document(table, new, false))]
+        }
+        Action::Update { table, old, new } => {
+            let mut record = ChangeRecord::update(name(table), rid(table, new))
+                .with_entity(captured_document(table, new, false));
+            let cells = table.live_columns().zip(new.cells());
+            let unchanged: Vec<_> = cells
+                .filter(|(_, cell)| *cell == Cell::Unchanged)
+                .map(|(column, _)| column.name.clone())
+                .collect();
+            if !unchanged.is_empty() {
+                record = record.with_unchanged(unchanged);
+            }
+            if let Some(old) = old {
+                record = record.with_old(old_document(table, *old));
+            }
+            vec![record]
+        }
+        Action::Delete { table, old } => {
+            let rid = old.map_or(0, |old| rid(table, old.row()));
+            let record = ChangeRecord::delete(name(table), rid);
+            vec![match old {
+                Some(old) => record.with_old(old_document(table, *old)),
+                None => record,
+            }]
+        }
+        Action::Truncate { tables, .. } => {
+            let records = tables
+                .iter()
+                .map(|table| ChangeRecord::truncate(name(table)));
+            records.collect()
+        }
+        Action::Message {
+            transactional,
+            prefix,
+            content,
+        } => vec![ChangeRecord::message(*transactional, *prefix, *content)],
+    }
+}
+
+/// What is said of a row before: of a key nothing but its columns.
+fn old_document(table: &Relation, old: OldRow<'_>) -> String {
+    match old {
+        OldRow::Key(row) => captured_document(table, row, true),
+        OldRow::Full(row) => captured_document(table, row, false),
+    }
+}
+
+/// The JSON text of an object with the values of `row`; those that are NULL only unless `is_key`.
+/// `null` of JSON cannot be told from NULL in it.
+fn captured_document(table: &Relation, row: &Row, is_key: bool) -> String {
+    let mut out = String::from("{");
+    for (column, cell) in table.live_columns().zip(row.cells()) {
+        if cell == Cell::Unchanged || (is_key && cell == Cell::Null) {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(',');
+        }
+        write_json_string(&column.name, &mut out);
+        out.push(':');
+        match cell {
+            Cell::Text(text) => {
+                let start = out.len();
+                if write_value(column, text, &mut out).is_err() {
+                    out.truncate(start);
+                    if text.trim_ascii() == "null" {
+                        out.push_str("null");
+                    } else {
+                        write_json_string(text, &mut out);
+                    }
+                }
+            }
+            Cell::Null | Cell::Unchanged => out.push_str("null"),
+        }
+    }
+    out.push('}');
+    out
 }
 
 /// The key of a row where that is one integer that is not negative, else 0.

@@ -28,6 +28,7 @@ mod tests;
 pub use captured::CapturedError;
 pub(crate) use captured::{Captured, CapturedReader, CapturedUnit};
 pub use change::{Action, Change, OldRow};
+pub(crate) use document::captured_records;
 pub use document::{delete_record, insert_record, update_record};
 pub use error::{RowError, RowFault};
 pub(crate) use jsonb::printed as printed_jsonb;

@@ -17,6 +17,8 @@ pub(super) const MAX_QUERY: usize = 1024;
 
 /// In whose statements string constants are hidden.
 const PASSWORD: &str = "password";
+/// And where a connection string may be, which may hold one.
+const UPSTREAM: &str = "upstream";
 /// What stands for them.
 pub(super) const HIDDEN: &str = "'********'";
 
@@ -91,6 +93,21 @@ impl Sessions {
         entry
             .map(|entry| entry.terminated.send_replace(true))
             .is_some()
+    }
+
+    /// Process ids of the sessions of a database.
+    pub(super) fn of_database(&self, name: &str) -> Vec<u32> {
+        let entries = lock(&self.entries);
+        let of_it = entries.iter();
+        let of_it = of_it.filter(|(_, entry)| lock(&entry.info).database == name);
+        of_it.map(|(pid, _)| *pid).collect()
+    }
+
+    /// Ends all sessions of a database.
+    pub(super) fn terminate_all_of(&self, name: &str) {
+        for pid in self.of_database(name) {
+            self.terminate(pid);
+        }
     }
 
     /// All sessions, by process id.
@@ -211,15 +228,26 @@ pub(super) fn shown_query(text: &str) -> String {
     cut(&without_passwords(text)).to_owned()
 }
 
+/// Whether the strings of a statement may hold a password: it names one, or it makes a database,
+/// whose connection string may hold one that is refused.
+fn may_hold_a_password(tokens: &[Spanned]) -> bool {
+    let mut words = tokens.iter().map(|token| &token.token);
+    let makes_a_database = words.next().is_some_and(|word| word.is_word("CREATE"))
+        && words.next().is_some_and(|word| word.is_word("DATABASE"));
+    makes_a_database || tokens.iter().any(|token| token.token.is_word(PASSWORD))
+}
+
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_QUERY))
         .unwrap_or_default()
 }
 
 fn names_a_password(text: &str) -> bool {
-    let word = PASSWORD.as_bytes();
-    let mut places = text.as_bytes().windows(word.len());
-    places.any(|place| place.eq_ignore_ascii_case(word))
+    let says = |word: &str| {
+        let mut places = text.as_bytes().windows(word.len());
+        places.any(|place| place.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    says(PASSWORD) || says(UPSTREAM)
 }
 
 /// `text` with the string constants of statements that name a password hidden. What cannot be cut
@@ -233,7 +261,7 @@ fn without_passwords(text: &str) -> String {
         return format!("{} {HIDDEN}", text.get(..end).unwrap_or_default());
     };
     for tokens in statements {
-        if !tokens.iter().any(|token| token.token.is_word(PASSWORD)) {
+        if !may_hold_a_password(&tokens) {
             continue;
         }
         let is_string = |token: &&Spanned| matches!(token.token, Token::Literal(_));

@@ -25,7 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let context = Arc::new(self.context());
         let source = self.row_source(copy, context)?;
         let state = Arc::clone(&self.state);
-        state.check_writable("COPY FROM")?;
+        state.check_takes_records("COPY FROM")?;
         check_unnumbered(&state)?;
         state.work(|work| {
             work.check_without_roles()?;

@@ -81,7 +81,7 @@ fn carry_out(
 ) -> Result<(Arc<PreparedChange>, String, BytesMut), PgError> {
     let context = Arc::new(context);
     let change = current(&context, &run)?;
-    state.check_writable(change.name())?;
+    state.check_takes_records(change.name())?;
     check_unnumbered(state)?;
     // The records of one statement count together, also where it is alone.
     state.work(|work| work.begin(&state.engine));

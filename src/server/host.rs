@@ -94,6 +94,12 @@ impl SessionState {
         }
         Ok(())
     }
+
+    /// The same for what publishes or defines: not in a captured database.
+    pub(super) fn check_takes_records(&self, what: &str) -> Result<(), PgError> {
+        self.check_writable(what)?;
+        Ok(self.engine.check_takes_records()?)
+    }
 }
 
 /// The session as one of its statements sees it.
@@ -173,7 +179,7 @@ impl Host for StatementHost {
     }
 
     fn publish(&self, records: Vec<ChangeRecord>, transactional: bool) -> Result<Lsn, PgError> {
-        self.state.check_writable("publish()")?;
+        self.state.check_takes_records("publish()")?;
         let engine = &self.state.engine;
         if transactional && self.state.work(|work| work.is_together()) {
             self.state.work(|work| work.publish(&records))?;

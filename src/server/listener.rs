@@ -42,6 +42,7 @@ pub(super) async fn run(
     } = server;
     let mut maintenance = JoinSet::new();
     maintenance.spawn(maintain_all(Arc::clone(&shared)));
+    shared.captures.start_all();
     let mut connections = Connections::default();
     let shutdown = accept_until(shutdown, &listeners, &shared, &mut connections).await;
 
@@ -58,6 +59,7 @@ pub(super) async fn run(
     drop(listeners);
     let num_aborted = connections.tasks.len();
     connections.tasks.shutdown().await;
+    shared.captures.stop_all().await;
     maintenance.shutdown().await;
     ShutdownReport {
         num_accepted: connections.num_accepted,

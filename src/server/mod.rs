@@ -14,6 +14,7 @@ mod conn;
 mod copy_in;
 mod copy_options;
 mod copy_rows;
+mod databases;
 mod descriptors;
 mod dml;
 mod door;
@@ -50,7 +51,6 @@ mod statements;
 mod stream;
 mod tls;
 mod transaction;
-pub(crate) mod units;
 mod unix_socket;
 mod watched;
 mod work;
@@ -67,6 +67,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::admin::ServerState;
+use crate::capture::{CaptureOptions, Supervisor};
 use crate::clock::Moment;
 use crate::engine::{Databases, Engine};
 use crate::fanout::Hub;
@@ -112,6 +113,8 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// The other limits of connections.
     pub limits: Limits,
+    /// How upstreams are followed.
+    pub capture: CaptureOptions,
     /// Who may come in how.
     pub access: Access,
     /// The program's own settings, for SHOW and `pg_settings`. Those that a session may set are
@@ -132,6 +135,7 @@ impl Default for ServerOptions {
             log_connections: false,
             max_connections: 100,
             limits: Limits::default(),
+            capture: CaptureOptions::default(),
             access: Access::default(),
             shown: ShownSettings::default(),
         }
@@ -215,6 +219,8 @@ struct Shared {
     databases: Arc<Databases>,
     /// What the streams of each database share.
     hubs: Mutex<BTreeMap<String, Arc<Hub>>>,
+    /// What follows upstreams.
+    captures: Supervisor,
     options: ServerOptions,
     /// When the server started, unix milliseconds.
     started_unix_ms: u64,
@@ -277,6 +283,18 @@ impl Shared {
     }
 }
 
+/// Follows the upstreams of databases that were made while the server runs; stays with the asker.
+#[derive(Debug, Clone)]
+pub struct CaptureService(Arc<Shared>);
+
+impl CaptureService {
+    /// Follows the upstream of a database that was just made.
+    pub fn start(&self, engine: &Arc<Engine>) {
+        // How its first contact ends is logged, and nobody waits for it.
+        drop(self.0.captures.start(engine));
+    }
+}
+
 impl Server {
     /// Listens on all addresses of `options`.
     ///
@@ -309,6 +327,11 @@ impl Server {
         let max_waiting = options.limits.max_unauthenticated_connections;
         let shared = Shared {
             hubs: Mutex::default(),
+            captures: Supervisor::new(
+                Arc::clone(&databases),
+                Handle::current(),
+                options.capture.clone(),
+            ),
             databases,
             options,
             started_unix_ms: Moment::now().unix_ms,
@@ -333,6 +356,11 @@ impl Server {
     pub fn state(&self) -> Arc<dyn ServerState> {
         let shared: Arc<Shared> = Arc::clone(&self.shared);
         shared
+    }
+
+    /// For who makes databases beside SQL.
+    pub fn captures(&self) -> CaptureService {
+        CaptureService(Arc::clone(&self.shared))
     }
 
     /// The addresses it listens on, with the ports that were chosen for port 0.

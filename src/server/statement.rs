@@ -26,6 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             Statement::Query | Statement::Change => return Err(PgError::syntax("").into()),
             Statement::Definition(command) => self.define(command).await?.to_owned(),
             Statement::Roles(statement) => self.change_roles(statement).await?.to_owned(),
+            Statement::Database(statement) => self.database_statement(statement).await?.to_owned(),
             Statement::Nothing(tag) => (*tag).to_owned(),
             Statement::Refused(error) => return Err(error.clone().into()),
             Statement::Transaction(statement) => {
@@ -59,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     async fn copy(&mut self) -> Result<String, Stop> {
         self.state.caller().check_copy()?;
-        self.state.check_writable("COPY FROM")?;
+        self.state.check_takes_records("COPY FROM")?;
         let mut target = copy_in::Target {
             producer: self.state.settings(|settings| settings.producer()),
             block: self.state.work(|work| work.take_buffer()),
@@ -74,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     async fn define(&mut self, command: &Command) -> Result<&'static str, Stop> {
         let caller = self.state.caller();
         caller.check_define(command, self.engine.name())?;
-        self.state.check_writable(command.tag())?;
+        self.state.check_takes_records(command.tag())?;
         self.check_memory(0)?;
         let state = Arc::clone(&self.state);
         let search_path = state.settings(|settings| settings.show("search_path"))?.1;
@@ -168,6 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             | Statement::Change
             | Statement::Definition(_)
             | Statement::Roles(_)
+            | Statement::Database(_)
             | Statement::Set(_)
             | Statement::Discard(_)
             | Statement::Transaction(_)

@@ -49,7 +49,7 @@ impl Postgres {
         assert!(made.success());
         let port = free_port();
         let server = serve(&path, port);
-        let this = Self {
+        let mut this = Self {
             port,
             server,
             _data: data,
@@ -58,6 +58,11 @@ impl Postgres {
         while this.try_connect().is_none() {
             assert!(started.elapsed() < PATIENCE, "PostgreSQL does not start");
             std::thread::sleep(Duration::from_millis(50));
+            // Somebody else may have taken the port first.
+            if this.server.try_wait().unwrap().is_some() {
+                this.port = free_port();
+                this.server = serve(&path, this.port);
+            }
         }
         this
     }

@@ -540,7 +540,7 @@ pub fn startup(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Waits until `condition` holds.
-pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = std::time::Instant::now();
     while !condition() {
         assert!(begin.elapsed() < PATIENCE, "never: {what}");

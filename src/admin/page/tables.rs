@@ -3,8 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::super::escape::Escaped;
-use super::super::snapshot::{Database, Slot, Snapshot};
+use super::super::snapshot::{Capture, Database, Slot, Snapshot};
 use super::super::units::{bytes, grouped, span};
+use crate::captures::CaptureState;
 use crate::replicas::ReplicaSnapshot;
 use crate::slots::wal_status::WalStatus;
 
@@ -15,6 +16,7 @@ const MOST_ROWS: usize = 200;
 const MOST_INVALIDATIONS: usize = 10;
 
 pub(super) fn write_all(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
+    write_captures(out, snapshot)?;
     write_slots(out, snapshot)?;
     write_streams(out, snapshot)?;
     write_databases(out, snapshot)?;
@@ -67,6 +69,59 @@ fn pill(class: &str, text: &str) -> String {
         "<td><span class=\"state {class}\">{}</span></td>",
         Escaped(text)
     )
+}
+
+/// Only where there are any: most servers follow nobody.
+fn write_captures(out: &mut String, snapshot: &Snapshot) -> fmt::Result {
+    let now = snapshot.now.unix_ms;
+    let rows = snapshot.databases.iter().filter_map(|database| {
+        let capture = database.capture.as_ref()?;
+        Some(capture_row(database, capture, now))
+    });
+    let rows: Vec<String> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let columns = [
+        "database",
+        "state",
+        "upstream",
+        "slot there",
+        "#head",
+        "#behind",
+        "#since",
+        "#kept there",
+        "#transactions",
+        "#restarts",
+        "last error",
+    ];
+    table(out, "Captures", &columns, "", &rows)
+}
+
+fn capture_row(database: &Database, capture: &Capture, now_unix_ms: u64) -> String {
+    let status = &capture.status;
+    let class = match status.state {
+        CaptureState::Streaming => "good",
+        CaptureState::CatchingUp | CaptureState::Connecting | CaptureState::Paused => "warn",
+        CaptureState::DiskFull | CaptureState::Stopped => "bad",
+    };
+    let head = database.spool.head;
+    let lag = status.lag_ms(now_unix_ms);
+    let last_error = status.last_error.as_ref();
+    [
+        word(&database.name),
+        pill(class, status.state.name()),
+        word(status.host.as_deref().unwrap_or_default()),
+        word(&capture.slot),
+        figure(&head.to_string()),
+        figure(&bytes(status.lag_bytes(head))),
+        figure(&lag.map_or_else(String::new, span)),
+        figure(&status.slot.lag_bytes.map_or_else(String::new, bytes)),
+        figure(&grouped(status.num_transactions)),
+        figure(&grouped(status.num_restarts)),
+        word(last_error.map_or("", |last| last.message.as_str())),
+    ]
+    .concat()
 }
 
 fn write_slots(out: &mut String, snapshot: &Snapshot) -> fmt::Result {

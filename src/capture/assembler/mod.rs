@@ -70,8 +70,9 @@ pub enum AssembledKind {
 pub struct Assembled {
     /// What it is.
     pub kind: AssembledKind,
-    /// Its end. A message ends 8 behind its own position, so that what was stored before it ends
-    /// below it.
+    /// Its end. That of a message is its own position, which PostgreSQL takes from the end of its
+    /// record: above everything that was sent before, and not above the beginning of the next
+    /// record. (Acknowledged any further, a commit that begins there would be passed over.)
     pub end: Lsn,
     /// When it was committed, unix milliseconds; 0 for a message, of which nobody says.
     pub commit_ms: u64,
@@ -292,7 +293,7 @@ impl Assembler {
                 ..
             } => Ok(Taken::Unit(Assembled {
                 kind: AssembledKind::Message,
-                end: at.saturating_add(8),
+                end: at,
                 commit_ms: 0,
                 frames: plain::lone_message(lsn, payload, self.sizes, self.large),
                 described: Vec::new(),

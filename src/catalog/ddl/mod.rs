@@ -1,10 +1,11 @@
-//! Statements that define tables, publications and roles: from text to what they ask for.
+//! Statements that define tables, publications, roles and databases: from text to what they ask for.
 //!
 //! PostgreSQL's grammar, in our own hand: sqlparser knows no publications, and reads the rest
 //! otherwise than PostgreSQL does where it goes wrong. Nothing is looked up here; `relations` does
 //! what a [`Command`] asks.
 
 mod cursor;
+mod database;
 mod filter;
 mod grant;
 mod publication;
@@ -19,6 +20,7 @@ use crate::relations::Command;
 
 use cursor::Cursor;
 
+pub(crate) use database::{CreateDatabase, DatabaseStatement, parse_databases};
 pub(crate) use grant::HINT as GRANT_HINT;
 pub(crate) use role::{RoleOptions, RoleSpec, RoleStatement, Secret, parse_roles};
 

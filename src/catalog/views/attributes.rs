@@ -59,12 +59,16 @@ fn of_column(relid: u32, column: &RelationColumn) -> Column<'_> {
     Column {
         relid,
         name: &column.name,
-        column_type: column.column_type,
+        // An upstream's own type is shown as what it is, though its values are text here.
+        column_type: column.upstream_type.map_or(column.column_type, PgType),
         attnum: column.attnum,
         typmod: column.typmod,
         not_null: column.not_null,
         dropped: column.dropped,
-        collation: collation_of(column.column_type),
+        collation: match column.upstream_type {
+            None => collation_of(column.column_type),
+            Some(_) => 0,
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 //! A view makes rows; it filters, joins and prints nothing.
 
 mod attributes;
+mod captures;
 mod cell;
 mod classes;
 mod domains;

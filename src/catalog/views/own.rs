@@ -2,7 +2,7 @@
 
 use crate::datum::{PgType, type_by_name};
 
-use super::{Source, View, slots, spools, streams};
+use super::{Source, View, captures, slots, spools, streams};
 
 /// A line for each view (name, description), then one for each of its columns (name, type,
 /// description). A view keeps its place, and with it its OID: new ones go to the end.
@@ -57,6 +57,7 @@ fn source(name: &str) -> Source {
         "databases" => spools::databases,
         "producers" => spools::producers,
         "topology" => streams::topology,
+        "captures" => captures::captures,
         _changes => return Source::Changes,
     })
 }

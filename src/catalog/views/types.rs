@@ -1,11 +1,12 @@
 //! `pg_type`: built-in types, the domains of `information_schema`, row types.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::catalog::Context;
 use crate::catalog::functions::Row;
 use crate::datum::{PgType, TypeInfo, all_types, info};
-use crate::relations::RelationSet;
+use crate::relations::{RelationSet, UpstreamType};
 
 use super::cell::{NULL, row};
 use super::domains::{DOMAINS, Domain};
@@ -51,7 +52,74 @@ pub(super) fn of_relations(set: &RelationSet) -> Vec<Row> {
             relation.array_type_oid,
         ));
     }
+    rows.extend(of_upstream(set));
     rows
+}
+
+/// The types of an upstream that are none of ours. Beyond name and OID nothing is known of them
+/// here: they are shown as base types.
+fn of_upstream(set: &RelationSet) -> impl Iterator<Item = Row> {
+    const TEXT: [u32; 7] = [46, 47, 2414, 2415, 0, 0, 0];
+    upstream_types(set).into_values().map(|ty| {
+        let (schema, name, is_array) = parts(&ty.format_name);
+        let name = if is_array { format!("_{name}") } else { name };
+        type_row(&Type {
+            oid: ty.oid,
+            name: &name,
+            namespace: oid_of_schema(set, schema.as_deref().unwrap_or("public")),
+            len: -1,
+            by_value: false,
+            typtype: 'b',
+            category: if is_array { 'A' } else { 'U' },
+            preferred: false,
+            delim: ',',
+            relid: 0,
+            subscript: 0,
+            elem: 0,
+            array: 0,
+            procs: TEXT,
+            align: 'i',
+            storage: 'x',
+            base: 0,
+            typmod: -1,
+            collation: 0,
+        })
+    })
+}
+
+/// By OID; several tables may have columns of one.
+fn upstream_types(set: &RelationSet) -> BTreeMap<u32, &UpstreamType> {
+    let tables = set.relations.iter();
+    let tables = tables.filter_map(|relation| relation.upstream.as_ref());
+    let types = tables.flat_map(|upstream| &upstream.types);
+    types.map(|ty| (ty.oid, ty)).collect()
+}
+
+/// What `format_type` printed, as schema, name, and whether it is an array.
+fn parts(format_name: &str) -> (Option<String>, String, bool) {
+    let (name, is_array) = match format_name.strip_suffix("[]") {
+        Some(name) => (name, true),
+        None => (format_name, false),
+    };
+    let mut in_quotes = false;
+    let mut found = vec![String::new()];
+    let mut characters = name.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' if in_quotes && characters.next_if_eq(&'"').is_some() => push(&mut found, '"'),
+            '"' => in_quotes = !in_quotes,
+            '.' if !in_quotes => found.push(String::new()),
+            c => push(&mut found, c),
+        }
+    }
+    let name = found.pop().unwrap_or_default();
+    (found.pop(), name, is_array)
+}
+
+fn push(parts: &mut [String], c: char) {
+    if let Some(last) = parts.last_mut() {
+        last.push(c);
+    }
 }
 
 fn of_info(info: &TypeInfo) -> Row {
@@ -283,6 +351,9 @@ pub(in crate::catalog) fn name_of_made_type(context: &Context, ty: PgType) -> Op
         ));
     }
     let set = context.relations();
+    if let Some(found) = upstream_types(&set).get(&ty.0) {
+        return Some(found.format_name.clone());
+    }
     let mut relations = set.relations.iter();
     let found = relations.find(|of| [of.row_type_oid, of.array_type_oid].contains(&ty.0))?;
     Some(qualified(
@@ -290,4 +361,28 @@ pub(in crate::catalog) fn name_of_made_type(context: &Context, ty: PgType) -> Op
         &found.name,
         ty.0 == found.array_type_oid,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn a_printed_name_is_taken_apart() {
+        for (printed, schema, name, is_array) in [
+            ("mood", None, "mood", false),
+            ("mood[]", None, "mood", true),
+            ("other.mood[]", Some("other"), "mood", true),
+            (
+                "\"My.Own\".\"a \"\"b\"\"\"",
+                Some("My.Own"),
+                "a \"b\"",
+                false,
+            ),
+        ] {
+            let found = parts(printed);
+            let found = (found.0.as_deref(), found.1.as_str(), found.2);
+            assert_eq!(found, (schema, name, is_array), "{printed}");
+        }
+    }
 }

@@ -8,8 +8,11 @@ use std::path::PathBuf;
 
 use toml::{Spanned, Value};
 
-use crate::server::{ShownSetting, units};
+use crate::captures::NewCapture;
+use crate::server::ShownSetting;
+use crate::units;
 
+use super::sections;
 use super::table::{self, Context, Kind, Setting};
 use super::{SettingError, Settings};
 
@@ -89,6 +92,8 @@ pub(in crate::cli) struct Loaded {
     pub(in crate::cli) settings: Settings,
     sources: BTreeMap<&'static str, Source>,
     file: PathBuf,
+    /// The sections `[capture.NAME]`: databases that are to follow an upstream.
+    pub(in crate::cli) captures: BTreeMap<String, NewCapture>,
     /// What others may do with the data directory, once it is open.
     pub(in crate::cli) data_directory_mode: Option<u32>,
 }
@@ -147,16 +152,14 @@ impl Loaded {
                 line,
                 reason,
             };
-            let value = match entry.into_inner() {
-                Value::String(text) => text,
-                Value::Integer(number) => number.to_string(),
-                Value::Float(number) => number.to_string(),
-                Value::Boolean(yes) => yes.to_string(),
-                Value::Datetime(_) | Value::Array(_) | Value::Table(_) => {
-                    let what = format!("parameter \"{name}\" needs a string or a number");
-                    return Err(in_file(what));
-                }
-            };
+            let value = entry.into_inner();
+            if name == "capture" && value.is_table() {
+                self.captures = sections::captures(value).map_err(in_file)?;
+                continue;
+            }
+            let value = sections::scalar(value).ok_or_else(|| {
+                in_file(format!("parameter \"{name}\" needs a string or a number"))
+            })?;
             self.take(&name, &value, Source::File(line))
                 .map_err(|error| in_file(error.to_string()))?;
         }
@@ -295,7 +298,9 @@ impl Loaded {
 /// The least and the greatest number that a setting takes, in its unit.
 fn bounds(setting: &Setting) -> (Option<&'static str>, Option<&'static str>) {
     let least = match setting.kind {
+        Kind::Kilobytes if setting.name == "capture_work_mem" => Some("64"),
         Kind::Kilobytes => Some("-1"),
+        Kind::Milliseconds if setting.name == "capture_mirror_interval" => Some("1"),
         Kind::Megabytes if setting.name == "max_slot_wal_keep_size" => Some("-1"),
         Kind::Milliseconds if setting.name == "commit_timeout" => Some("1"),
         Kind::Bytes | Kind::Megabytes | Kind::Milliseconds | Kind::Number | Kind::Mode => Some("0"),

@@ -1,6 +1,7 @@
 //! The settings, one row each: how a value is read, and how it is shown.
 
 mod access;
+mod capture;
 mod limits;
 mod sockets;
 mod watching;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use crate::plugins::parse_bool;
 use crate::replicas::{CommitPolicy, QuorumMode};
-use crate::server::units::{self, print_bytes};
+use crate::units::{self, print_bytes};
 
 use super::Settings;
 use crate::cli::serve::address;
@@ -71,6 +72,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
         sockets::SETTINGS,
         limits::SETTINGS,
         watching::SETTINGS,
+        capture::SETTINGS,
     ];
     groups.into_iter().flatten()
 }

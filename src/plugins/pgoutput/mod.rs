@@ -8,7 +8,6 @@
 
 mod describe;
 mod direct;
-mod names;
 mod options;
 mod place;
 

@@ -1,10 +1,9 @@
 //! The options, with the checks, words and order of PostgreSQL 15, and of 16 where that has more.
 
+use crate::datum::split_names;
 use crate::pgoutput::Protocol;
 use crate::plugins::PluginError;
 use crate::plugins::options::PluginOption;
-
-use super::names;
 
 /// What a stream asked for.
 #[derive(Debug, Default)]
@@ -86,7 +85,7 @@ impl Given {
         match option.0.as_str() {
             "proto_version" => once(&mut self.proto_version, || number(option)),
             "publication_names" => once(&mut self.publication_names, || {
-                names::split(required(option)?).ok_or_else(|| {
+                split_names(required(option)?).ok_or_else(|| {
                     PluginError::InvalidName("invalid publication_names syntax".to_owned())
                 })
             }),

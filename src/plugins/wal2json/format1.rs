@@ -1,15 +1,14 @@
 //! Format 1: one JSON text a transaction, as a line or, with `pretty-print`, as many.
 
 use crate::change::write_json;
-use crate::datum::{format_type, info};
 use crate::relations::{Relation, RelationColumn, ReplicaIdentity};
 use crate::rows::{Cell, Row};
 
 use super::super::feed::Transaction;
-use super::super::sql_text::write_timestamp;
+use super::super::sql_text::{catalog_type_name, type_oid, whole_type_name, write_timestamp};
 use super::options::Options;
 use super::shown::{
-    Identity, Shown, cells, key_columns, put, write_content, write_type, write_value,
+    Identity, Shown, cells, key_columns, origin_id, put, write_content, write_type, write_value,
 };
 
 /// Appends the beginning of a transaction, up to its first change.
@@ -31,7 +30,9 @@ pub(super) fn write_begin(options: &Options, transaction: &Transaction<'_>, text
         text.push(b'"');
     }
     if options.include_origin {
-        object.member("origin").push(b'0');
+        object
+            .member("origin")
+            .extend_from_slice(origin_id(transaction));
     }
     object.member("change").push(b'[');
 }
@@ -112,13 +113,14 @@ pub(super) fn write_change(options: &Options, shown: &Shown<'_>, text: &mut Vec<
 
 fn write_row(options: &Options, table: &Relation, row: &Row, object: &mut Object<'_>) {
     let columns = || cells(table, row).map(|(column, _)| column);
+    let type_of = type_writer(table);
     object.array("columnnames", columns(), write_name);
     if options.include_types {
-        object.array("columntypes", columns(), write_type_name);
+        object.array("columntypes", columns(), type_of);
     }
     if options.include_type_oids {
         object.array("columntypeoids", columns(), |_, column, text| {
-            write_json(&column.column_type.0, text);
+            write_json(&type_oid(column), text);
         });
     }
     if options.include_column_positions {
@@ -156,7 +158,8 @@ fn write_key(options: &Options, table: &Relation, text: &mut Vec<u8>) {
     let mut object = Object::open(options, 4, text);
     object.array("pknames", key_columns(table), write_name);
     let shown = if options.include_types { usize::MAX } else { 0 };
-    object.array("pktypes", key_columns(table).take(shown), write_type_name);
+    let type_of = type_writer(table);
+    object.array("pktypes", key_columns(table).take(shown), type_of);
     object.close();
 }
 
@@ -167,14 +170,15 @@ fn write_identity(options: &Options, table: &Relation, identity: Identity<'_>, t
         cells.filter(|(_, cell)| *cell != Cell::Null)
     };
     let columns = || known().map(|(column, _)| column);
+    let type_of = type_writer(table);
     let mut object = Object::open(options, 4, text);
     object.array("keynames", columns(), write_name);
     if options.include_types {
-        object.array("keytypes", columns(), write_type_name);
+        object.array("keytypes", columns(), type_of);
     }
     if options.include_type_oids {
         object.array("keytypeoids", columns(), |_, column, text| {
-            write_json(&column.column_type.0, text);
+            write_json(&type_oid(column), text);
         });
     }
     object.array("keyvalues", known(), |_, (column, cell), text| {
@@ -187,15 +191,16 @@ fn write_name(_options: &Options, column: &RelationColumn, text: &mut Vec<u8>) {
     write_json(&column.name, text);
 }
 
-/// As `format_type` prints it, or without modifiers the name that `pg_type` has.
-fn write_type_name(options: &Options, column: &RelationColumn, text: &mut Vec<u8>) {
-    if options.include_typmod {
-        write_type(&format_type(column.column_type, column.typmod), text);
-    } else {
-        write_type(
-            info(column.column_type).map_or("???", |found| found.name),
-            text,
-        );
+/// Appends types of columns of `table` as `format_type` prints them, or without modifiers the names
+/// that `pg_type` has.
+fn type_writer(table: &Relation) -> impl Fn(&Options, &RelationColumn, &mut Vec<u8>) + Copy {
+    move |options, column, text| {
+        let name = if options.include_typmod {
+            whole_type_name(table, column)
+        } else {
+            catalog_type_name(table, column)
+        };
+        write_type(&name, text);
     }
 }
 

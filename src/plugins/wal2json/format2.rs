@@ -1,15 +1,16 @@
 //! Format 2: one JSON text a change.
 
 use crate::change::write_json;
-use crate::datum::format_type;
 use crate::lsn::Lsn;
 use crate::relations::{Relation, RelationColumn};
 use crate::rows::Cell;
 
 use super::super::feed::Transaction;
-use super::super::sql_text::write_timestamp;
+use super::super::sql_text::{type_oid, whole_type_name, write_timestamp};
 use super::options::{Action, Options};
-use super::shown::{Shown, cells, key_columns, put, write_content, write_type, write_value};
+use super::shown::{
+    Shown, cells, key_columns, origin_id, put, write_content, write_type, write_value,
+};
 
 /// Appends the begin (`B`) or commit (`C`) of a transaction.
 pub(super) fn write_boundary(
@@ -50,7 +51,7 @@ pub(super) fn write_change(
                     cells(table, row),
                     text,
                     |(column, cell), text| {
-                        write_column(options, column, Some(cell), text);
+                        write_column(options, (table, column), Some(cell), text);
                         write_details(options, column, text);
                     },
                 );
@@ -58,12 +59,12 @@ pub(super) fn write_change(
             if let Some(identity) = identity {
                 let cells = identity.cells(table);
                 write_array("identity", cells, text, |(column, cell), text| {
-                    write_column(options, column, Some(cell), text);
+                    write_column(options, (table, column), Some(cell), text);
                 });
             }
             if options.include_pk {
                 write_array("pk", key_columns(table), text, |column, text| {
-                    write_column(options, column, None, text);
+                    write_column(options, (table, column), None, text);
                 });
             }
         }
@@ -123,8 +124,8 @@ fn write_head(
         }
     }
     if options.include_origin {
-        let origin = if transaction.is_some() { "0" } else { "null" };
-        put(text, format_args!(r#","origin":{origin}"#));
+        text.extend_from_slice(br#","origin":"#);
+        text.extend_from_slice(transaction.map_or(b"null", origin_id));
     }
 }
 
@@ -166,7 +167,7 @@ fn write_array<T>(
 /// whatever `include-typmod` says.
 fn write_column(
     options: &Options,
-    column: &RelationColumn,
+    (table, column): (&Relation, &RelationColumn),
     cell: Option<Cell<'_>>,
     text: &mut Vec<u8>,
 ) {
@@ -174,10 +175,10 @@ fn write_column(
     write_json(&column.name, text);
     if options.include_types {
         text.extend_from_slice(br#","type":"#);
-        write_type(&format_type(column.column_type, column.typmod), text);
+        write_type(&whole_type_name(table, column), text);
     }
     if options.include_type_oids {
-        put(text, format_args!(r#","typeoid":{}"#, column.column_type.0));
+        put(text, format_args!(r#","typeoid":{}"#, type_oid(column)));
     }
     if let Some(cell) = cell {
         text.extend_from_slice(br#","value":"#);

@@ -8,6 +8,7 @@ use crate::datum::PgType;
 use crate::relations::{Relation, RelationColumn, ReplicaIdentity};
 use crate::rows::{self, Cell, OldRow, Row};
 
+use super::super::feed::Transaction;
 use super::options;
 
 /// A change of a row, or a message.
@@ -192,6 +193,15 @@ pub(super) fn write_content(content: &[u8], text: &mut Vec<u8>) {
             Hex::Bytes(content.into()).write(text);
             text.push(b'"');
         }
+    }
+}
+
+/// The number of the origin of a transaction: 0 for none. That of another one only the upstream
+/// knows; here it has but a name.
+pub(super) const fn origin_id(transaction: &Transaction<'_>) -> &'static [u8] {
+    match transaction.origin {
+        None => b"0",
+        Some(_) => b"null",
     }
 }
 

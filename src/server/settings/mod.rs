@@ -11,12 +11,12 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::units::{self, print_milliseconds};
 use super::{ShownSetting, ShownSettings};
 use crate::catalog::SettingRow;
 use crate::change::ProducerName;
 use crate::pgerror::PgError;
 use crate::replicas::SynchronousCommit;
+use crate::units::{self, print_milliseconds};
 use table::{Kind, REPORTED, TABLE, checked, find, is_custom, unrecognized};
 
 /// One session's settings.

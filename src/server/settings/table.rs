@@ -1,7 +1,6 @@
 //! The settings that there are: names, defaults, what values each takes.
 
 use super::super::ShownSetting;
-use super::super::units::{self, print_milliseconds};
 use super::described::described;
 use crate::catalog::SettingRow;
 use crate::change::ProducerName;
@@ -9,6 +8,7 @@ use crate::datum::Style;
 use crate::pgerror::PgError;
 use crate::plugins::parse_bool;
 use crate::replicas::SynchronousCommit;
+use crate::units::{self, print_milliseconds};
 
 /// What values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

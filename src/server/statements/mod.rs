@@ -16,7 +16,7 @@ pub(super) use transaction::{Isolation, Modes, TransactionStatement};
 
 use super::lexer::{self, Token, position_at};
 use crate::catalog;
-use crate::catalog::ddl::RoleStatement;
+use crate::catalog::ddl::{DatabaseStatement, RoleStatement};
 use crate::pgerror::PgError;
 use crate::relations::Command;
 use parser::Parser;
@@ -32,6 +32,8 @@ pub(super) enum Statement {
     Definition(Box<Command>),
     /// CREATE, ALTER, DROP of roles, GRANT, REVOKE.
     Roles(Box<RoleStatement>),
+    /// CREATE DATABASE, DROP DATABASE, PAUSE, RESUME.
+    Database(Box<DatabaseStatement>),
     /// `SHOW name`
     Show(String),
     /// `SHOW ALL`
@@ -223,6 +225,7 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
         "FETCH" => Statement::Fetch(cursor::parse_fetch(&mut parser, false)?),
         "MOVE" => Statement::Fetch(cursor::parse_fetch(&mut parser, true)?),
         "COPY" => copy::parse(&mut parser)?,
+        "PAUSE" | "RESUME" => parse_pause(&mut parser, word == "PAUSE")?,
         "UNLISTEN" => {
             if !parser.accept_symbol('*') {
                 parser.name()?;
@@ -239,7 +242,7 @@ fn recognise(mut parser: Parser<'_>) -> Result<Kind, PgError> {
     Ok(statement.into())
 }
 
-/// First words of SQL statements; no other word begins one.
+/// First words of SQL statements, and of two that are ours; no other word begins one.
 const SQL_COMMANDS: &[&str] = &[
     "ANALYZE",
     "CALL",
@@ -262,11 +265,13 @@ const SQL_COMMANDS: &[&str] = &[
     "MERGE",
     "MOVE",
     "NOTIFY",
+    "PAUSE",
     "PREPARE",
     "REASSIGN",
     "REFRESH",
     "REINDEX",
     "RESET",
+    "RESUME",
     "REVOKE",
     "SECURITY",
     "SET",
@@ -278,7 +283,7 @@ const SQL_COMMANDS: &[&str] = &[
 /// What is answered, for those who sent something else.
 const ANSWERED: &str = "pgspool answers SELECT over its views and functions, tables' and \
      publications' definitions, INSERT, UPDATE, DELETE, TRUNCATE and COPY FROM STDIN of declared \
-     tables, roles, SHOW, SET, RESET, transactions, cursors, prepared statements, \
+     tables, databases, roles, PAUSE, RESUME, SHOW, SET, RESET, transactions, cursors, prepared statements, \
      COPY pgspool.changes FROM STDIN WITH (FORMAT ndjson), and replication commands.";
 
 fn refused(message: &str) -> Statement {
@@ -305,6 +310,9 @@ fn check_change(text: &str, tokens: &[lexer::Spanned]) -> Result<Statement, PgEr
 fn definition(text: &str, user: &str) -> Result<Option<Statement>, PgError> {
     if let Some(statement) = catalog::ddl::parse_roles(text)? {
         return Ok(Some(Statement::Roles(Box::new(statement))));
+    }
+    if let Some(statement) = catalog::ddl::parse_databases(text)? {
+        return Ok(Some(Statement::Database(Box::new(statement))));
     }
     let command = catalog::ddl::parse(text, user)?;
     Ok(command.map(|command| Statement::Definition(Box::new(command))))
@@ -344,6 +352,17 @@ fn parse_name_or_all(parser: &mut Parser<'_>) -> Result<Option<String>, PgError>
     };
     parser.end()?;
     Ok(name)
+}
+
+/// What follows PAUSE or RESUME.
+fn parse_pause(parser: &mut Parser<'_>, pause: bool) -> Result<Statement, PgError> {
+    let name = match parser.is_at_end() {
+        true => None,
+        false => Some(parser.name()?),
+    };
+    parser.end()?;
+    let statement = DatabaseStatement::Pause { name, pause };
+    Ok(Statement::Database(Box::new(statement)))
 }
 
 fn parse_prepare(parser: &mut Parser<'_>) -> Result<Statement, PgError> {

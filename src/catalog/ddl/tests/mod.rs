@@ -8,6 +8,7 @@ use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::relations::{Outcome, RelationStore};
 
+mod databases;
 mod refusals;
 
 use super::parse;

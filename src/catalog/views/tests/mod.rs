@@ -108,6 +108,7 @@ fn oids_are_unique_and_stay() {
         "databases",
         "producers",
         "topology",
+        "captures",
     ];
     for (oid, name) in (9001..).zip(own) {
         assert_eq!(find("pgspool", name).unwrap().oid, oid, "{name}");

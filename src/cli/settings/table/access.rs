@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Context, Kind, Setting, TIME, print_time, time};
-use crate::server::units;
+use crate::units;
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {

@@ -4,7 +4,7 @@ use super::{
     CLIENT, CONN, Context, DISK, Kind, REPL, SPOOL, Setting, count, number, print_time, time,
 };
 use crate::engine::{DiskFloor, DiskFloorAction};
-use crate::server::units::{self, print_bytes};
+use crate::units::{self, print_bytes};
 
 const MEMORY: &str = "Resource Usage / Memory";
 

@@ -5,7 +5,8 @@ const MAX_NAME: usize = 63;
 
 /// The names in `list`: separated by commas, in lower case unless they are quoted, cut after 63
 /// bytes. `None` when it is no list. An empty list has no names.
-pub(super) fn split(list: &str) -> Option<Vec<String>> {
+#[must_use]
+pub fn split_names(list: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = list.trim_start_matches(is_space);
     if rest.is_empty() {
@@ -87,13 +88,13 @@ mod tests {
             (",", None),
         ];
         for (list, wanted) in cases {
-            let names = split(list);
+            let names = split_names(list);
             let names: Option<Vec<&str>> = names
                 .as_ref()
                 .map(|names| names.iter().map(String::as_str).collect());
             assert_eq!(names.as_deref(), *wanted, "{list}");
         }
         let long = "x".repeat(62) + "ß";
-        assert_eq!(split(&long), Some(vec!["x".repeat(62)]));
+        assert_eq!(split_names(&long), Some(vec!["x".repeat(62)]));
     }
 }
