@@ -184,3 +184,43 @@ fn tables_and_publications_follow_the_upstream() {
     assert_eq!(captured.inserted(), ["1", "2"]);
     captured.stop();
 }
+
+#[test]
+fn a_table_of_a_new_schema_is_known_by_its_first_row() {
+    let upstream = Cluster::start();
+    let mut captured = Captured::new(&upstream.settings());
+    captured.options.mirror_interval = std::time::Duration::from_secs(3600);
+    captured.start().unwrap();
+    upstream
+        .run_sql("CREATE SCHEMA app; CREATE TABLE app.t (id int); INSERT INTO app.t VALUES (1)");
+    captured.wait_for_head(upstream.position());
+    // The description has the catalogs looked at, where the schema's OID is.
+    let oid = upstream.ask("SELECT oid FROM pg_namespace WHERE nspname = 'app'");
+    wait_until("the schema has its OID", || {
+        let set = captured.engine().relations().current();
+        set.schema("app")
+            .is_some_and(|schema| schema.oid.to_string() == oid)
+    });
+    assert!(
+        captured
+            .engine()
+            .relations()
+            .current()
+            .relation("app", "t")
+            .is_some()
+    );
+    upstream.run_sql("ALTER SCHEMA app RENAME TO web; INSERT INTO web.t VALUES (2)");
+    captured.wait_for_head(upstream.position());
+    wait_until("the schema has its new name", || {
+        let set = captured.engine().relations().current();
+        let has_new = set
+            .schema("web")
+            .is_some_and(|schema| schema.oid.to_string() == oid);
+        has_new && set.schema("app").is_none() && set.relation("web", "t").is_some()
+    });
+    // What was written opens again.
+    captured.stop();
+    captured.start().unwrap();
+    assert_eq!(captured.inserted(), ["1", "2"]);
+    captured.stop();
+}

@@ -157,6 +157,8 @@ async fn prepare(
     let work_mem = usize::try_from(receiver.options.work_mem).unwrap_or(usize::MAX);
     blocking(move || {
         let head = engine.head();
+        // What was described of a transaction that was not stored comes again with it.
+        engine.relations().forget_above(head);
         let mirrored = engine.mirror(head, |set| {
             seen.apply(set, &publications);
         });

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::assembler::{AssembleError, Assembled, Assembler, Taken};
-use super::mirror::Seen;
+use super::mirror::{Seen, put};
 use super::upstream::Incoming;
 use crate::captures::StatusCell;
 use crate::engine::{CapturedTransaction, Engine, PublishError, PublishTicket};
@@ -293,21 +293,6 @@ impl Worker {
             status.buffered_bytes = buffered;
             status.spilled_bytes = spilled;
         });
-    }
-}
-
-/// Puts a table in the place of what it was.
-fn put(set: &mut crate::relations::RelationSet, mut relation: crate::relations::Relation) {
-    let known = set
-        .relations
-        .binary_search_by_key(&relation.oid, |known| known.oid);
-    match known {
-        Ok(at) => {
-            if let Some(place) = set.relations.get_mut(at) {
-                std::mem::swap(place, &mut relation);
-            }
-        }
-        Err(at) => set.relations.insert(at, relation),
     }
 }
 

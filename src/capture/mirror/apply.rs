@@ -59,31 +59,22 @@ impl Seen {
         let of_publications =
             publications.flat_map(|of| of.schemas.iter().map(|(_, schema)| schema));
         for seen in of_tables.chain(of_publications) {
-            if set.schemas.iter().any(|known| known.name == seen.name) {
-                continue;
-            }
-            match set
-                .schemas
-                .binary_search_by_key(&seen.oid, |known| known.oid)
-            {
-                Ok(at) => {
-                    let Some(known) = set.schemas.get_mut(at) else {
-                        continue;
-                    };
-                    let old = std::mem::replace(&mut known.name, seen.name.clone());
-                    for relation in &mut set.relations {
-                        if relation.schema == old {
-                            relation.schema.clone_from(&seen.name);
-                        }
+            let of_oid = set.schemas.iter().position(|known| known.oid == seen.oid);
+            let of_name = set.schemas.iter().position(|known| known.name == seen.name);
+            match (of_oid, of_name) {
+                (Some(of_oid), Some(of_name)) if of_oid == of_name => {}
+                (Some(at), of_name) => rename_schema(set, at, of_name, &seen.name),
+                // The stream named it, and could not tell its OID.
+                (None, Some(at)) => {
+                    let known = set.schemas.get_mut(at);
+                    if let Some(known) = known.filter(|known| known.oid != PUBLIC_OID) {
+                        known.oid = seen.oid;
                     }
                 }
-                Err(at) => set.schemas.insert(
-                    at,
-                    Schema {
-                        oid: seen.oid,
-                        name: seen.name.clone(),
-                    },
-                ),
+                (None, None) => set.schemas.push(Schema {
+                    oid: seen.oid,
+                    name: seen.name.clone(),
+                }),
             }
         }
     }
@@ -189,6 +180,49 @@ impl Seen {
             tables: tables.collect(),
             schemas,
         }
+    }
+}
+
+/// Gives the schema at `at` another name, which one that the stream named may have by now.
+fn rename_schema(set: &mut RelationSet, at: usize, other: Option<usize>, name: &str) {
+    let Some(known) = set.schemas.get_mut(at) else {
+        return;
+    };
+    let old = std::mem::replace(&mut known.name, name.to_owned());
+    for relation in &mut set.relations {
+        if relation.schema == old {
+            name.clone_into(&mut relation.schema);
+        }
+    }
+    if let Some(other) = other {
+        set.schemas.remove(other);
+    }
+}
+
+/// Puts a table that the stream described in the place of what it was. A schema that is not known
+/// gets an OID that nobody has, until the catalogs are looked at.
+pub(in crate::capture) fn put(set: &mut RelationSet, relation: Relation) {
+    if set.schema(&relation.schema).is_none() {
+        let oids = set.schemas.iter().map(|schema| schema.oid);
+        let oids = oids.chain(set.relations.iter().map(|relation| relation.oid));
+        let oids = oids.chain(set.publications.iter().map(|publication| publication.oid));
+        let taken: std::collections::BTreeSet<u32> = oids.chain([relation.oid]).collect();
+        let free = (0..u32::MAX - 1).rev().find(|oid| !taken.contains(oid));
+        set.schemas.push(Schema {
+            oid: free.unwrap_or(u32::MAX - 1),
+            name: relation.schema.clone(),
+        });
+    }
+    match set
+        .relations
+        .binary_search_by_key(&relation.oid, |known| known.oid)
+    {
+        Ok(at) => {
+            if let Some(place) = set.relations.get_mut(at) {
+                *place = relation;
+            }
+        }
+        Err(at) => set.relations.insert(at, relation),
     }
 }
 

@@ -16,6 +16,8 @@ mod look;
 
 use std::collections::BTreeSet;
 
+pub(super) use apply::put;
+
 use crate::lsn::Lsn;
 
 /// What an upstream's catalogs say.
