@@ -41,6 +41,7 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
     let settings = receiver.settings();
     let engine = &receiver.engine;
     receiver.status().update(|status| {
+        status.stop = None;
         if status.state != CaptureState::DiskFull {
             status.state = CaptureState::Connecting;
         }
