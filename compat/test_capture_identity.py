@@ -6,6 +6,7 @@ captures it. PGSPOOL_SEED replays a run; PGSPOOL_TRANSACTIONS sets how many tran
 
 import os
 import random
+import re
 import threading
 import unittest
 
@@ -59,6 +60,10 @@ class SameBytes(CaptureTest):
     UPSTREAM = {"autovacuum": "off", "logical_decoding_work_mem": "64kB",
                 "max_replication_slots": "40", "max_wal_senders": "40"}
 
+    # Text has no positions by which `without_repeated` could put messages into one order: behind
+    # each stands a change of the same transaction then.
+    spaced = False
+
     def setUp(self):
         super().setUp()
         self.seed = seed_of_run()
@@ -99,12 +104,14 @@ class SameBytes(CaptureTest):
         with connection.transaction():
             for change in changes:
                 self._change(connection, change.sql)
+                if self.spaced and "pg_logical_emit_message" in change.sql:
+                    connection.execute("INSERT INTO nothing VALUES (0, 'behind a message')")
                 if self.rng.random() < 0.1:
                     self._rolled_back_part(connection)
 
     def _change(self, connection, statement):
         """A change; one of a table without a replica identity is refused, and not missed."""
-        if statement.startswith("INSERT"):
+        if not statement.startswith(("UPDATE", "DELETE")):
             connection.execute(statement)
             return
         try:
@@ -204,12 +211,15 @@ class SameBytes(CaptureTest):
             self.compare(f"pgoutput {options}", without_repeated(there), without_repeated(here))
 
     def test_text_plugins_write_the_upstreams_text(self):
+        self.spaced = True
         self.slots(("test_decoding", "test_decoding"), ("wal2json", "wal2json"))
         self.run_workload()
         end = self.caught_up()
         for plugin, options in TEXT:
             there, here = self.both(plugin, options, end)
-            there, here = ([message for _, _, message in side] for side in (there, here))
+            there, here = ([message.decode() for _, _, message in side] for side in (there, here))
+            if plugin == "wal2json":
+                there, here = without_empty(there), without_empty(here)
             self.compare(f"{plugin} {options}", there, here)
 
     def test_a_consumer_goes_from_the_upstream_to_pgspool_and_back(self):
@@ -257,6 +267,24 @@ def without_repeated(messages):
     return kept
 
 
+def without_empty(texts):
+    """wal2json's texts but those of transactions in which nothing happened to a row: definitions, say.
+
+    They are not captured; wal2json has no option that leaves them out.
+    """
+    kept = []
+    for text in texts:
+        # wal2json forgets to count anew before a message that stands alone: its JSON is broken then.
+        text = re.sub(r'("change":\[),(?=\{)', r"\1", text)
+        if text.endswith('"change":[]}'):
+            continue
+        if text.startswith('{"action":"C"') and kept and kept[-1].startswith('{"action":"B"'):
+            kept.pop()
+            continue
+        kept.append(text)
+    return kept
+
+
 def transactions(messages):
     """The ends of the transactions."""
     return [int.from_bytes(payload[10:18], "big") for _, _, payload in messages if payload[:1] == b"C"]
@@ -267,7 +295,7 @@ def text(position):
 
 
 def shown(message):
-    if isinstance(message, bytes):
+    if isinstance(message, str):
         return message[:3000]
     start, end, payload = message
     return f"{text(start)} {text(end)} {payload[:400]}"

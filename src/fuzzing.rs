@@ -62,10 +62,23 @@ fn standby_message(bytes: &[u8]) {
     let _refused = StandbyMessage::parse(bytes);
 }
 
-/// Frames one after the other, of any version; a v3 frame is the bytes that its values encode to.
+/// Frames one after the other, of any version; a v3 frame is the bytes that its values encode to,
+/// and every plugin has an answer to what it holds.
 fn frame(bytes: &[u8]) {
     let mut rest = bytes;
+    let mut renderers = renderers();
+    let mut out = Messages::default();
     while let Decoded::Frame(frame) = frame::decode(rest) {
+        for renderer in &mut renderers {
+            out.clear();
+            let view = FrameView {
+                end_lsn: frame.lsn,
+                term: frame.term.unwrap_or(1),
+                timestamp_ms: frame.timestamp_ms,
+                payload: &Bytes::copy_from_slice(frame.payload),
+            };
+            let _refused = renderer.frame(view, &mut out);
+        }
         let (front, behind) = rest
             .split_at_checked(frame.len)
             .expect("inside of what is there");
@@ -80,6 +93,35 @@ fn frame(bytes: &[u8]) {
     }
     let _fault = frame::fault_at_end(rest);
     let _fault = frame::decode_v3(rest);
+}
+
+/// One of each plugin.
+fn renderers() -> Vec<Renderer> {
+    let pgoutput = [
+        ("proto_version", "2"),
+        ("publication_names", "p"),
+        ("messages", "on"),
+        ("streaming", "on"),
+    ];
+    let plugins: [(Plugin, &[(&str, &str)]); 4] = [
+        (Plugin::Json, &[]),
+        (Plugin::TestDecoding, &[]),
+        (Plugin::Wal2Json, &[("format-version", "2")]),
+        (Plugin::Pgoutput, &pgoutput),
+    ];
+    let start = |(plugin, options): (Plugin, &[(&str, &str)])| {
+        let options: Vec<_> = options
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
+            .collect();
+        Renderer::start(plugin, &options, no_relations()).expect("options that there are")
+    };
+    plugins.into_iter().map(start).collect()
+}
+
+fn no_relations() -> RelationStore {
+    let path = std::path::Path::new("/nowhere/relations.json");
+    RelationStore::open(Arc::new(RealDisk), path).expect("no file is an empty store")
 }
 
 fn slots(bytes: &[u8]) {
@@ -130,10 +172,7 @@ fn text_decoders(bytes: &[u8]) {
         None => (word.to_owned(), None),
     };
     let options: Vec<_> = words.map(option).collect();
-    let path = std::path::Path::new("/nowhere/relations.json");
-    let relations =
-        RelationStore::open(Arc::new(RealDisk), path).expect("no file is an empty store");
-    let Ok(mut renderer) = Renderer::start(plugin, &options, relations) else {
+    let Ok(mut renderer) = Renderer::start(plugin, &options, no_relations()) else {
         return;
     };
     let is_json = plugin == Plugin::Wal2Json && !head.contains("write-in-chunks");

@@ -3,6 +3,8 @@
 //! A [`Renderer`] is fed the frames of a stream in order and appends finished messages to a
 //! [`Messages`] list. It keeps no more than one transaction's state and knows no socket.
 
+#[cfg(test)]
+mod captured_tests;
 mod feed;
 mod json;
 mod messages;

@@ -5,6 +5,7 @@
 //! it counts from there on, up to its end.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::change::{ChunkError, ChunkReader};
@@ -333,86 +334,86 @@ impl Rows {
     ) -> Result<(), E> {
         let Self { new, old, layouts } = self;
         let find = |oid| table(set, oid);
-        match message {
-            Message::Insert {
-                relation, new: row, ..
-            } => {
-                let table = find(*relation)?;
-                layouts.fill(set, table, row, new)?;
-                let action = Action::Insert { table, new };
-                each(&Change { lsn, action })
-            }
-            Message::Update {
-                relation,
-                old: before,
-                new: row,
-                ..
-            } => {
-                let table = find(*relation)?;
-                layouts.fill(set, table, row, new)?;
-                let old = before.as_ref().map(|before| {
-                    layouts.fill(set, table, before.tuple(), old)?;
-                    Ok::<_, CapturedError>(said(before, old))
-                });
-                let old = old.transpose()?;
-                let action = Action::Update { table, old, new };
-                each(&Change { lsn, action })
-            }
-            Message::Delete {
-                relation,
-                old: before,
-                ..
-            } => {
-                let table = find(*relation)?;
-                layouts.fill(set, table, before.tuple(), old)?;
-                let old = Some(said(before, old));
-                let action = Action::Delete { table, old };
-                each(&Change { lsn, action })
-            }
-            Message::Truncate {
-                cascade,
-                restart_identity,
-                relations,
-                ..
-            } => {
-                let tables = relations.iter().map(|oid| find(*oid));
-                let tables = tables.collect::<Result<Vec<_>, _>>()?;
-                let action = Action::Truncate {
-                    tables: &tables,
-                    cascade: *cascade,
-                    restart_identity: *restart_identity,
-                };
-                each(&Change { lsn, action })
-            }
-            Message::Logical {
-                transactional,
-                prefix,
-                content,
-                ..
-            } => {
-                let action = Action::Message {
-                    transactional: *transactional,
-                    prefix,
-                    content,
-                };
-                each(&Change { lsn, action })
-            }
-            Message::Begin { .. }
-            | Message::Commit(_)
-            | Message::Origin { .. }
-            | Message::Relation(_)
-            | Message::Type { .. }
-            | Message::StreamStart { .. }
-            | Message::StreamStop
-            | Message::StreamCommit { .. }
-            | Message::StreamAbort { .. }
-            | Message::BeginPrepare(_)
-            | Message::Prepare(_)
-            | Message::CommitPrepared(_)
-            | Message::RollbackPrepared(_)
-            | Message::StreamPrepare(_) => Err(CapturedError::OutOfOrder.into()),
+        if let Message::Insert {
+            relation, new: row, ..
+        } = message
+        {
+            let table = find(*relation)?;
+            layouts.fill(set, table, row, new)?;
+            let action = Action::Insert { table, new };
+            return each(&Change { lsn, action });
         }
+        if let Message::Update {
+            relation,
+            old: before,
+            new: row,
+            ..
+        } = message
+        {
+            let table = find(*relation)?;
+            layouts.fill(set, table, row, new)?;
+            let old = before.as_ref().map(|before| {
+                layouts.fill(set, table, before.tuple(), old)?;
+                Ok::<_, CapturedError>(said(before, old))
+            });
+            let old = old.transpose()?;
+            let action = Action::Update { table, old, new };
+            return each(&Change { lsn, action });
+        }
+        let Message::Delete {
+            relation,
+            old: before,
+            ..
+        } = message
+        else {
+            return alone(set, lsn, message, each);
+        };
+        let table = find(*relation)?;
+        layouts.fill(set, table, before.tuple(), old)?;
+        let old = Some(said(before, old));
+        let action = Action::Delete { table, old };
+        each(&Change { lsn, action })
     }
+}
+
+/// Hands what is no change of one row to `each`.
+fn alone<E: From<CapturedError>>(
+    set: &RelationSet,
+    lsn: Lsn,
+    message: &Message<'_>,
+    each: &mut dyn FnMut(&Change<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    if let Message::Truncate {
+        cascade,
+        restart_identity,
+        relations,
+        ..
+    } = message
+    {
+        let tables = relations.iter().map(|oid| table(set, *oid));
+        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        let action = Action::Truncate {
+            tables: &tables,
+            cascade: *cascade,
+            restart_identity: *restart_identity,
+        };
+        return each(&Change { lsn, action });
+    }
+    let Message::Logical {
+        transactional,
+        prefix,
+        content,
+        ..
+    } = message
+    else {
+        return Err(CapturedError::OutOfOrder.into());
+    };
+    let action = Action::Message {
+        transactional: *transactional,
+        prefix,
+        content,
+    };
+    each(&Change { lsn, action })
 }
 
 fn table(set: &RelationSet, oid: u32) -> Result<&Relation, CapturedError> {
@@ -444,11 +445,9 @@ impl Layouts {
             self.set = Some(Arc::clone(set));
             self.known.clear();
         }
-        if !self.known.contains_key(&table.oid) {
-            self.known.insert(table.oid, Layout::of(table)?);
-        }
-        let Some(layout) = self.known.get(&table.oid) else {
-            return Err(CapturedError::UnknownTable(table.oid));
+        let layout = match self.known.entry(table.oid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Layout::of(table)?),
         };
         if tuple.0.len() != layout.num_values {
             return Err(CapturedError::NumValues(table.name.clone()));

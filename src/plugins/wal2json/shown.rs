@@ -167,12 +167,32 @@ pub(super) fn write_value(ty: PgType, cell: Cell<'_>, text: &mut Vec<u8>) {
         PgType::BOOL => text.extend_from_slice(if value == "t" { b"true" } else { b"false" }),
         PgType::BYTEA => write_json(value.strip_prefix("\\x").unwrap_or(value), text),
         number if number.is_number() => {
-            // JSON has no word for what is not a number.
-            let is_json = !value.contains(['N', 'I']);
+            // JSON has no word for what is not a number. Values of an upstream were not checked here.
+            let is_json = is_json_number(value);
             text.extend_from_slice(if is_json { value.as_bytes() } else { b"null" });
         }
         _ => write_json(value, text),
     }
+}
+
+/// Whether it is a number of JSON as PostgreSQL prints numbers: `-1`, `0.50`, `1e+20`.
+fn is_json_number(value: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = value.strip_prefix('-').unwrap_or(value);
+    let (mantissa, exponent) = match unsigned.split_once('e') {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let has_leading_zero = whole.len() > 1 && whole.starts_with('0');
+    digits(whole)
+        && !has_leading_zero
+        && fraction.is_none_or(digits)
+        && exponent
+            .is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
 /// Appends the name of a type, of which PostgreSQL's own quotes are taken as the string's.
@@ -209,4 +229,29 @@ pub(super) const fn origin_id(transaction: &Transaction<'_>) -> &'static [u8] {
 pub(super) fn put(text: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
     // Writing to memory cannot fail.
     let _ = text.write_fmt(what);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_of_json_is_told() {
+        for value in [
+            "0",
+            "-1",
+            "9.50",
+            "1e+20",
+            "1e-07",
+            "-2.5e+10",
+            "123456789012345678901",
+        ] {
+            assert!(is_json_number(value), "{value}");
+        }
+        for value in [
+            "", "-", "NaN", "Infinity", "1-2", "01", "1.", ".5", "1e", "1x", "--1",
+        ] {
+            assert!(!is_json_number(value), "{value}");
+        }
+    }
 }

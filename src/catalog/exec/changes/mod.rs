@@ -3,7 +3,8 @@
 //! Bounds on `lsn` and a lower bound on `committed_at` are looked up in the seek index; records
 //! of other collections are passed over without being decoded where that can be told from their
 //! bytes. Rows come in the order of their positions. A statement sees what was there when it
-//! began. No more than one block of the spool is in memory.
+//! began. No more than one block of the spool is in memory. A captured transaction's frame is decoded
+//! to the rows of its changes.
 
 mod row;
 mod search;
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::pgerror::PgError;
 use crate::spool::{Cursor, Frame, MemoryRead, ReadError};
+use row::CapturedRows;
 use search::Search;
 
 /// Frames are read in blocks of about this many bytes.
@@ -49,6 +51,9 @@ struct ChangesScan {
     search: Search,
     source: Option<Cursor>,
     frames: VecDeque<Frame>,
+    captured: CapturedRows,
+    /// Of the frame that was read last, which holds many.
+    rows: VecDeque<Vec<Datum>>,
     row: Option<Vec<Datum>>,
     rowid: i64,
 }
@@ -71,6 +76,7 @@ impl Scan for ChangesScan {
             self.search.upto = self.search.upto.min(database.state.spool.head);
         }
         self.frames.clear();
+        self.rows.clear();
         self.rowid = 0;
         self.source = if self.search.is_empty() {
             None
@@ -81,7 +87,7 @@ impl Scan for ChangesScan {
     }
 
     fn next(&mut self, context: &Arc<Context>) -> Result<(), PgError> {
-        self.row = None;
+        self.row = self.rows.pop_front();
         while self.row.is_none() {
             let Some(frame) = self.frames.pop_front() else {
                 if !self.read(context)? {
@@ -94,7 +100,14 @@ impl Scan for ChangesScan {
                 self.frames.clear();
                 return Ok(());
             }
-            self.row = row::of(&frame, &self.search);
+            let relations = context.host.engine().relations();
+            self.row = match self.captured.of(&frame, &self.search, relations) {
+                Some(rows) => {
+                    self.rows = rows?;
+                    self.rows.pop_front()
+                }
+                None => row::of(&frame, &self.search),
+            };
         }
         self.rowid = self.rowid.saturating_add(1);
         Ok(())
