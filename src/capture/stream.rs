@@ -220,7 +220,11 @@ impl Stream {
             let sent = self.items.send(Item::Batch(batch, room)).await;
             sent.map_err(|_| worker_ended())?;
         }
-        lost.map_or(Ok(()), |error| Err(Ended::Lost(error)))
+        match lost {
+            None => Ok(()),
+            Some(error) if error.is_too_long() => Err(too_long(&error)),
+            Some(error) => Err(Ended::Lost(error)),
+        }
     }
 
     fn note(&self, receiver: &Receiver, upstream: Lsn, bytes: usize, is_near: bool) {
@@ -374,6 +378,13 @@ impl Stream {
             Some(Failure::Broken(words)) => Ended::broken(words),
         }
     }
+}
+
+/// It would be the same each time, and each time the upstream would decode all from its slot on.
+fn too_long(error: &UpstreamError) -> Ended {
+    Ended::broken(format!(
+        "the upstream sends a change of a row that is longer than can be received: {error}"
+    ))
 }
 
 /// The worker says why itself.
