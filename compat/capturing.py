@@ -9,7 +9,7 @@ import psycopg
 import psycopg2
 import psycopg2.extras
 
-from postgres import Postgres
+from postgres import PORTS, Postgres
 from publisher import eventually
 from server import PATIENCE, USER, Server, ServerTest
 
@@ -36,8 +36,9 @@ class Upstream(Postgres):
             return cursor.fetchall() if cursor.description else None
 
     def end(self):
-        """The end of what is written, after everything that was committed."""
-        return self.sql("SELECT pg_current_wal_insert_lsn()")[0][0]
+        """A position behind everything that was committed, up to which WAL is flushed."""
+        return self.sql("SELECT pg_logical_emit_message(true, 'end', '')",
+                        "SELECT pg_current_wal_flush_lsn()")[0][0]
 
 
 class CaptureTest(ServerTest):
@@ -81,7 +82,6 @@ class CaptureTest(ServerTest):
     def caught_up(self, patience=PATIENCE):
         """Waits until all that is committed upstream was received here; returns that position."""
         end = self.upstream.end()
-        # A running transaction writes nothing; a position moves only with records behind it.
         asked = f"SELECT pg_current_wal_lsn() >= '{end}'::pg_lsn"
         try:
             eventually(lambda: self.here(asked) == [(True,)], f"{end} to be received", patience)
@@ -94,8 +94,16 @@ class CaptureTest(ServerTest):
 
     def start_here(self, *settings):
         """Goes on with the same data at the same port."""
-        self._server = Server(self.data, *settings, port=self._server.port)
-        self.addCleanup(self._server.stop)
+        for left in reversed(range(PORTS)):
+            try:
+                self._server = Server(self.data, *settings, port=self._server.port)
+                self.addCleanup(self._server.stop)
+                return
+            except AssertionError as error:
+                # Whoever tries to connect meanwhile may connect from this port, for a moment.
+                if not left or "Address already in use" not in str(error):
+                    raise
+                time.sleep(1)
 
 
 class Stream:

@@ -182,6 +182,20 @@ fn tables_and_publications_follow_the_upstream() {
     upstream.run_sql("INSERT INTO app.t VALUES (2, 'ok', '{sad}')");
     captured.wait_for_head(upstream.position());
     assert_eq!(captured.inserted(), ["1", "2"]);
+    // A table may go and come back.
+    let has_u = |captured: &Captured| {
+        let set = captured.engine().relations().current();
+        set.relation("public", "u").is_some()
+    };
+    upstream.run_sql("ALTER PUBLICATION p DROP TABLE u");
+    wait_until("the table is gone", || !has_u(&captured));
+    upstream.run_sql("ALTER PUBLICATION p ADD TABLE u");
+    wait_until("the table is back", || has_u(&captured));
+    upstream.run_sql("INSERT INTO u VALUES (3, 'x')");
+    captured.wait_for_head(upstream.position());
+    captured.stop();
+    captured.start().unwrap();
+    assert_eq!(captured.inserted(), ["1", "2", "3"]);
     captured.stop();
 }
 

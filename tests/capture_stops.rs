@@ -78,6 +78,7 @@ fn another_cluster_stops() {
     other.stop();
     upstream.run();
     captured.pause(false);
+    captured.wait_for_state(CaptureState::Streaming);
     upstream.run_sql("INSERT INTO t VALUES (2)");
     captured.wait_for_head(upstream.position());
     assert_eq!(captured.inserted(), ["1", "2"]);

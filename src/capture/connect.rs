@@ -41,6 +41,7 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
     let settings = receiver.settings();
     let engine = &receiver.engine;
     receiver.status().update(|status| {
+        status.stop = None;
         if status.state != CaptureState::DiskFull {
             status.state = CaptureState::Connecting;
         }
@@ -159,10 +160,6 @@ async fn prepare(
         let head = engine.head();
         // What was described of a transaction that was not stored comes again with it.
         engine.relations().forget_above(head);
-        let mirrored = engine.mirror(head, |set| {
-            seen.apply(set, &publications);
-        });
-        mirrored.map_err(|error| Ended::broken(error.to_string()))?;
         let left_out = seen.left_out(&publications).join(", ");
         if !left_out.is_empty() {
             let (database, names) = (engine.name(), left_out);
@@ -172,6 +169,18 @@ async fn prepare(
                 "publications of what is not captured are not here"
             );
         }
+        // What is behind is still to be shown by the definitions of its time. A new capture has
+        // none yet.
+        let is_new = engine.relations().current().publications.is_empty();
+        let waiting = if is_new || head >= seen.after {
+            let mirrored = engine.mirror(head, |set| {
+                seen.apply(set, &publications);
+            });
+            mirrored.map_err(|error| Ended::broken(error.to_string()))?;
+            None
+        } else {
+            Some(Box::new(seen))
+        };
         // What counts for all that ends above the head.
         let known = engine.relations().at(head.saturating_add(1));
         let options = AssemblerOptions {
@@ -180,7 +189,8 @@ async fn prepare(
             large: work_mem,
         };
         let assembler = Assembler::new(options, &known, head);
-        Ok(Worker::new(engine, status, assembler, publications))
+        let worker = Worker::new(engine, status, assembler, publications);
+        Ok(worker.waiting_for(waiting))
     })
     .await
 }

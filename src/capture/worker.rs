@@ -102,6 +102,12 @@ impl Worker {
         }
     }
 
+    /// The same with what the upstream's catalogs say, to be taken over when the stream has passed
+    /// it.
+    pub(super) fn waiting_for(self, waiting: Option<Box<Seen>>) -> Self {
+        Self { waiting, ..self }
+    }
+
     /// Works until nothing more comes. What was queued is durable when it returns without an error.
     pub(super) fn run(mut self, mut items: mpsc::Receiver<Item>) -> Result<(), Failure> {
         while let Some(item) = items.blocking_recv() {

@@ -117,6 +117,7 @@ fn publication(name: &str, tables: Option<Vec<PublishedTable>>) -> Publication {
         delete: true,
         truncate: true,
         via_root: false,
+        captured: false,
         tables: tables.unwrap_or_default(),
         schemas: Vec::new(),
     }
@@ -513,8 +514,8 @@ fn damaged_chunks_never_panic() {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .subsec_nanos();
-    let seed = std::env::var("SEED").map_or(seed, |seed| seed.parse().unwrap());
-    println!("SEED={seed}");
+    let seed = std::env::var("PGSPOOL_SEED").map_or(seed, |seed| seed.parse().unwrap());
+    println!("PGSPOOL_SEED={seed}");
     let mut state = u64::from(seed) | 1;
     let mut dice = move |below: usize| {
         state ^= state << 13;

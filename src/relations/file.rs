@@ -146,7 +146,7 @@ impl RelationFile {
     pub(super) fn check(&self) -> Result<(), String> {
         let next_oid = (!self.mirrored).then_some(self.next_oid);
         check(&self.history.current, next_oid)?;
-        self.history.check()
+        self.history.check(self.mirrored)
     }
 }
 

@@ -171,12 +171,15 @@ impl History {
         set
     }
 
-    /// Whether each thing's definitions follow one another without a gap: what is wrong, if not.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Whether each thing's definitions follow one another: what is wrong, if not. `gaps` says that
+    /// they may come back after a while, as a table of an upstream does that is taken out of a
+    /// publication and added to it again.
+    pub(super) fn check(&self, gaps: bool) -> Result<(), String> {
+        let follows = |end: Lsn, since: Lsn| end == since || (gaps && end < since);
         let mut ends: BTreeMap<u32, Lsn> = BTreeMap::new();
         for past in &self.past {
             let oid = past.what.oid();
-            let begins_behind = ends.get(&oid).is_none_or(|end| *end == past.since);
+            let begins_behind = ends.get(&oid).is_none_or(|end| follows(*end, past.since));
             if past.since >= past.until || !begins_behind {
                 return Err(format!("the history of OID {oid} is not in order"));
             }
@@ -188,7 +191,7 @@ impl History {
         let publications = set.publications.iter().map(|publication| publication.oid);
         for oid in schemas.chain(relations).chain(publications) {
             let since = self.since.get(&oid).copied().unwrap_or(Lsn::ZERO);
-            if ends.get(&oid).is_some_and(|end| *end != since) {
+            if ends.get(&oid).is_some_and(|end| !follows(*end, since)) {
                 return Err(format!("OID {oid} does not follow its history"));
             }
         }
@@ -234,7 +237,7 @@ mod tests {
     fn definitions_with_a_gap_or_an_overlap_are_refused() {
         let set = RelationSet::default();
         let public = set.schema("public").unwrap().clone();
-        let check = |ranges: &[(u64, u64)], now: u64| {
+        let looked = |ranges: &[(u64, u64)], now: u64, gaps: bool| {
             let mut history = History::new(set.clone());
             history.past = ranges
                 .iter()
@@ -245,8 +248,9 @@ mod tests {
                 })
                 .collect();
             history.since.insert(PUBLIC_OID, Lsn::new(now));
-            history.check().is_ok()
+            history.check(gaps).is_ok()
         };
+        let check = |ranges: &[(u64, u64)], now: u64| looked(ranges, now, false);
         assert!(check(&[], 7));
         assert!(check(&[(5, 10), (10, 20)], 20));
         for (ranges, now) in [
@@ -259,5 +263,8 @@ mod tests {
         ] {
             assert!(!check(ranges, now), "{ranges:?} {now}");
         }
+        assert!(looked(&[(5, 10), (11, 20)], 25, true));
+        assert!(!looked(&[(5, 10), (9, 20)], 20, true));
+        assert!(!looked(&[(5, 10)], 9, true));
     }
 }

@@ -326,6 +326,8 @@ impl Captured {
 
     pub fn wait_for_head(&self, at_least: Lsn) {
         wait_until(&format!("head reaches {at_least}"), || {
+            let status = self.status();
+            assert_eq!(status.stop, None, "{:?}", status.last_error);
             self.head() >= at_least
         });
     }
