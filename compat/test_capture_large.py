@@ -306,6 +306,14 @@ class Large(CaptureTest):
         self.slot("plain")
         self.upstream.sql("ALTER TABLE items ALTER note SET STORAGE EXTERNAL",
                           "INSERT INTO items VALUES (1, '<row>')")
+        self.caught_up()
+        # One that is rolled back does not.
+        with self.upstream.connect() as connection:
+            connection.execute("BEGIN")
+            connection.execute(f"INSERT INTO items VALUES (2, repeat('x', {TOO_LONG_ROW}))")
+            eventually(lambda: "maximum allowed" in (self.state()["last_error"] or ""), "the row")
+            connection.execute("ROLLBACK")
+        self.upstream.sql("INSERT INTO items VALUES (1, '<row>')")
         before = self.caught_up()
         self.upstream.sql(f"INSERT INTO items VALUES (2, repeat('x', {TOO_LONG_ROW}))",
                           "INSERT INTO items VALUES (3, '<row>')")
@@ -313,7 +321,7 @@ class Large(CaptureTest):
         state = self.state()
         self.assertEqual(state["stop_cause"], "broken")
         self.assertIn("longer than can be received", state["stop_reason"])
-        self.assertEqual(self.read("plain", PLAIN, before).num_rows, 1)
+        self.assertEqual(self.read("plain", PLAIN, before).num_rows, 2)
         confirmed = self.upstream.sql("SELECT confirmed_flush_lsn FROM pg_replication_slots")[0][0]
         self.assertLess(lsn(confirmed), lsn(self.upstream.end()))
 

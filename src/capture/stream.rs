@@ -222,7 +222,7 @@ impl Stream {
         }
         match lost {
             None => Ok(()),
-            Some(error) if error.is_too_long() => Err(too_long(&error)),
+            Some(error) if error.is_too_long() => Err(too_long(error, receiver.streaming)),
             Some(error) => Err(Ended::Lost(error)),
         }
     }
@@ -380,8 +380,12 @@ impl Stream {
     }
 }
 
-/// It would be the same each time, and each time the upstream would decode all from its slot on.
-fn too_long(error: &UpstreamError) -> Ended {
+/// A change that is longer than can be received: it may be one of a transaction that is rolled back,
+/// which does not come where only whole ones do. If it comes there, it would do so each time.
+fn too_long(error: UpstreamError, streaming: bool) -> Ended {
+    if streaming {
+        return Ended::WithoutStreaming(error);
+    }
     Ended::broken(format!(
         "the upstream sends a change of a row that is longer than can be received: {error}"
     ))
