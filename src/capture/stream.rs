@@ -215,7 +215,11 @@ impl Stream {
             let sent = self.items.send(Item::Batch(batch, room)).await;
             sent.map_err(|_| worker_ended())?;
         }
-        lost.map_or(Ok(()), |error| Err(Ended::Lost(error)))
+        match lost {
+            None => Ok(()),
+            Some(error) if error.is_too_long() => Err(too_long(error, receiver.streaming)),
+            Some(error) => Err(Ended::Lost(error)),
+        }
     }
 
     fn note(receiver: &Receiver, upstream: Lsn, bytes: usize) {
@@ -384,6 +388,17 @@ fn lost(error: UpstreamError, receiver: &Receiver) -> Ended {
         }
         Some(_) | None => Ended::Lost(error),
     }
+}
+
+/// A change that is longer than can be received: it may be one of a transaction that is rolled back,
+/// which does not come where only whole ones do. If it comes there, it would do so each time.
+fn too_long(error: UpstreamError, streaming: bool) -> Ended {
+    if streaming {
+        return Ended::WithoutStreaming(error);
+    }
+    Ended::broken(format!(
+        "the upstream sends a change of a row that is longer than can be received: {error}"
+    ))
 }
 
 /// The worker says why itself.

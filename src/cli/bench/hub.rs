@@ -241,7 +241,8 @@ impl Hub {
             ("replication", "database"),
             ("options", "-c wal_sender_timeout=0"),
         ];
-        side.connect()?.query("SELECT pg_create_logical_replication_slot('way_0', 'pgoutput')")?;
+        side.connect()?
+            .query("SELECT pg_create_logical_replication_slot('way_0', 'pgoutput')")?;
         let mut client = Client::connect(side.address, side.user, side.database, &more)?;
         client.send_query(
             "START_REPLICATION SLOT way_0 LOGICAL 0/0 (proto_version '1', publication_names 'hub')",
