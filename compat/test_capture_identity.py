@@ -7,12 +7,13 @@ captures it. PGSPOOL_SEED replays a run; PGSPOOL_TRANSACTIONS sets how many tran
 import os
 import random
 import re
-import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
-from capturing import CaptureTest, Stream, seed_of_run
+from capturing import SHOP, SLOT, CaptureTest, Stream, seed_of_run
+from publisher import eventually
 from workload import Workload
 
 TRANSACTIONS = int(os.environ.get("PGSPOOL_TRANSACTIONS", "200"))
@@ -46,6 +47,7 @@ OWN_TYPES = [
     "ALTER TABLE toasted_full ALTER big SET STORAGE EXTERNAL",
     "ALTER TABLE toasted_full REPLICA IDENTITY FULL",
     "CREATE TABLE nothing (a int, b text)",
+    "CREATE TABLE changing (id int PRIMARY KEY, note text)",
     "CREATE TABLE one (id int PRIMARY KEY, note text)",
     "CREATE TABLE two (id int PRIMARY KEY, one int REFERENCES one)",
 ]  # fmt: skip
@@ -83,18 +85,46 @@ class SameBytes(CaptureTest):
             self.here(made)
 
     def run_workload(self):
-        writers = [threading.Thread(target=self._write_beside, args=(n,)) for n in range(2)]
-        for writer in writers:
-            writer.start()
-        with self.upstream.connect() as connection:
+        """Everything, while pgspool is killed or paused now and then."""
+        with ThreadPoolExecutor(2) as threads, self.upstream.connect() as connection:
+            writers = [threads.submit(self._write_beside, number) for number in range(2)]
             for number in range(TRANSACTIONS):
                 self._transaction(connection)
                 if number % 50 == 25:
-                    for statement in [*self.workload.redefinitions(), *self.workload.storage()]:
-                        connection.execute(statement)
+                    self._redefine(connection)
+                if number % 60 == 30:
+                    self._interrupt(connection)
             self._special(connection)
-        for writer in writers:
-            writer.join()
+            for writer in writers:
+                writer.result()
+
+    def _redefine(self, connection):
+        for statement in [*self.workload.redefinitions(), *self.workload.storage()]:
+            connection.execute(statement)
+
+    def _interrupt(self, connection):
+        """A while in which nobody reads upstream; half of them with definitions and rows."""
+        if self.rng.random() < 0.5:
+            self.kill_here()
+            self.start_here()
+            return
+        self.here(f"PAUSE {SHOP}")
+        active = f"SELECT active FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
+        eventually(lambda: self.upstream.sql(active) == [(False,)], "the slot to be free")
+        self._redefine(connection)
+        number = self.rng.randrange(1 << 30)
+        for statement in [
+            f"ALTER TABLE changing ADD COLUMN c{number} int DEFAULT 1",
+            f"INSERT INTO changing (id, c{number}) VALUES ({number}, 2)",
+            "ALTER TABLE changing DROP COLUMN note",
+            f"UPDATE changing SET c{number} = 3",
+            "ALTER TABLE changing ADD COLUMN note text DEFAULT 'new'",
+            "DELETE FROM changing",
+        ]:
+            connection.execute(statement)
+        for _ in range(5):
+            self._transaction(connection)
+        self.here(f"RESUME {SHOP}")
 
     def _transaction(self, connection):
         changes = self.workload.transaction()

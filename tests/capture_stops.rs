@@ -69,7 +69,7 @@ fn another_cluster_stops() {
     upstream.stop();
     let mut other = Cluster::start();
     other.stop();
-    other.port = port;
+    other.move_to(port);
     other.run();
     other.run_sql("CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES");
     assert!(captured.start().is_err());
@@ -92,7 +92,7 @@ fn an_older_copy_of_the_upstream_stops() {
     let mut older = upstream.copy();
     let mut captured = followed(&upstream);
     upstream.stop();
-    older.port = upstream.port;
+    older.move_to(upstream.port);
     older.run();
     older.run_sql("CREATE PUBLICATION p FOR ALL TABLES");
     assert!(captured.start().is_err());
@@ -115,7 +115,7 @@ fn a_standby_promoted_without_the_slot_stops() {
     upstream.crash();
     standby.promote();
     standby.crash();
-    standby.port = upstream.port;
+    standby.move_to(upstream.port);
     standby.run();
     assert!(captured.start().is_err());
     // Its history contains all that was received: only the slot is not there.
@@ -130,7 +130,7 @@ fn a_promoted_standby_with_the_slot_is_followed() {
     upstream.run_sql("INSERT INTO t VALUES (2)");
     upstream.stop();
     let mut twin = upstream.twin();
-    twin.port = upstream.port;
+    twin.move_to(upstream.port);
     twin.run();
     twin.promote();
     twin.run_sql("INSERT INTO t VALUES (3)");
@@ -155,7 +155,7 @@ fn a_standby_promoted_below_what_was_received_stops() {
     captured.wait_for_head(upstream.position());
     captured.stop();
     upstream.stop();
-    twin.port = upstream.port;
+    twin.move_to(upstream.port);
     twin.run();
     twin.promote();
     twin.run_sql("INSERT INTO t VALUES (3), (4), (5)");

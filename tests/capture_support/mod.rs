@@ -35,6 +35,8 @@ pub struct Cluster {
     pub port: u16,
     pub path: PathBuf,
     server: Option<Child>,
+    /// Others know its port.
+    is_known: bool,
     settings: Vec<String>,
     _data: TempDir,
 }
@@ -67,6 +69,7 @@ impl Cluster {
             port: free_port(),
             path: data.path().join("data"),
             server: None,
+            is_known: false,
             settings: settings.iter().map(|&text| text.to_owned()).collect(),
             _data: data,
         }
@@ -117,6 +120,33 @@ impl Cluster {
 
     /// Starts it and waits until it answers.
     pub fn run(&mut self) {
+        for attempt in 0.. {
+            self.spawn();
+            let began = Instant::now();
+            while self.try_connect().is_none() {
+                let ended = self.server.as_mut().unwrap().try_wait().unwrap();
+                if let Some(ended) = ended {
+                    let log = self.log();
+                    let is_taken = log.contains("Address already in use");
+                    assert!(is_taken && attempt < 5, "{ended}: {log}");
+                    break;
+                }
+                assert!(began.elapsed() < PATIENCE, "{}", self.log());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            if self.server.as_mut().unwrap().try_wait().unwrap().is_none() {
+                self.is_known = true;
+                return;
+            }
+            // Whoever tries to connect meanwhile may connect from this port, for a moment.
+            match self.is_known {
+                true => std::thread::sleep(Duration::from_secs(1)),
+                false => self.port = free_port(),
+            }
+        }
+    }
+
+    fn spawn(&mut self) {
         let mut command = program("postgres");
         command
             .arg("-D")
@@ -131,7 +161,12 @@ impl Cluster {
         let log = std::fs::File::create(self.path.with_extension("log")).unwrap();
         let server = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.server = Some(server);
-        wait_until("PostgreSQL answers", || self.try_connect().is_some());
+    }
+
+    /// Has it answer at a port that others know, from the next start on.
+    pub fn move_to(&mut self, port: u16) {
+        self.port = port;
+        self.is_known = true;
     }
 
     /// Starts without what it was started with.
@@ -241,6 +276,7 @@ pub struct Captured {
     pub engine: Option<Arc<Engine>>,
     pub supervisor: Option<Supervisor>,
     pub options: CaptureOptions,
+    pub engine_options: EngineOptions,
     runtime: Runtime,
 }
 
@@ -264,6 +300,7 @@ impl Captured {
                 mirror_interval: Duration::from_millis(300),
                 ..CaptureOptions::default()
             },
+            engine_options: EngineOptions::default(),
             runtime,
         }
     }
@@ -275,7 +312,7 @@ impl Captured {
             Arc::new(RealDisk),
             &path,
             "shop",
-            EngineOptions::default(),
+            self.engine_options.clone(),
             Moment::now(),
         );
         let engine = Arc::new(engine.unwrap());
