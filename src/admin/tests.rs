@@ -370,7 +370,11 @@ fn the_docs_list_every_metric_with_its_labels() {
             ..UpstreamSlot::default()
         };
     });
-    let metrics = world.reporter.metrics().unwrap();
+    agree(docs, &world.reporter.metrics().unwrap());
+}
+
+/// The table in the docs and what is exposed name the same.
+fn agree(docs: &str, metrics: &str) {
     for line in metrics
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

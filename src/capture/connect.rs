@@ -93,6 +93,7 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
         settings,
     };
     observer.watch_slot(&mut questions).await?;
+    not_moved(receiver)?;
     tokio::spawn(observer.run(questions));
     let (items, queue) = mpsc::channel(QUEUE);
     let progress = worker.progress.subscribe();
@@ -107,6 +108,21 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
         look_now,
         sender_timeout,
     })
+}
+
+/// Whether the slot stands where it did: somebody may have moved it between the first look at it
+/// and the start.
+fn not_moved(receiver: &Receiver) -> Result<(), Ended> {
+    let received_upto = receiver.engine.head();
+    match receiver.status().get().slot.confirmed_flush_lsn {
+        Some(confirmed_flush_lsn) if confirmed_flush_lsn > received_upto => {
+            Err(Ended::Stopped(StopReason::SlotAhead {
+                received_upto,
+                confirmed_flush_lsn,
+            }))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Decides whether and from where to go on, makes the slot where that is to be done, and notes

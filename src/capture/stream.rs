@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::mirror::Seen;
@@ -211,9 +211,9 @@ impl Stream {
         told.asked = false;
         Self::note(receiver, upstream, bytes);
         if !batch.is_empty() {
-            let room = self.room_for(bytes, receiver, told).await?;
-            let sent = self.items.send(Item::Batch(batch, room)).await;
-            sent.map_err(|_| worker_ended())?;
+            self.hand_over(batch, bytes, receiver, told).await?;
+            // Nothing was listened to meanwhile.
+            told.heard = Instant::now();
         }
         match lost {
             None => Ok(()),
@@ -232,21 +232,30 @@ impl Stream {
         });
     }
 
-    /// Waits for room, and keeps the upstream told meanwhile.
-    async fn room_for(
+    /// Waits for room for a batch, and keeps the upstream told meanwhile.
+    async fn hand_over(
         &mut self,
+        batch: Vec<Incoming>,
         bytes: usize,
         receiver: &Receiver,
         told: &mut Told,
-    ) -> Result<OwnedSemaphorePermit, Ended> {
+    ) -> Result<(), Ended> {
         let units = (bytes / Self::ROOM_UNIT).clamp(1, super::connect::ROOM);
         let units = u32::try_from(units).unwrap_or(1);
+        let (room, items) = (Arc::clone(&self.room), self.items.clone());
+        let handing = async move {
+            let room = room.acquire_many_owned(units).await.ok()?;
+            items.send(Item::Batch(batch, room)).await.ok()
+        };
+        tokio::pin!(handing);
+        let mut stop = receiver.stop.clone();
         loop {
-            let room = Arc::clone(&self.room).acquire_many_owned(units);
             let due = told.sent + self.status_every(receiver);
             tokio::select! {
-                room = room => return room.map_err(|_| worker_ended()),
-                () = self.items.closed() => return Err(worker_ended()),
+                biased;
+                handed = &mut handing => return handed.ok_or_else(worker_ended),
+                // What was not handed over was not acknowledged either.
+                () = told_to_stop(&mut stop) => return Err(Ended::Stopping),
                 () = sleep_until(due) => {
                     told.reply = true;
                     self.acknowledge(told.acknowledged, receiver, told, false).await?;
@@ -363,7 +372,11 @@ impl Stream {
         match failure {
             None => match ended {
                 Ended::Lost(error) => lost(error, receiver),
-                ended => ended,
+                Ended::Stopping
+                | Ended::Paused
+                | Ended::Stopped(_)
+                | Ended::DiskFull(_)
+                | Ended::WithoutStreaming(_) => ended,
             },
             Some(Failure::Publication(reason)) => Ended::Stopped(*reason),
             Some(Failure::DiskFull(words)) => Ended::DiskFull(UpstreamError::new(words)),

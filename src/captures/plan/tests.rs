@@ -89,6 +89,7 @@ fn ahead(confirmed: u64) -> StartPlan {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn a_capture_that_received_goes_on_only_without_a_gap() {
     let no_slot = || There {
         slot: None,

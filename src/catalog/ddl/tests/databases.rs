@@ -10,7 +10,9 @@ fn read(text: &str) -> DatabaseStatement {
 fn created(text: &str) -> CreateDatabase {
     match read(text) {
         DatabaseStatement::Create(new) => new,
-        other => panic!("{other:?}"),
+        other @ (DatabaseStatement::Drop { .. } | DatabaseStatement::Pause { .. }) => {
+            panic!("{other:?}")
+        }
     }
 }
 
