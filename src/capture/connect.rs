@@ -192,7 +192,7 @@ async fn prepare(
 }
 
 /// Makes what was seen the definitions above the head. `false` where a captured publication is
-/// missing and the stream will say from where on; an upstream that would not say so is not followed.
+/// missing and the stream will say from where on; an upstream that would not is not followed.
 fn take_over(engine: &Engine, publications: &mut Captured, seen: &Seen) -> Result<bool, Ended> {
     let head = engine.head();
     let names = &publications.names;

@@ -9,6 +9,8 @@ pub struct UpstreamError {
     message: String,
     /// What the server said it is, where it was the server.
     sqlstate: Option<String>,
+    /// It came while connecting.
+    is_connecting: bool,
 }
 
 impl UpstreamError {
@@ -17,7 +19,29 @@ impl UpstreamError {
         Self {
             message: message.into(),
             sqlstate: None,
+            is_connecting: false,
         }
+    }
+
+    /// Words of ours with the SQLSTATE that PostgreSQL has for it.
+    pub(super) fn coded(sqlstate: &str, message: String) -> Self {
+        Self {
+            sqlstate: Some(sqlstate.to_owned()),
+            ..Self::new(message)
+        }
+    }
+
+    /// The same, as it came while connecting.
+    pub(super) fn connecting(self) -> Self {
+        Self {
+            is_connecting: true,
+            ..self
+        }
+    }
+
+    /// Whether no connection came about.
+    pub const fn is_connecting(&self) -> bool {
+        self.is_connecting
     }
 
     /// The SQLSTATE that the server gave.
@@ -40,7 +64,11 @@ impl UpstreamError {
             text = text.replace(secret, "********");
         }
         let (message, sqlstate) = plain(&text);
-        Self { message, sqlstate }
+        Self {
+            message,
+            sqlstate,
+            is_connecting: false,
+        }
     }
 }
 
