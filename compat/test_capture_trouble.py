@@ -116,6 +116,55 @@ class Trouble(CaptureTest):
         self.here(f"RESUME {SHOP}")
         self.assert_missing(self.stops("slot_ahead"), end)
 
+    def confirmed(self):
+        return lsn(self.upstream.sql("SELECT confirmed_flush_lsn FROM pg_replication_slots")[0][0])
+
+    def test_a_publication_that_is_dropped_while_streaming_stops_the_capture(self):
+        self.begin()
+        self.upstream.sql(f"DROP PUBLICATION {PUBLICATION}")
+        before = self.upstream.end()
+        self.upstream.sql("INSERT INTO items VALUES (1000, 'not published')")
+        state = self.stops("publication_missing")
+        self.assertIn("CREATE PUBLICATION", state["plan"])
+        self.assertLessEqual(lsn(state["missing_from"]), lsn(before))
+        self.assertLessEqual(self.confirmed(), lsn(before))
+        # Made again, it does not give what was written without it: that is no silent gap either.
+        self.upstream.sql(f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES",
+                          "INSERT INTO items VALUES (1001, 'published again')")
+        restarts = state["restarts"]
+        self.here(f"RESUME {SHOP}")
+        eventually(lambda: self.state()["restarts"] > restarts, "it to be looked at again")
+        self.stops("publication_missing")
+        self.assertLessEqual(self.confirmed(), lsn(before))
+
+    def test_a_publication_that_is_dropped_while_paused_stops_behind_what_was_before(self):
+        self.begin()
+        self.here(f"PAUSE {SHOP}")
+        eventually(lambda: self.upstream.sql("SELECT active FROM pg_replication_slots") == [(False,)],
+                   "the slot to be free")
+        self.upstream.sql("INSERT INTO items SELECT n, 'published' FROM generate_series(101, 150) n",
+                          f"DROP PUBLICATION {PUBLICATION}")
+        before = self.upstream.end()
+        self.upstream.sql("INSERT INTO items VALUES (1000, 'not published')")
+        self.here(f"RESUME {SHOP}")
+        eventually(lambda: self.state()["state"] == "stopped", "the capture to stop")
+        self.assertEqual(self.state()["stop_cause"], "publication_missing", self.state())
+        self.served(150)
+        self.assertLessEqual(self.confirmed(), lsn(before))
+
+    def test_a_publication_that_is_made_again_before_anything_was_written_is_followed(self):
+        self.begin()
+        self.here(f"PAUSE {SHOP}")
+        self.upstream.sql(f"DROP PUBLICATION {PUBLICATION}")
+        self.here(f"RESUME {SHOP}")
+        eventually(lambda: self.state()["state"] == "stopped", "the capture to stop")
+        self.assertEqual(self.state()["stop_cause"], "publication_missing", self.state())
+        self.upstream.sql(f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES",
+                          "INSERT INTO items VALUES (1000, 'published again')")
+        self.here(f"RESUME {SHOP}")
+        self.caught_up()
+        self.served(101)
+
     def test_an_upstream_restored_from_an_older_copy_is_behind(self):
         self.begin()
         self.upstream.shut_down()

@@ -32,5 +32,6 @@ pub use conninfo::{Conninfo, ConninfoError, Target, TargetAttrs};
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzz::fuzz;
 pub use options::CaptureOptions;
+pub use receiver::NoContact;
 pub use supervisor::{FirstContact, Supervisor};
 pub use upstream::UpstreamError;

@@ -23,8 +23,22 @@ const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
 /// A stream that lasted so long was one, whether anything came or not.
 const STANDS: Duration = Duration::from_secs(30);
 
+/// Why the first attempt to follow an upstream came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoContact {
+    /// It failed; the next attempt may do.
+    #[error(transparent)]
+    Failed(UpstreamError),
+    /// There is no room on the disk.
+    #[error(transparent)]
+    DiskFull(UpstreamError),
+    /// No further attempt will do until somebody mends something.
+    #[error("{0}")]
+    Stopped(String),
+}
+
 /// Whom the outcome of the first attempt is told.
-pub(super) type FirstContactSender = oneshot::Sender<Result<(), UpstreamError>>;
+pub(super) type FirstContactSender = oneshot::Sender<Result<(), NoContact>>;
 
 /// What follows the upstream of one database.
 #[derive(Debug)]
@@ -132,11 +146,12 @@ impl Receiver {
             Ended::Paused => Ok(()),
             Ended::Stopped(reason) => {
                 let stop = reason.explain(self.engine.name(), &self.settings());
-                Err(UpstreamError::new(stop.message))
+                Err(NoContact::Stopped(stop.message))
             }
-            Ended::Lost(error) | Ended::WithoutStreaming(error) | Ended::DiskFull(error) => {
-                Err(UpstreamError::clone(error))
+            Ended::Lost(error) | Ended::WithoutStreaming(error) => {
+                Err(NoContact::Failed(UpstreamError::clone(error)))
             }
+            Ended::DiskFull(error) => Err(NoContact::DiskFull(UpstreamError::clone(error))),
         };
         if let Some(first_contact) = self.first_contact.take() {
             drop(first_contact.send(told));

@@ -9,12 +9,12 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::options::CaptureOptions;
-use super::receiver::Receiver;
+use super::receiver::{NoContact, Receiver};
 use super::upstream::UpstreamError;
 use crate::engine::{Databases, Engine};
 
 /// How the first attempt to follow an upstream ends. Nobody has to wait for it.
-pub type FirstContact = Pin<Box<dyn Future<Output = Result<(), UpstreamError>> + Send>>;
+pub type FirstContact = Pin<Box<dyn Future<Output = Result<(), NoContact>> + Send>>;
 
 /// All captures of a server.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Supervisor {
         let task = self.runtime.spawn(receiver.run());
         running.insert(engine.name().to_owned(), Running { stop, task });
         Box::pin(async move {
-            let stopped = || UpstreamError::new("the capture was stopped");
+            let stopped = || NoContact::Failed(UpstreamError::new("the capture was stopped"));
             told.await.map_err(|_| stopped())?
         })
     }

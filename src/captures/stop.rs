@@ -195,7 +195,7 @@ fn begin_again(database: &str, settings: &CaptureSettings, old: OldSlot) -> Stri
         ),
     };
     format!(
-        "{STILL_SERVED} To begin again, let them read to the end, then DROP DATABASE {name}; \
+        "{STILL_SERVED} To recreate it, let them read to the end, then DROP DATABASE {name}; \
          {free}CREATE DATABASE {name} WITH ({}); and give each consumer a new slot and a new copy \
          of its tables.",
         options(settings),

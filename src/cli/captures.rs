@@ -24,8 +24,8 @@ pub(super) enum CaptureSectionError {
     NotCaptured(String),
     #[error(
         "[capture.{database}]: {what} is {wanted} here and {kept} in the database; a captured \
-         database keeps what it follows: write that back, or drop the database and have it made \
-         anew"
+         database keeps what it follows: write that back, or drop the database and have it \
+         recreated"
     )]
     Elsewhere {
         database: String,

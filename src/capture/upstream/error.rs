@@ -11,6 +11,8 @@ pub struct UpstreamError {
     sqlstate: Option<String>,
     /// It sent a message that the client crate does not take, and sends it each time.
     is_too_long: bool,
+    /// It came while connecting.
+    is_connecting: bool,
 }
 
 /// What the client crate says of a message that it does not take: its length stands before that.
@@ -23,12 +25,34 @@ impl UpstreamError {
             message: message.into(),
             sqlstate: None,
             is_too_long: false,
+            is_connecting: false,
         }
     }
 
     /// Whether a message was longer than can be received: trying again is of no use.
     pub(in crate::capture) const fn is_too_long(&self) -> bool {
         self.is_too_long
+    }
+
+    /// Words of ours with the SQLSTATE that PostgreSQL has for it.
+    pub(super) fn coded(sqlstate: &str, message: String) -> Self {
+        Self {
+            sqlstate: Some(sqlstate.to_owned()),
+            ..Self::new(message)
+        }
+    }
+
+    /// The same, as it came while connecting.
+    pub(super) fn connecting(self) -> Self {
+        Self {
+            is_connecting: true,
+            ..self
+        }
+    }
+
+    /// Whether no connection came about.
+    pub const fn is_connecting(&self) -> bool {
+        self.is_connecting
     }
 
     /// The SQLSTATE that the server gave.
@@ -56,6 +80,7 @@ impl UpstreamError {
             is_too_long: is_protocol && message.contains(TOO_LONG),
             message,
             sqlstate,
+            is_connecting: false,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Connection {
             let name = quote_ident(name);
             if !settings.create_publication {
                 let words = format!("publication {name} does not exist on the upstream");
-                return Err(UpstreamError::new(words));
+                return Err(UpstreamError::coded("42704", words));
             }
             let sql = format!("CREATE PUBLICATION {name} FOR ALL TABLES");
             self.query(sql).await?;

@@ -125,7 +125,7 @@ impl Connection {
                 }
             }
         }
-        Err(all_of(&errors))
+        Err(all_of(&errors).connecting())
     }
 
     /// The way to further connections to the same server.
