@@ -42,6 +42,10 @@ fn advance(spool: &Spool, to: u64) {
 struct Parts(Vec<&'static [u8]>);
 
 impl DraftSource for Parts {
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
+
     fn num_frames(&self) -> u64 {
         3
     }

@@ -10,13 +10,19 @@ use super::observer::Observer;
 use super::receiver::Receiver;
 use super::stream::{Ended, Stream};
 use super::upstream::{Connection, Purpose, UpstreamError};
-use super::worker::Worker;
-use crate::captures::{CaptureSettings, CaptureState, Here, StartPlan, There, plan_start};
+use super::worker::{Captured, Worker, tell_left_out};
+use crate::captures::{
+    CaptureSettings, CaptureState, Here, StartPlan, StopReason, There, plan_start,
+};
 use crate::engine::{Engine, PublishError};
 use crate::lsn::Lsn;
 
 /// Batches that wait for the worker.
 const QUEUE: usize = 64;
+
+/// The first version that leaves out the changes of a publication that is not there without an
+/// error.
+const SILENT_PUBLICATIONS: u32 = 180_000;
 
 /// What may wait for the worker, in units of [`Stream::ROOM_UNIT`].
 pub(super) const ROOM: usize = 8 << 10;
@@ -56,12 +62,20 @@ pub(super) async fn connect(receiver: &Receiver) -> Result<Stream, Ended> {
         status.timeline = Some(there.timeline);
         status.upstream_lsn = there.end;
     });
-    connection.have_publications(&settings).await?;
+    if engine.head() == Lsn::ZERO {
+        // One that is made later does not give what was written without it.
+        connection.have_publications(&settings).await?;
+    }
     begin(receiver, &mut connection, &settings, &there).await?;
     let door = connection.door(&settings)?;
     let mut questions = door.open().await?;
     let seen = Seen::look(&mut questions, &settings.publications).await?;
-    let worker = prepare(receiver, &settings.publications, seen).await?;
+    let publications = Captured {
+        names: settings.publications.clone(),
+        is_silent: connection.version() >= SILENT_PUBLICATIONS,
+        ..Captured::default()
+    };
+    let worker = prepare(receiver, publications, seen).await?;
     let (slot, publications) = (&settings.slot, &settings.publications);
     let started = connection.start(slot, engine.head(), publications, receiver.streaming);
     started.await?;
@@ -145,34 +159,22 @@ fn follow(engine: &Engine, system_id: u64, timeline: u64, begin: Option<Lsn>) ->
     Ok(())
 }
 
-/// Takes over what the upstream's catalogs say, and makes what works on the stream. Whatever was
+/// Takes over what the upstream's catalogs say, unless a captured publication is not there any more
+/// (then what was written before comes first), and makes what works on the stream. Whatever was
 /// defined meanwhile comes again: a new connection is told of each table before its first row.
 async fn prepare(
     receiver: &Receiver,
-    publications: &[String],
+    mut publications: Captured,
     seen: Seen,
 ) -> Result<Worker, Ended> {
     let engine = Arc::clone(&receiver.engine);
     let status = receiver.status().clone();
-    let publications = publications.to_vec();
     let work_mem = usize::try_from(receiver.options.work_mem).unwrap_or(usize::MAX);
     blocking(move || {
         let head = engine.head();
         // What was described of a transaction that was not stored comes again with it.
         engine.relations().forget_above(head);
-        let mirrored = engine.mirror(head, |set| {
-            seen.apply(set, &publications);
-        });
-        mirrored.map_err(|error| Ended::broken(error.to_string()))?;
-        let left_out = seen.left_out(&publications).join(", ");
-        if !left_out.is_empty() {
-            let (database, names) = (engine.name(), left_out);
-            tracing::info!(
-                database,
-                names,
-                "publications of what is not captured are not here"
-            );
-        }
+        let is_taken = take_over(&engine, &mut publications, &seen)?;
         // What counts for all that ends above the head.
         let known = engine.relations().at(head.saturating_add(1));
         let options = AssemblerOptions {
@@ -181,9 +183,55 @@ async fn prepare(
             large: work_mem,
         };
         let assembler = Assembler::new(options, &known, head);
-        Ok(Worker::new(engine, status, assembler, publications))
+        let mut worker = Worker::new(engine, status, assembler, publications);
+        if !is_taken {
+            worker.wait_for(seen);
+        }
+        Ok(worker)
     })
     .await
+}
+
+/// Makes what was seen the definitions above the head. `false` where the stream must pass it first:
+/// what is behind is still to be shown by the definitions of its time, and where a captured
+/// publication is missing the stream will say from where on. An upstream that would not say so is
+/// not followed.
+fn take_over(engine: &Engine, publications: &mut Captured, seen: &Seen) -> Result<bool, Ended> {
+    let head = engine.head();
+    let names = &publications.names;
+    let missing = seen.missing(names);
+    if publications.is_silent {
+        let known = engine.relations().at(head.saturating_add(1));
+        let known = known.publications.iter();
+        let known: Vec<_> = known.map(|of| (of.name.clone(), of.oid)).collect();
+        if let Some(name) = missing.or_else(|| seen.replaced(names, &known)) {
+            let (name, end) = (name.to_owned(), seen.after.max(head));
+            let since = head;
+            return Err(Ended::Stopped(StopReason::PublicationMissing {
+                name,
+                since,
+                end,
+            }));
+        }
+        publications.known = seen.publication_oids();
+    }
+    if missing.is_some() {
+        return Ok(false);
+    }
+    // A new capture has no definitions yet.
+    let is_new = engine.relations().current().publications.is_empty();
+    if !is_new && head < seen.after {
+        return Ok(false);
+    }
+    let mirrored = engine.mirror(head, |set| {
+        seen.apply(set, names);
+    });
+    mirrored.map_err(|error| Ended::broken(error.to_string()))?;
+    publications.left_out = seen.left_out(names).join(", ");
+    if !publications.left_out.is_empty() {
+        tell_left_out(engine.name(), &publications.left_out);
+    }
+    Ok(true)
 }
 
 /// `wal_sender_timeout` of the upstream; `None` for none.

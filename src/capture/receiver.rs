@@ -4,7 +4,7 @@
 //! tells of changes only: an error that comes again is counted, not told again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -19,6 +19,9 @@ use crate::engine::{Capture, Engine};
 
 /// How often a full disk is looked at.
 const DISK_FULL_WAIT: Duration = Duration::from_secs(2);
+
+/// A stream that lasted so long was one, whether anything came or not.
+const STANDS: Duration = Duration::from_secs(30);
 
 /// Whom the outcome of the first attempt is told.
 pub(super) type FirstContactSender = oneshot::Sender<Result<(), UpstreamError>>;
@@ -100,12 +103,17 @@ impl Receiver {
         };
         self.connected(&stream.host, backoff);
         self.was_connected = true;
-        backoff.reset();
         if let Some(first_contact) = self.first_contact.take() {
             // Nobody may be waiting.
             drop(first_contact.send(Ok(())));
         }
-        stream.run(self).await
+        let (began, head) = (Instant::now(), self.engine.head());
+        let ended = stream.run(self).await;
+        // An upstream that lets us in only to end the stream at once is not reached.
+        if self.engine.head() > head || began.elapsed() >= STANDS {
+            backoff.reset();
+        }
+        ended
     }
 
     pub(super) fn status(&self) -> &StatusCell {

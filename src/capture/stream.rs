@@ -11,7 +11,7 @@ use super::mirror::Seen;
 use super::receiver::{Receiver, told_to_stop};
 use super::upstream::{Connection, Incoming, UpstreamError};
 use super::worker::{Failure, Item, Progress, Worker};
-use crate::captures::{CaptureState, StopReason};
+use crate::captures::StopReason;
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::lsn::Lsn;
@@ -45,9 +45,6 @@ const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(50);
 
 /// How often the worker looks at the time.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How far behind the upstream's end a capture may be and still count as streaming.
-const NEAR: u64 = 16 << 20;
 
 /// How long the rest of a stream may take to become durable when the server stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
@@ -188,7 +185,6 @@ impl Stream {
         let mut next = Some(first);
         let mut batch = Vec::new();
         let (mut bytes, mut upstream) = (0, Lsn::ZERO);
-        let mut is_near = false;
         let mut lost = None;
         while let Some(incoming) = next.take() {
             match incoming {
@@ -200,7 +196,6 @@ impl Stream {
                         }
                         Incoming::Keepalive { end, reply } => {
                             upstream = upstream.max(*end);
-                            is_near = true;
                             told.reply |= *reply;
                         }
                     }
@@ -214,28 +209,26 @@ impl Stream {
         }
         told.heard = Instant::now();
         told.asked = false;
-        self.note(receiver, upstream, bytes, is_near);
+        Self::note(receiver, upstream, bytes);
         if !batch.is_empty() {
             let room = self.room_for(bytes, receiver, told).await?;
             let sent = self.items.send(Item::Batch(batch, room)).await;
             sent.map_err(|_| worker_ended())?;
         }
-        lost.map_or(Ok(()), |error| Err(Ended::Lost(error)))
+        match lost {
+            None => Ok(()),
+            Some(error) if error.is_too_long() => Err(too_long(error, receiver.streaming)),
+            Some(error) => Err(Ended::Lost(error)),
+        }
     }
 
-    fn note(&self, receiver: &Receiver, upstream: Lsn, bytes: usize, is_near: bool) {
+    fn note(receiver: &Receiver, upstream: Lsn, bytes: usize) {
         let now_ms = Moment::now().unix_ms;
         let bytes = u64::try_from(bytes).unwrap_or(0);
         receiver.status().update(|status| {
             status.upstream_lsn = status.upstream_lsn.max(upstream);
             status.last_message_ms = now_ms;
             status.num_bytes += bytes;
-            let behind = status.upstream_lsn.distance_from(status.received_lsn);
-            if is_near || behind <= NEAR {
-                status.state = CaptureState::Streaming;
-            } else if status.state != CaptureState::Streaming || behind > NEAR * 4 {
-                status.state = CaptureState::CatchingUp;
-            }
         });
     }
 
@@ -368,12 +361,44 @@ impl Stream {
             }
         }
         match failure {
-            None => ended,
+            None => match ended {
+                Ended::Lost(error) => lost(error, receiver),
+                ended => ended,
+            },
+            Some(Failure::Publication(reason)) => Ended::Stopped(*reason),
             Some(Failure::DiskFull(words)) => Ended::DiskFull(UpstreamError::new(words)),
             Some(Failure::Streaming(words)) => Ended::WithoutStreaming(UpstreamError::new(words)),
             Some(Failure::Broken(words)) => Ended::broken(words),
         }
     }
+}
+
+/// A connection that failed. Up to PostgreSQL 17 the first change after a captured publication was
+/// dropped is such an error, each time it is reached.
+fn lost(error: UpstreamError, receiver: &Receiver) -> Ended {
+    const UNDEFINED_OBJECT: &str = "42704";
+    let text = error.to_string();
+    let names = receiver.settings().publications;
+    let quoted = |name: &String| text.contains(&format!("\"{name}\""));
+    match names.into_iter().find(quoted) {
+        Some(name) if error.sqlstate() == Some(UNDEFINED_OBJECT) => {
+            let since = receiver.engine.head();
+            let end = receiver.status().get().upstream_lsn.max(since);
+            Ended::Stopped(StopReason::PublicationMissing { name, since, end })
+        }
+        Some(_) | None => Ended::Lost(error),
+    }
+}
+
+/// A change that is longer than can be received: it may be one of a transaction that is rolled back,
+/// which does not come where only whole ones do. If it comes there, it would do so each time.
+fn too_long(error: UpstreamError, streaming: bool) -> Ended {
+    if streaming {
+        return Ended::WithoutStreaming(error);
+    }
+    Ended::broken(format!(
+        "the upstream sends a change of a row that is longer than can be received: {error}"
+    ))
 }
 
 /// The worker says why itself.

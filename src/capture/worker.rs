@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use super::assembler::{AssembleError, Assembled, Assembler, Taken};
 use super::mirror::{Seen, put};
 use super::upstream::Incoming;
-use crate::captures::StatusCell;
+use crate::captures::{StatusCell, StopReason};
 use crate::engine::{CapturedTransaction, Engine, PublishError, PublishTicket};
 use crate::lsn::Lsn;
 use crate::relations::DefineError;
@@ -51,8 +51,23 @@ pub(super) enum Failure {
     DiskFull(String),
     /// The same would pass if the upstream did not stream transactions that are under way.
     Streaming(String),
+    /// A publication is not there any more, and nothing comes before that is noticed.
+    Publication(Box<StopReason>),
     /// It cannot go on.
     Broken(String),
+}
+
+/// The publications that are captured.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Captured {
+    /// Their names.
+    pub(super) names: Vec<String>,
+    /// The upstream leaves out changes of one that is missing without an error.
+    pub(super) is_silent: bool,
+    /// Their OIDs, when they were last seen.
+    pub(super) known: Vec<(String, u32)>,
+    /// Names of others that are not here since they hold more.
+    pub(super) left_out: String,
 }
 
 /// What works on one connection's messages.
@@ -61,8 +76,8 @@ pub(super) struct Worker {
     pub(super) engine: Arc<Engine>,
     pub(super) status: StatusCell,
     pub(super) assembler: Assembler,
-    /// The publications that are captured.
-    pub(super) publications: Vec<String>,
+    /// The publications that are captured, and how the upstream treats them.
+    pub(super) publications: Captured,
     pub(super) progress: watch::Sender<Progress>,
     tickets: VecDeque<PublishTicket>,
     /// End of the last transaction that was queued, or the position that was last advanced to.
@@ -71,6 +86,8 @@ pub(super) struct Worker {
     seen: Option<Box<Seen>>,
     /// What they said, until the stream has passed it.
     waiting: Option<Box<Seen>>,
+    /// The publications were there at this position.
+    passed: Lsn,
     advanced: Option<Instant>,
 }
 
@@ -80,7 +97,7 @@ impl Worker {
         engine: Arc<Engine>,
         status: StatusCell,
         assembler: Assembler,
-        publications: Vec<String>,
+        publications: Captured,
     ) -> Self {
         let head = engine.head();
         let progress = Progress {
@@ -98,8 +115,15 @@ impl Worker {
             queued: head,
             seen: None,
             waiting: None,
+            passed: head,
             advanced: None,
         }
+    }
+
+    /// What the upstream's catalogs said before the stream began, to be taken over when it passed
+    /// that.
+    pub(super) fn wait_for(&mut self, seen: Seen) {
+        self.waiting = Some(Box::new(seen));
     }
 
     /// Works until nothing more comes. What was queued is durable when it returns without an error.
@@ -129,6 +153,7 @@ impl Worker {
                 }
             }
             Item::Seen(seen) => {
+                self.check_silent(&seen)?;
                 let is_known = self.seen.as_ref().is_some_and(|known| known.is_same(&seen));
                 self.waiting = (!is_known).then_some(seen);
             }
@@ -224,15 +249,51 @@ impl Worker {
         let Some(seen) = self.waiting.take_if(|seen| passed(seen.after)) else {
             return Ok(());
         };
+        if let Some(name) = seen.missing(&self.publications.names) {
+            // Up to here nothing was written that it would have published: that is an error there.
+            return Err(self.publication_missing(name, received));
+        }
         let mut applied = Vec::new();
         let since = received.max(self.queued);
+        let names = &self.publications.names;
         self.engine
-            .mirror(since, |set| applied = seen.apply(set, &self.publications))?;
+            .mirror(since, |set| applied = seen.apply(set, names))?;
+        let left_out = seen.left_out(names).join(", ");
+        if left_out != self.publications.left_out {
+            tell_left_out(self.engine.name(), &left_out);
+            self.publications.left_out = left_out;
+        }
         for oid in applied {
             self.assembler.forget(oid);
         }
         self.seen = Some(seen);
         Ok(())
+    }
+
+    /// Where the upstream leaves changes out without an error, the look at its catalogs is the only
+    /// one who tells; nothing is waited for then.
+    fn check_silent(&mut self, seen: &Seen) -> Result<(), Failure> {
+        if !self.publications.is_silent {
+            return Ok(());
+        }
+        let Captured { names, known, .. } = &self.publications;
+        let name = seen.missing(names).or_else(|| seen.replaced(names, known));
+        if let Some(name) = name {
+            return Err(self.publication_missing(name, self.passed));
+        }
+        self.publications.known = seen.publication_oids();
+        self.passed = seen.before;
+        Ok(())
+    }
+
+    fn publication_missing(&self, name: &str, since: Lsn) -> Failure {
+        let end = self.status.get().upstream_lsn.max(since);
+        let name = name.to_owned();
+        Failure::Publication(Box::new(StopReason::PublicationMissing {
+            name,
+            since,
+            end,
+        }))
     }
 
     /// Takes the answers that are there.
@@ -292,7 +353,19 @@ impl Worker {
             status.received_lsn = received;
             status.buffered_bytes = buffered;
             status.spilled_bytes = spilled;
+            status.judge_distance();
         });
+    }
+}
+
+/// Says which publications of the upstream are not here.
+pub(super) fn tell_left_out(database: &str, names: &str) {
+    if names.is_empty() {
+        let words = "all publications of the upstream are here";
+        tracing::info!(database, "{words}");
+    } else {
+        let words = "publications of what is not captured are not here";
+        tracing::info!(database, names, "{words}");
     }
 }
 

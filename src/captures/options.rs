@@ -42,6 +42,9 @@ pub enum CaptureOptionError {
     /// No time.
     #[error("invalid value for option \"heartbeat\": \"{0}\"")]
     Heartbeat(String),
+    /// It would write more than it is worth.
+    #[error("option \"heartbeat\" must be at least 1s, or 0 for none: \"{0}\"")]
+    ShortHeartbeat(String),
     /// A password comes from one place.
     #[error("options \"password_file\" and \"password_env\" cannot be used together")]
     TwoPasswords,
@@ -60,7 +63,7 @@ impl CaptureOptionError {
             | Self::Empty(name) => Some(name),
             Self::Publications(_) => Some("publication"),
             Self::Slot(_) => Some("slot"),
-            Self::Heartbeat(_) => Some("heartbeat"),
+            Self::Heartbeat(_) | Self::ShortHeartbeat(_) => Some("heartbeat"),
             Self::TwoPasswords => Some("password_env"),
             Self::Missing(_) => None,
         }
@@ -188,6 +191,8 @@ fn is_list(names: &[String]) -> bool {
 fn heartbeat(text: String) -> Result<Option<Duration>, CaptureOptionError> {
     match units::milliseconds(&text, units::MAX_MILLISECONDS) {
         Some(0) => Ok(None),
+        // A number without a unit is milliseconds.
+        Some(1..1000) => Err(CaptureOptionError::ShortHeartbeat(text)),
         Some(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),
         None => Err(CaptureOptionError::Heartbeat(text)),
     }
@@ -276,6 +281,11 @@ mod tests {
                 "heartbeat",
                 "soon",
                 "invalid value for option \"heartbeat\": \"soon\"",
+            ),
+            (
+                "heartbeat",
+                "10",
+                "option \"heartbeat\" must be at least 1s, or 0 for none: \"10\"",
             ),
         ] {
             assert_eq!(refused(name, value), words);

@@ -110,6 +110,15 @@ pub enum StopReason {
     },
     /// The name belongs to a slot of another kind.
     SlotNotOurs(String),
+    /// A captured publication is not there, or was not when the next change was written.
+    PublicationMissing {
+        /// Its name.
+        name: String,
+        /// Up to here it was there.
+        since: Lsn,
+        /// The upstream's end.
+        end: Lsn,
+    },
     /// What came in breaks the protocol, or cannot be stored as what it is.
     Broken(String),
 }

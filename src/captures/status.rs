@@ -102,6 +102,26 @@ pub struct CaptureStatus {
     pub slot: UpstreamSlot,
 }
 
+/// How far behind the upstream's end a capture may be and still count as streaming.
+const NEAR: u64 = 16 << 20;
+
+impl CaptureStatus {
+    /// Whether a capture that receives is near the upstream's end.
+    pub fn judge_distance(&mut self) {
+        let behind = self.upstream_lsn.distance_from(self.received_lsn);
+        match self.state {
+            CaptureState::CatchingUp if behind <= NEAR => self.state = CaptureState::Streaming,
+            CaptureState::Streaming if behind > NEAR => self.state = CaptureState::CatchingUp,
+            CaptureState::CatchingUp
+            | CaptureState::Streaming
+            | CaptureState::Connecting
+            | CaptureState::Paused
+            | CaptureState::DiskFull
+            | CaptureState::Stopped => {}
+        }
+    }
+}
+
 /// A status that one task writes and many read.
 #[derive(Debug, Clone, Default)]
 pub struct StatusCell(Arc<Mutex<CaptureStatus>>);
@@ -118,5 +138,32 @@ impl StatusCell {
     /// Changes it.
     pub fn update(&self, change: impl FnOnce(&mut CaptureStatus)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_receives_streams_near_the_upstreams_end_and_only_there() {
+        for (state, behind, then) in [
+            (CaptureState::CatchingUp, NEAR, CaptureState::Streaming),
+            (CaptureState::CatchingUp, NEAR + 1, CaptureState::CatchingUp),
+            (CaptureState::Streaming, NEAR + 1, CaptureState::CatchingUp),
+            (CaptureState::Streaming, 0, CaptureState::Streaming),
+            (CaptureState::Paused, 0, CaptureState::Paused),
+            (CaptureState::Stopped, 0, CaptureState::Stopped),
+            (CaptureState::Connecting, 0, CaptureState::Connecting),
+        ] {
+            let mut status = CaptureStatus {
+                state,
+                received_lsn: Lsn::new(1 << 30),
+                upstream_lsn: Lsn::new((1 << 30) + behind),
+                ..CaptureStatus::default()
+            };
+            status.judge_distance();
+            assert_eq!(status.state, then, "{} {behind}", state.name());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a capture stopped, for people: what is missing, and what they can do.
 
-use super::{CaptureSettings, StopReason};
+use super::{CaptureSettings, PasswordSource, StopReason};
 use crate::datum::quote_ident;
 use crate::lsn::Lsn;
 
@@ -33,6 +33,7 @@ impl StopReason {
             Self::SlotLost { .. } => "slot_lost",
             Self::SlotAhead { .. } => "slot_ahead",
             Self::SlotNotOurs(_) => "slot_not_usable",
+            Self::PublicationMissing { .. } => "publication_missing",
             Self::Broken(_) => "broken",
         }
     }
@@ -63,6 +64,7 @@ impl StopReason {
                 received_upto,
                 confirmed_flush_lsn,
             } => (Some(*received_upto), Some(*confirmed_flush_lsn)),
+            Self::PublicationMissing { since, end, .. } => (Some(*since), Some(*end)),
         }
     }
 
@@ -104,51 +106,68 @@ impl StopReason {
             } => format!(
                 "replication slot \"{slot}\" on the upstream stands at {confirmed_flush_lsn}, above \
                  {received_upto}, up to which this database received: somebody else used or moved \
-                 it, or it was made anew"
+                 it, or it was recreated"
             ),
             Self::SlotNotOurs(what) => {
                 format!("replication slot \"{slot}\" on the upstream cannot be used: it is {what}")
             }
+            Self::PublicationMissing { name, .. } => format!(
+                "publication {} does not exist on the upstream, or did not when the next change \
+                 was written: what changed without it is not captured",
+                quote_ident(name)
+            ),
             Self::Broken(what) => what.clone(),
         }
     }
 
     fn hint(&self, database: &str, settings: &CaptureSettings) -> String {
         let resume = format!("RESUME {}", quote_ident(database));
-        let again = begin_again(database, settings);
+        let again = |slot| begin_again(database, settings, slot);
         let slot = &settings.slot;
         match self {
             Self::SystemChanged { .. } => format!(
                 "If the connection string leads to the wrong server, mend what it names and say \
-                 {resume}. If the cluster was really replaced: {again}"
+                 {resume}. If the cluster was really replaced: {}",
+                again(OldSlot::MayBeThere)
             ),
             Self::Diverged { .. } => format!(
                 "If a server that is still on the old history is there, make it the upstream again \
                  and say {resume}. Otherwise consumers here have seen transactions that the \
-                 upstream no longer has: {again}"
+                 upstream no longer has: {}",
+                again(OldSlot::MayBeThere)
             ),
             Self::UpstreamBehind { .. } => format!(
                 "If the right server is only not there yet, wait for it and say {resume}. Otherwise \
-                 consumers here have seen transactions that the upstream no longer has: {again}"
+                 consumers here have seen transactions that the upstream no longer has: {}",
+                again(OldSlot::MayBeThere)
             ),
             Self::SlotMissing { .. } => format!(
                 "A new slot begins where it is made and cannot give what lies before. If the slot \
                  is on another server of the connection string, make that one primary and say \
-                 {resume}. Otherwise: {again}"
+                 {resume}. Otherwise: {}",
+                again(OldSlot::IsGone)
             ),
             Self::SlotLost { .. } => format!(
                 "The upstream has removed WAL that was still needed, or gave the slot up; look at \
-                 max_slot_wal_keep_size (and idle_replication_slot_timeout) there. Free its name \
-                 with SELECT pg_drop_replication_slot('{slot}') on the upstream. Then: {again}"
+                 max_slot_wal_keep_size (and idle_replication_slot_timeout) there. {}",
+                again(OldSlot::MayBeThere)
             ),
             Self::SlotAhead { .. } => format!(
                 "A slot does not go back. Find out who else uses it: it has to be this database's \
-                 alone. Free its name with SELECT pg_drop_replication_slot('{slot}') on the \
-                 upstream. Then: {again}"
+                 alone. {}",
+                again(OldSlot::MayBeThere)
             ),
             Self::SlotNotOurs(_) => format!(
                 "Drop that slot on the upstream if nobody needs it (SELECT \
                  pg_drop_replication_slot('{slot}')), or capture with a slot of another name."
+            ),
+            Self::PublicationMissing { name, .. } => format!(
+                "A change is decoded with the publications of the moment at which it was written. \
+                 If nothing was written to the tables of {name} while it was missing, CREATE \
+                 PUBLICATION on the upstream as it was and say {resume}. Otherwise that cannot be \
+                 had any more, and the capture stops here again. Make the publication, then: {}",
+                again(OldSlot::MayBeThere),
+                name = quote_ident(name),
             ),
             Self::Broken(_) => format!(
                 "What was received is safe, and nothing was acknowledged above it. After the cause \
@@ -158,24 +177,73 @@ impl StopReason {
     }
 }
 
+/// Whether the slot's name has to be freed on the upstream before it is used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OldSlot {
+    MayBeThere,
+    IsGone,
+}
+
 /// How to start over with a database of its own, which is always possible.
-fn begin_again(database: &str, settings: &CaptureSettings) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+fn begin_again(database: &str, settings: &CaptureSettings, old: OldSlot) -> String {
     let name = quote_ident(database);
+    let free = match old {
+        OldSlot::IsGone => String::new(),
+        OldSlot::MayBeThere => format!(
+            "on the upstream, if the slot is there, SELECT pg_drop_replication_slot({}); here ",
+            quoted(&settings.slot)
+        ),
+    };
     format!(
         "{STILL_SERVED} To begin again, let them read to the end, then DROP DATABASE {name}; \
-         CREATE DATABASE {name} WITH (upstream = {}, publication = {}, slot = {}); and give each \
-         consumer a new slot and a new copy of its tables.",
-        quoted(&settings.upstream),
-        quoted(&settings.publications.join(",")),
-        quoted(&settings.slot),
+         {free}CREATE DATABASE {name} WITH ({}); and give each consumer a new slot and a new copy \
+         of its tables.",
+        options(settings),
     )
+}
+
+/// What makes a database that follows the same, as options of CREATE DATABASE.
+fn options(settings: &CaptureSettings) -> String {
+    let publications: Vec<_> = settings
+        .publications
+        .iter()
+        .map(|name| quote_ident(name))
+        .collect();
+    let mut options = vec![
+        format!("upstream = {}", quoted(&settings.upstream)),
+        format!("publication = {}", quoted(&publications.join(","))),
+        format!("slot = {}", quoted(&settings.slot)),
+    ];
+    match &settings.password {
+        PasswordSource::None => {}
+        PasswordSource::File(path) => {
+            let path = path.to_string_lossy();
+            options.push(format!("password_file = {}", quoted(&path)));
+        }
+        PasswordSource::Environment(name) => {
+            options.push(format!("password_env = {}", quoted(name)));
+        }
+    }
+    if !settings.create_slot {
+        options.push("create_slot = false".to_owned());
+    }
+    if settings.create_publication {
+        options.push("create_publication = true".to_owned());
+    }
+    if let Some(heartbeat) = settings.heartbeat {
+        options.push(format!("heartbeat = '{}ms'", heartbeat.as_millis()));
+    }
+    options.join(", ")
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::captures::PasswordSource;
+    use crate::captures::NewCapture;
 
     fn settings() -> CaptureSettings {
         CaptureSettings {
@@ -255,6 +323,53 @@ mod tests {
             assert_eq!((stop.missing_from, stop.missing_to), missing, "{cause}");
             assert!(stop.message.contains(message), "{}", stop.message);
             assert!(stop.hint.contains(hint), "{}", stop.hint);
+        }
+    }
+
+    #[test]
+    fn the_plan_makes_what_was_there_with_every_option_and_frees_the_slots_name() {
+        let settings = CaptureSettings {
+            password: PasswordSource::File("/etc/it's".into()),
+            publications: vec!["p".to_owned(), "Q, r".to_owned()],
+            create_slot: false,
+            create_publication: true,
+            heartbeat: Some(std::time::Duration::from_secs(10)),
+            ..settings()
+        };
+        assert_eq!(
+            options(&settings),
+            "upstream = 'host=db dbname=''it''', publication = 'p,\"Q, r\"', slot = \
+             'pgspool_shop', password_file = '/etc/it''s', create_slot = false, \
+             create_publication = true, heartbeat = '10000ms'"
+        );
+        let given = [
+            ("upstream", "host=db dbname='it'"),
+            ("publication", "p,\"Q, r\""),
+            ("slot", "pgspool_shop"),
+            ("password_file", "/etc/it's"),
+            ("create_slot", "false"),
+            ("create_publication", "true"),
+            ("heartbeat", "10000ms"),
+        ];
+        let read = NewCapture::from_options("shop", given).unwrap();
+        assert_eq!(read.settings, settings);
+        let (end, received_upto) = (Lsn::new(8), Lsn::new(16));
+        for reason in [
+            StopReason::UpstreamBehind { end, received_upto },
+            StopReason::SystemChanged {
+                expected: 1,
+                found: 2,
+            },
+            StopReason::PublicationMissing {
+                name: "p".to_owned(),
+                since: end,
+                end: received_upto,
+            },
+        ] {
+            let hint = reason.explain("shop", &settings).hint;
+            let words = "DROP DATABASE shop; on the upstream, if the slot is there, SELECT \
+                         pg_drop_replication_slot('pgspool_shop'); here CREATE DATABASE shop WITH (";
+            assert!(hint.contains(words), "{hint}");
         }
     }
 }

@@ -29,9 +29,15 @@ pub(super) struct CaptureCheckArgs {
     /// Slot that is to be used.
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
+    /// A publication that is not there will be made (create_publication = true).
+    #[arg(long)]
+    create_publication: bool,
     /// File whose first line is the password; otherwise PGPASSWORD is, if it is set.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
     password_file: Option<PathBuf>,
+    /// Environment variable with the password.
+    #[arg(long, value_name = "NAME")]
+    password_env: Option<String>,
 }
 
 /// Why nothing could be looked at.
@@ -53,11 +59,14 @@ pub(super) fn run(command: CaptureCommand) -> Result<ExitCode, CaptureCheckError
     };
     let request = CheckRequest {
         upstream: args.upstream,
-        password: args
-            .password_file
-            .map_or_else(environment, PasswordSource::File),
+        password: match (args.password_file, args.password_env) {
+            (Some(file), _) => PasswordSource::File(file),
+            (None, Some(name)) => PasswordSource::Environment(name),
+            (None, None) => environment(),
+        },
         publications: args.publication,
         slot: args.slot,
+        create_publication: args.create_publication,
     };
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)

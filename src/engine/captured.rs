@@ -261,6 +261,10 @@ struct Promised {
 }
 
 impl DraftSource for Promised {
+    fn memory_bytes(&self) -> u64 {
+        self.drafts.memory_bytes()
+    }
+
     fn num_frames(&self) -> u64 {
         self.drafts.num_frames()
     }

@@ -152,6 +152,10 @@ impl Replay {
 }
 
 impl DraftSource for Replay {
+    fn memory_bytes(&self) -> u64 {
+        size(self.memory.len())
+    }
+
     fn num_frames(&self) -> u64 {
         self.num_frames
     }

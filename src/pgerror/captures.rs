@@ -16,6 +16,7 @@ impl From<CaptureOptionError> for PgError {
             | CaptureOptionError::NotBoolean(_) => Self::error("42601", message),
             CaptureOptionError::Publications(_)
             | CaptureOptionError::Heartbeat(_)
+            | CaptureOptionError::ShortHeartbeat(_)
             | CaptureOptionError::Empty(_) => Self::error("22023", message),
         }
     }
@@ -36,6 +37,7 @@ impl From<ConninfoError> for PgError {
             ConninfoError::UnknownOption(_)
             | ConninfoError::Value(_)
             | ConninfoError::Ports { .. }
+            | ConninfoError::HostAndAddress
             | ConninfoError::NoDatabase
             | ConninfoError::UnixSocket => Self::error("22023", message),
             ConninfoError::Unsupported(_) => Self::unsupported(message),

@@ -117,6 +117,7 @@ fn publication(name: &str, tables: Option<Vec<PublishedTable>>) -> Publication {
         delete: true,
         truncate: true,
         via_root: false,
+        captured: false,
         tables: tables.unwrap_or_default(),
         schemas: Vec::new(),
     }

@@ -69,6 +69,9 @@ impl TableRule {
             let publication = publication.ok_or_else(|| PublicationError::Unknown(name.clone()))?;
             holders.extend(Holder::of(publication, set, table));
         }
+        if table.upstream.is_some() && sees_all_captured(names, set) {
+            return Ok(Self::everything(table));
+        }
         let mut rule = Self {
             truncate: holders.iter().any(|holder| holder.publication.truncate),
             ..Self::default()
@@ -115,6 +118,18 @@ impl TableRule {
         rule.update = of(Operation::Update);
         rule.delete = of(Operation::Delete);
         Ok(rule)
+    }
+
+    /// Everything of `table`.
+    fn everything(table: &Relation) -> Self {
+        Self {
+            insert: OperationRule::Shown,
+            update: OperationRule::Shown,
+            delete: OperationRule::Shown,
+            truncate: true,
+            columns: (0..table.live_columns().count()).collect(),
+            filters: Vec::new(),
+        }
     }
 
     /// Places of the published columns.
@@ -166,6 +181,14 @@ impl TableRule {
             Operation::Delete => &self.delete,
         }
     }
+}
+
+/// Whether `names` are all the publications by which an upstream sends. What was received was
+/// published by them then, whatever is known of them by now: their definitions are looked at from
+/// time to time only, and its rows come at once.
+fn sees_all_captured(names: &[String], set: &RelationSet) -> bool {
+    let mut captured = set.publications.iter().filter(|of| of.captured).peekable();
+    captured.peek().is_some() && captured.all(|of| names.contains(&of.name))
 }
 
 impl<'s> Holder<'s> {

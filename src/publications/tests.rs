@@ -64,6 +64,7 @@ fn publication(name: &str, publish: &str) -> Publication {
         delete: publish.contains('d'),
         truncate: publish.contains('t'),
         via_root: false,
+        captured: false,
         tables: Vec::new(),
         schemas: Vec::new(),
     }

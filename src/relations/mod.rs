@@ -220,6 +220,10 @@ pub struct Publication {
     pub truncate: bool,
     /// publish_via_partition_root
     pub via_root: bool,
+    /// By it the upstream sends what is captured: whatever was received was published by one of
+    /// these.
+    #[serde(default, skip_serializing_if = "file::is_false")]
+    pub captured: bool,
     /// Its tables.
     pub tables: Vec<PublishedTable>,
     /// Its schemas.

@@ -43,6 +43,7 @@ impl Draft {
             delete: actions.delete,
             truncate: actions.truncate,
             via_root: options.via_root.unwrap_or(false),
+            captured: false,
             tables: Vec::new(),
             schemas: Vec::new(),
         });

@@ -165,9 +165,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         self.shared.revoke_all(name).await?;
         if let Some(slot) = slot {
             let message = format!("replication slot \"{slot}\" is left on the upstream");
-            let detail = "Unless it is dropped there, the upstream keeps all WAL from here on: \
-                          SELECT pg_drop_replication_slot(...).";
-            self.notice(message, Some(detail.to_owned()));
+            // What a slot is called needs no quoting.
+            let detail = format!(
+                "Unless it is dropped there, the upstream keeps all WAL from here on: SELECT \
+                 pg_drop_replication_slot('{slot}')."
+            );
+            self.notice(message, Some(detail));
         }
         Ok(())
     }

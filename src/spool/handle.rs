@@ -27,8 +27,8 @@ use crate::disk::Disk;
 use crate::lsn::Lsn;
 use crate::metrics::{SyncCounters, SyncSnapshot};
 
-/// What a transaction in pieces counts at most while it waits: about what it holds of memory.
-const MAX_STREAMED_BYTES: usize = 2 << 20;
+/// What a transaction in pieces counts at least while it waits: it reads so much ahead.
+const READ_AHEAD_BYTES: u64 = 2 << 20;
 
 /// One segment, for people to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,8 +138,10 @@ impl Spool {
     /// writer's thread, which does nothing else until then; none may exceed
     /// [`MAX_PAYLOAD`], which the caller has checked. Blocks like [`Spool::append`].
     pub fn append_streamed(&self, unit: StreamedUnit) -> Result<AppendTicket, AppendError> {
-        let bytes = usize::try_from(unit.drafts.counted_bytes()).unwrap_or(usize::MAX);
-        self.queue(Work::Streamed(unit), bytes.clamp(1, MAX_STREAMED_BYTES))
+        let bytes = unit.drafts.counted_bytes().min(READ_AHEAD_BYTES);
+        let bytes = bytes.max(unit.drafts.memory_bytes()).max(1);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.queue(Work::Streamed(unit), bytes)
     }
 
     fn queue(&self, work: Work, bytes: usize) -> Result<AppendTicket, AppendError> {

@@ -135,6 +135,9 @@ pub trait DraftSource: fmt::Debug + Send {
     /// Bytes of all of them, each as [`Draft::counted_frame`] counts it.
     fn counted_bytes(&self) -> u64;
 
+    /// Bytes of memory that it holds while it waits.
+    fn memory_bytes(&self) -> u64;
+
     /// The next frame, `None` after the last. An error stops the writer for good: what was
     /// written of the transaction cannot be taken back, and the next start cuts it off.
     fn next_draft(&mut self) -> io::Result<Option<Draft>>;

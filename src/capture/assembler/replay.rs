@@ -78,6 +78,10 @@ impl Replayed for FramesReplay {
 }
 
 impl DraftSource for FramesReplay {
+    fn memory_bytes(&self) -> u64 {
+        u64::try_from(self.frames.memory_bytes()).unwrap_or(u64::MAX)
+    }
+
     fn num_frames(&self) -> u64 {
         self.counts.num_frames
     }
@@ -186,6 +190,10 @@ impl Replayed for EntriesReplay {
 }
 
 impl DraftSource for EntriesReplay {
+    fn memory_bytes(&self) -> u64 {
+        u64::try_from(self.entries.memory_bytes()).unwrap_or(u64::MAX)
+    }
+
     fn num_frames(&self) -> u64 {
         self.plan.counts.num_frames
     }

@@ -118,7 +118,7 @@ fn slots_free(settings: &Row, has_slot: bool) -> Finding {
 
 fn senders_free(settings: &Row) -> Finding {
     let (most, used) = (settings.number(4), settings.number(5));
-    let words = format!("{used} of {most} senders are in use");
+    let words = format!("{used} of {most} walsenders are in use");
     if used < most {
         return Finding::ok("max_wal_senders", words);
     }
@@ -182,7 +182,7 @@ async fn slot(
     };
     let sql = format!(
         "SELECT slot_type, plugin, database = current_database(), active, wal_status, \
-         restart_lsn FROM pg_replication_slots WHERE slot_name = {}",
+         restart_lsn, two_phase FROM pg_replication_slots WHERE slot_name = {}",
         literal(name)
     );
     let slots = rows(connection, sql).await?;
@@ -196,9 +196,10 @@ async fn slot(
     let missing = |words: String| Finding::with("slot", Verdict::Missing, words, drop);
     Ok(Some(match (slot.text(0), slot.text(1), slot.flag(2)) {
         ("physical", ..) => missing("is a physical one".to_owned()),
-        (_, plugin, _) if plugin != "pgoutput" => missing(format!("is one of {plugin}")),
-        (_, _, false) => missing("is one of another database".to_owned()),
-        _ if slot.text(4) == "lost" => missing("is lost".to_owned()),
+        (_, plugin, _) if plugin != "pgoutput" => missing(format!("belongs to plugin {plugin}")),
+        (_, _, false) => missing("belongs to another database".to_owned()),
+        _ if slot.text(4) == "lost" => missing("has wal_status = lost".to_owned()),
+        _ if slot.flag(6) => missing("has two_phase, which is not captured".to_owned()),
         _ if slot.flag(3) => Finding::with(
             "slot",
             Verdict::Note,
@@ -229,6 +230,10 @@ async fn publications(
                 let tables = row.number(0);
                 Finding::ok("publication", format!("{shown} has {tables} tables"))
             }
+            None if request.create_publication => Finding::ok(
+                "publication",
+                format!("{shown} is not there, and will be made"),
+            ),
             None => Finding::with(
                 "publication",
                 Verdict::Missing,
@@ -254,9 +259,10 @@ async fn publications(
         let name = table.text(0);
         let words = format!("{name} has none: UPDATE and DELETE on it fail once it is published");
         let remedy = format!("add a primary key, or ALTER TABLE {name} REPLICA IDENTITY FULL");
+        // Only INSERT may be done to it, which is captured well.
         found.push(Finding::with(
             "replica_identity",
-            Verdict::Missing,
+            Verdict::Note,
             words,
             remedy,
         ));
@@ -265,7 +271,7 @@ async fn publications(
         let words = format!("and {more} tables more");
         found.push(Finding::with(
             "replica_identity",
-            Verdict::Missing,
+            Verdict::Note,
             words,
             "as above",
         ));

@@ -17,6 +17,8 @@ pub struct CheckRequest {
     pub publications: Vec<String>,
     /// The slot that is to be used.
     pub slot: Option<String>,
+    /// A publication that is not there will be made.
+    pub create_publication: bool,
 }
 
 /// How something stands.
@@ -79,6 +81,17 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// Managed services let roles replicate that lack the attribute.
+    fn is_let_in(&mut self) {
+        if self.verdict == Verdict::Missing {
+            self.verdict = Verdict::Note;
+            self.words.push_str(" by its attributes, and is let in");
+            self.remedy = None;
+        }
+    }
+}
+
 /// Looks at an upstream. What cannot be looked at is a finding, too.
 pub async fn check(request: &CheckRequest) -> Vec<Finding> {
     let settings = CaptureSettings {
@@ -87,7 +100,7 @@ pub async fn check(request: &CheckRequest) -> Vec<Finding> {
         publications: request.publications.clone(),
         slot: request.slot.clone().unwrap_or_default(),
         create_slot: true,
-        create_publication: false,
+        create_publication: request.create_publication,
         heartbeat: None,
         paused: false,
     };
@@ -119,12 +132,17 @@ pub async fn check(request: &CheckRequest) -> Vec<Finding> {
             remedy,
         ));
     }
-    found.push(
-        match Connection::connect(&settings, Purpose::Replication).await {
-            Ok(_) => Finding::ok("replication", "a replication connection is let in"),
-            Err(error) => no_replication(&error),
-        },
-    );
+    match Connection::connect(&settings, Purpose::Replication).await {
+        Ok(_) => {
+            let role = found.iter_mut().filter(|finding| finding.name == "role");
+            role.for_each(Finding::is_let_in);
+            found.push(Finding::ok(
+                "replication",
+                "a replication connection is let in",
+            ));
+        }
+        Err(error) => found.push(no_replication(&error)),
+    }
     found
 }
 

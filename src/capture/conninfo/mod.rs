@@ -75,6 +75,12 @@ pub enum ConninfoError {
         /// How many hosts.
         hosts: usize,
     },
+    /// The certificate would be checked against the address, not the name.
+    #[error(
+        "a connection string for an upstream cannot contain both \"host\" and \"hostaddr\": name \
+         one of them"
+    )]
+    HostAndAddress,
     /// A database has to be named.
     #[error("a connection string for an upstream needs \"dbname\"")]
     NoDatabase,
@@ -286,14 +292,15 @@ impl Draft {
 
     fn finish(self) -> Result<Conninfo, ConninfoError> {
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let hosts = match (filled(self.host), filled(self.hostaddr)) {
+            (Some(_), Some(_)) => return Err(ConninfoError::HostAndAddress),
+            (host, address) => host.or(address),
+        };
         let dbname = filled(self.dbname).ok_or(ConninfoError::NoDatabase)?;
         let os_user = || uzers::get_current_username()?.into_string().ok();
         let user = filled(self.user).or_else(os_user);
         Ok(Conninfo {
-            targets: targets(
-                filled(self.hostaddr).or(filled(self.host)),
-                filled(self.port),
-            )?,
+            targets: targets(hosts, filled(self.port))?,
             attrs: self.attrs,
             user: user.unwrap_or_else(|| "postgres".to_owned()),
             dbname,

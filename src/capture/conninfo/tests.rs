@@ -21,9 +21,11 @@ fn both_forms_are_read_as_libpq_reads_them() {
     assert_eq!(hosts("host=a,b port=1,2 dbname=d"), ["a:1", "b:2"]);
     assert_eq!(hosts("host=a,b port=,2 dbname=d"), ["a:5432", "b:2"]);
     assert_eq!(hosts("dbname=d"), ["localhost:5432"]);
+    assert_eq!(hosts("hostaddr=10.0.0.1 dbname=d"), ["10.0.0.1:5432"]);
+    // libpq checks the certificate against the host's name then.
     assert_eq!(
-        hosts("host=a hostaddr=10.0.0.1 dbname=d"),
-        ["10.0.0.1:5432"]
+        Conninfo::parse("host=a hostaddr=10.0.0.1 dbname=d sslmode=verify-full"),
+        Err(ConninfoError::HostAndAddress)
     );
     let uri = parsed("postgresql://re%20pl@a:1,[::1]:2/it's?sslmode=require&connect_timeout=3");
     assert_eq!((uri.user(), uri.dbname()), ("re pl", "it's"));

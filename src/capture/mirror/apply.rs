@@ -46,7 +46,7 @@ impl Seen {
             }
         }
         let covered = self.covered(captured);
-        let publications = covered.iter().map(|of| self.publication(of, set));
+        let publications = covered.iter().map(|of| self.publication(of, set, captured));
         set.publications = publications.collect();
         drop_schemas(set);
         changed
@@ -137,7 +137,12 @@ impl Seen {
         relation
     }
 
-    fn publication(&self, seen: &SeenPublication, set: &RelationSet) -> Publication {
+    fn publication(
+        &self,
+        seen: &SeenPublication,
+        set: &RelationSet,
+        captured: &[String],
+    ) -> Publication {
         let mut schemas = Vec::new();
         for (oid, schema) in &seen.schemas {
             if let Some(schema) = set.schema(&schema.name) {
@@ -177,6 +182,7 @@ impl Seen {
             delete: seen.delete,
             truncate: seen.truncate,
             via_root: seen.via_root,
+            captured: captured.contains(&seen.name),
             tables: tables.collect(),
             schemas,
         }

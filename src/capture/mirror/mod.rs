@@ -42,6 +42,34 @@ impl Seen {
             && self.types == other.types
             && self.publications == other.publications
     }
+
+    /// The first of `captured` that is not there.
+    pub(super) fn missing<'a>(&self, captured: &'a [String]) -> Option<&'a str> {
+        let is_there = |name: &String| self.publications.iter().any(|of| of.name == *name);
+        let mut missing = captured.iter().filter(|name| !is_there(name));
+        missing.next().map(String::as_str)
+    }
+
+    /// The first of `captured` that is there, and is another than `known`, (name, OID), says.
+    pub(super) fn replaced<'a>(
+        &self,
+        captured: &'a [String],
+        known: &[(String, u32)],
+    ) -> Option<&'a str> {
+        let is_other = |name: &String| {
+            let mut seen = self.publications.iter().filter(|of| of.name == *name);
+            let mut known = known.iter().filter(|(of, _)| of == name);
+            matches!((seen.next(), known.next()), (Some(seen), Some((_, oid))) if seen.oid != *oid)
+        };
+        let mut replaced = captured.iter().filter(|name| is_other(name));
+        replaced.next().map(String::as_str)
+    }
+
+    /// Names and OIDs of the publications.
+    pub(super) fn publication_oids(&self) -> Vec<(String, u32)> {
+        let all = self.publications.iter();
+        all.map(|of| (of.name.clone(), of.oid)).collect()
+    }
 }
 
 /// A schema.
@@ -131,4 +159,43 @@ struct SeenMember {
     /// Names of its columns where there is a list.
     columns: Option<BTreeSet<String>>,
     filter: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(publications: &[(&str, u32)]) -> Seen {
+        let publication = |(name, oid): &(&str, u32)| SeenPublication {
+            oid: *oid,
+            name: (*name).to_owned(),
+            all_tables: true,
+            insert: true,
+            update: true,
+            delete: true,
+            truncate: true,
+            via_root: false,
+            schemas: Vec::new(),
+            tables: Vec::new(),
+        };
+        Seen {
+            publications: publications.iter().map(publication).collect(),
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn a_captured_publication_that_is_gone_or_another_is_named() {
+        let captured = ["p".to_owned(), "q".to_owned()];
+        let before = seen(&[("p", 1), ("q", 2), ("r", 3)]);
+        assert_eq!(before.missing(&captured), None);
+        let known = before.publication_oids();
+        assert_eq!(before.replaced(&captured, &known), None);
+        assert_eq!(seen(&[("p", 1)]).missing(&captured), Some("q"));
+        assert_eq!(seen(&[("p", 1)]).replaced(&captured, &known), None);
+        let again = seen(&[("p", 1), ("q", 9), ("r", 8)]);
+        assert_eq!(again.missing(&captured), None);
+        assert_eq!(again.replaced(&captured, &known), Some("q"));
+        assert_eq!(again.replaced(&captured, &[]), None);
+    }
 }

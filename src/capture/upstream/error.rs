@@ -9,7 +9,12 @@ pub struct UpstreamError {
     message: String,
     /// What the server said it is, where it was the server.
     sqlstate: Option<String>,
+    /// It sent a message that the client crate does not take, and sends it each time.
+    is_too_long: bool,
 }
+
+/// What the client crate says of a message that it does not take: its length stands before that.
+const TOO_LONG: &str = " exceeds maximum allowed ";
 
 impl UpstreamError {
     /// With words of ours.
@@ -17,7 +22,13 @@ impl UpstreamError {
         Self {
             message: message.into(),
             sqlstate: None,
+            is_too_long: false,
         }
+    }
+
+    /// Whether a message was longer than can be received: trying again is of no use.
+    pub(in crate::capture) const fn is_too_long(&self) -> bool {
+        self.is_too_long
     }
 
     /// The SQLSTATE that the server gave.
@@ -40,7 +51,12 @@ impl UpstreamError {
             text = text.replace(secret, "********");
         }
         let (message, sqlstate) = plain(&text);
-        Self { message, sqlstate }
+        let is_protocol = matches!(error, ReplicationError::Protocol(_));
+        Self {
+            is_too_long: is_protocol && message.contains(TOO_LONG),
+            message,
+            sqlstate,
+        }
     }
 }
 
@@ -94,5 +110,16 @@ mod tests {
         let error = UpstreamError::of(&error, "S3cret");
         assert_eq!(error.to_string(), "refused by ********");
         assert_eq!(error.sqlstate(), None);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_told_from_what_passes() {
+        let words = "message length 209715262 exceeds maximum allowed 134217728 bytes";
+        let error = ReplicationError::Protocol(words.to_owned());
+        assert!(UpstreamError::of(&error, "").is_too_long());
+        let error = ReplicationError::TransientConnection(words.to_owned());
+        assert!(!UpstreamError::of(&error, "").is_too_long());
+        let error = ReplicationError::Protocol("expected 'R', got 'X'".to_owned());
+        assert!(!UpstreamError::of(&error, "").is_too_long());
     }
 }

@@ -15,7 +15,7 @@ use super::cell::{Cell, array, row, time_ms};
 /// `pgspool.captures`
 pub(super) fn captures(context: &Arc<Context>) -> Rows {
     let now = context.now.unix_ms;
-    // As PostgreSQL hides a subscription's connection string.
+    // As PostgreSQL hides a subscription's connection string. Errors and plans repeat it.
     let sees_all = context.host.caller().is_monitor();
     let rows = context.databases().iter().filter_map(|database| {
         let capture = database.engine.capture()?;
@@ -73,10 +73,10 @@ fn capture_row(
         slot.lag_bytes,
         time(slot.at_ms),
         stop.as_ref().map(|stop| stop.cause),
-        stop.as_ref().map(|stop| stop.message.as_str()),
+        stop.as_ref().and_then(|stop| hidden(&stop.message)),
         stop.as_ref().and_then(|stop| stop.missing_from),
         stop.as_ref().and_then(|stop| stop.missing_to),
-        stop.as_ref().map(|stop| stop.hint.as_str()),
+        stop.as_ref().and_then(|stop| hidden(&stop.hint)),
     ]
 }
 

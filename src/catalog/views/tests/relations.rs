@@ -40,6 +40,7 @@ fn recorded() -> RelationSet {
         delete: true,
         truncate: true,
         via_root: false,
+        captured: false,
         tables: vec![table],
         schemas: Vec::new(),
     };
