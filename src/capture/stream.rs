@@ -363,7 +363,11 @@ impl Stream {
         match failure {
             None => match ended {
                 Ended::Lost(error) => lost(error, receiver),
-                ended => ended,
+                Ended::Stopping
+                | Ended::Paused
+                | Ended::Stopped(_)
+                | Ended::DiskFull(_)
+                | Ended::WithoutStreaming(_) => ended,
             },
             Some(Failure::Publication(reason)) => Ended::Stopped(*reason),
             Some(Failure::DiskFull(words)) => Ended::DiskFull(UpstreamError::new(words)),
