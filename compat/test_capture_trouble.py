@@ -3,6 +3,9 @@
 import shutil
 import unittest
 
+import psycopg2
+import psycopg2.extras
+
 from capturing import DATABASE, SHOP, SLOT, CaptureTest, Stream, Upstream, lsn
 from publisher import eventually
 
@@ -226,6 +229,18 @@ class Trouble(CaptureTest):
         self.caught_up()
         self.served(150)
         self.assertEqual(self.state()["timeline"], 2)
+        found = standby.sql("SELECT system_identifier::text FROM pg_control_system()")
+        told = self.identify_system()
+        self.assertEqual((told[0], told[1], told[3]), (found[0][0], 2, SHOP), told)
+
+    def identify_system(self):
+        """What clients that replicate from here are told."""
+        connection = psycopg2.connect(
+            self.conninfo_here(), connection_factory=psycopg2.extras.LogicalReplicationConnection)
+        self.addCleanup(connection.close)
+        cursor = connection.cursor()
+        cursor.execute("IDENTIFY_SYSTEM")
+        return cursor.fetchone()
 
     def test_a_commit_right_behind_a_message_of_its_own_is_not_passed_over(self):
         """The message is acknowledged, and the commit's record begins where the message's ends."""

@@ -7,6 +7,7 @@
 mod postgres_support;
 mod support;
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use pgspool::engine::EngineOptions;
@@ -301,12 +302,15 @@ fn a_captured_database_shows_its_upstream_and_takes_nothing_of_its_own() {
     assert!(seen.starts_with(wanted), "{seen}");
 
     let sql = "SELECT database, publications, slot, last_error, stop_cause, plan, \
-               flushed_lsn >= acknowledged_lsn, received_lsn >= flushed_lsn, \
                host LIKE '127.0.0.1:%', num_transactions > 0 FROM pgspool.captures";
     assert_eq!(
         rows(&mut shop, sql),
-        [["shop", "{p}", "hub", "-", "-", "-", "t", "t", "t", "t"]]
+        [["shop", "{p}", "hub", "-", "-", "-", "t", "t"]]
     );
+    // Each is shown as it is at a moment of its own.
+    let sql = "SELECT flushed_lsn >= acknowledged_lsn AND received_lsn >= flushed_lsn \
+               FROM pgspool.captures";
+    wait_for(&mut shop, sql, "t");
     let id = primary.query_one(
         "SELECT system_identifier::text FROM pg_control_system()",
         &[],
@@ -314,8 +318,21 @@ fn a_captured_database_shows_its_upstream_and_takes_nothing_of_its_own() {
     let id: String = id.unwrap().get(0);
     assert_eq!(
         rows(&mut shop, "SELECT system_id FROM pgspool.captures"),
-        [[id]]
+        [[id.as_str()]]
     );
+    // Clients that ask who this is are told of the upstream.
+    let mut client = server.connect();
+    client.start(&[
+        ("user", "ann"),
+        ("database", "shop"),
+        ("replication", "database"),
+    ]);
+    let told = rows(&mut client, "IDENTIFY_SYSTEM");
+    assert_eq!(
+        (&*told[0][0], &*told[0][1], &*told[0][3]),
+        (&*id, "1", "shop")
+    );
+    drop(client);
 
     // Its tables and publications.
     let sql = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute \
@@ -363,10 +380,11 @@ fn a_captured_database_shows_its_upstream_and_takes_nothing_of_its_own() {
     // Held up and going on.
     assert_eq!(said(&shop.query("PAUSE")), "PAUSE");
     wait_for(&mut ann, "SELECT state FROM pgspool.captures", "paused");
+    wait_until_free(&mut primary);
     primary
         .batch_execute("INSERT INTO orders VALUES (3, 1, NULL)")
         .unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    assert!(!is_read(&mut primary));
     assert_eq!(
         rows(&mut shop, "SELECT count(*) FROM pgspool.changes"),
         [["1"]]
@@ -383,9 +401,33 @@ fn a_captured_database_shows_its_upstream_and_takes_nothing_of_its_own() {
     let left = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'hub'";
     let left: i64 = primary.query_one(left, &[]).unwrap().get(0);
     assert_eq!(left, 1);
-    // A second one would begin above what the first one received.
+    // A second one begins where the first one's slot stands.
+    wait_until_free(&mut primary);
+    let at = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'hub'";
+    let at: String = primary.query_one(at, &[]).unwrap().get(0);
     let words = said(&ann.query(&make));
     assert_eq!(words, "CREATE DATABASE");
+    let mut shop = session(&server, "bob", "shop");
+    let begun = format!("SELECT pg_current_wal_lsn() >= '{at}'");
+    assert_eq!(rows(&mut shop, &begun), [["t"]]);
+    primary
+        .batch_execute("INSERT INTO orders VALUES (4, 1, NULL)")
+        .unwrap();
+    wait_for(&mut shop, "SELECT count(*) FROM pgspool.changes", "1");
+}
+
+/// Whether anybody reads from the slot upstream.
+fn is_read(primary: &mut postgres::Client) -> bool {
+    let active = "SELECT active FROM pg_replication_slots WHERE slot_name = 'hub'";
+    primary.query_one(active, &[]).unwrap().get(0)
+}
+
+fn wait_until_free(primary: &mut postgres::Client) {
+    let began = Instant::now();
+    while is_read(primary) {
+        assert!(began.elapsed() < PATIENCE, "the slot is read from");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -398,9 +440,13 @@ fn a_first_contact_that_takes_long_can_be_cancelled() {
     let mut bob = session(&server, "bob", "pgspool");
     let pid = &rows(&mut ann, "SELECT pg_backend_pid()")[0][0];
     let cancel = format!("SELECT pg_cancel_backend({pid})");
+    let (answered, is_answered) = std::sync::mpsc::channel::<()>();
+    // The statement may not have begun at the first time.
     let canceller = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(500));
-        rows(&mut bob, &cancel)
+        let every = Duration::from_millis(200);
+        while is_answered.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            rows(&mut bob, &cancel);
+        }
     });
     let began = Instant::now();
     let make = format!(
@@ -410,6 +456,7 @@ fn a_first_contact_that_takes_long_can_be_cancelled() {
     let words = said(&ann.query(&make));
     assert_eq!(words, "57014 canceling statement due to user request");
     assert!(began.elapsed() < PATIENCE / 2);
+    drop(answered);
     canceller.join().unwrap();
     let names = "SELECT datname FROM pg_database";
     assert_eq!(rows(&mut ann, names), [["pgspool"]]);
