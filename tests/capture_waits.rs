@@ -1,6 +1,11 @@
 //! What an upstream is told, and when: nothing above what the quorum here confirmed, and something
 //! often enough; and what happens when it sends what can only be taken whole.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    missing_docs
+)]
 
 mod capture_support;
 

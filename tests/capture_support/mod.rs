@@ -4,7 +4,8 @@
     dead_code,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
 )]
 #![allow(missing_docs, unreachable_pub)]
 
