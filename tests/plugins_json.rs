@@ -101,7 +101,7 @@ fn what_is_not_a_record_goes_out_as_it_is() {
         "plain",
         "{broken",
         "",
-        "\u{1}\u{3}chunk",
+        "\u{1}\u{10}no chunk",
         "\u{2}\u{0}not json",
     ] {
         let mut out = Messages::default();
