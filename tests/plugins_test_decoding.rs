@@ -369,7 +369,7 @@ fn what_is_not_a_record_is_printed_as_a_message() {
         (&b"plain"[..], "sz: 5 content:plain"),
         (b"{\"a\":1}", "sz: 7 content:{\"a\":1}"),
         (b"", "sz: 0 content:"),
-        (b"\x01\x03\xff", r"sz: 3 content:\x0103ff"),
+        (b"\x01\x13\xff", r"sz: 3 content:\x0113ff"),
         (b"a\0", r"sz: 2 content:\x6100"),
     ] {
         let (messages, done) = render(&mut start(&[]).unwrap(), payload, 6000);
