@@ -387,7 +387,10 @@ proptest! {
         entity in prop::collection::vec(any::<u8>(), 0..50),
     ) {
         let mut plugin = start(&[]).unwrap();
-        render(&mut plugin, &payload, 6000);
+        // What begins like a chunk of a captured transaction is one, or damaged.
+        if payload.first() != Some(&1) {
+            render(&mut plugin, &payload, 6000);
+        }
         let record = ChangeRecord {
             term: 1,
             lsn: 1,
