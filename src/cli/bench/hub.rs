@@ -203,6 +203,8 @@ impl Hub {
         let direct = self.follow(&self.upstream)?;
         let through = self.follow(&self.here)?;
         let mut writer = self.upstream.connect()?;
+        // Walsenders send what is flushed: not flushing at once would be all that is measured.
+        writer.query("SET synchronous_commit = on")?;
         let (mut directs, mut throughs) = (vec![], vec![]);
         for number in 0..COMMITS {
             let id = ROWS + u64::try_from(number)?;
