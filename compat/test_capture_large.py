@@ -204,6 +204,7 @@ class Large(CaptureTest):
             counter = self.read(slot, options, end)
             self.assertEqual((counter.num_rows, counter.num_ends), (2 * number, 1), slot)
             num_bytes[slot] = counter.num_bytes
+            self.is_confirmed(slot, end)
         # A change that is streamed says whose it is.
         self.assertGreater(num_bytes["streaming"], num_bytes["plain"] + 4 * 2 * number)
         # It was confirmed, and does not come again.
@@ -212,6 +213,17 @@ class Large(CaptureTest):
         for slot, options in [("plain", PLAIN), ("streaming", STREAMING)]:
             counter = self.read(slot, options, end)
             self.assertEqual((counter.num_rows, counter.num_ends), (0, 1), slot)
+
+    def is_confirmed(self, slot, end):
+        """The client's confirmation came, and is on disk: it may take a second by itself."""
+        asked = f"SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots" \
+                f" WHERE slot_name = '{slot}'"
+        eventually(lambda: self.here(asked) == [(True,)], f"{slot} to be confirmed")
+        eventually(lambda: self.here(f"SELECT active FROM pg_replication_slots"
+                                     f" WHERE slot_name = '{slot}'") == [(False,)],
+                   f"{slot} to be free")
+        self.here(f"SELECT pg_replication_slot_advance('{slot}', confirmed_flush_lsn)"
+                  f" FROM pg_replication_slots WHERE slot_name = '{slot}'")
 
     def again(self):
         self.kill_here()
